@@ -1,0 +1,102 @@
+package desired
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// MarshalJSON writes the duration as Go writes it.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
+// UnmarshalJSON reads a duration such as 90s or 1h30m; a bare number is refused because its unit would be a guess.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("%s is not a duration; write a number with its unit, such as 90s, 10m or 1h30m", b)
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; write a number with its unit, such as 90s, 10m or 1h30m", s)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalJSON writes the strategy's own parameters beside strategy and deadline, as the file has them.
+func (r Rollout) MarshalJSON() ([]byte, error) {
+	m := map[string]json.RawMessage{}
+	if len(r.Params) > 0 {
+		if err := json.Unmarshal(r.Params, &m); err != nil {
+			return nil, err
+		}
+	}
+	if r.Strategy != "" {
+		m["strategy"], _ = json.Marshal(r.Strategy)
+	}
+	if r.Deadline != 0 {
+		m["deadline"], _ = json.Marshal(r.Deadline)
+	}
+	return json.Marshal(m)
+}
+
+// UnmarshalJSON keeps what it does not know for the strategy, which checks it.
+func (r *Rollout) UnmarshalJSON(b []byte) error {
+	m := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	*r = Rollout{}
+	if err := take(m, "strategy", &r.Strategy); err != nil {
+		return err
+	}
+	if err := take(m, "deadline", &r.Deadline); err != nil {
+		return err
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	params, err := json.Marshal(m)
+	r.Params = params
+	return err
+}
+
+// MarshalJSON writes the checks beside bake, as the file has them.
+func (v Verify) MarshalJSON() ([]byte, error) {
+	m := map[string]json.RawMessage{}
+	for name, params := range v.Checks {
+		m[name] = params
+	}
+	if v.Bake != 0 {
+		m["bake"], _ = json.Marshal(v.Bake)
+	}
+	return json.Marshal(m)
+}
+
+// UnmarshalJSON keeps every member but bake as a check's parameters.
+func (v *Verify) UnmarshalJSON(b []byte) error {
+	m := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	*v = Verify{}
+	if err := take(m, "bake", &v.Bake); err != nil {
+		return err
+	}
+	if len(m) > 0 {
+		v.Checks = m
+	}
+	return nil
+}
+
+func take(m map[string]json.RawMessage, name string, into any) error {
+	raw, ok := m[name]
+	if !ok {
+		return nil
+	}
+	delete(m, name)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
