@@ -1,0 +1,130 @@
+package ecs
+
+import "time"
+
+// Config says what one Engine is and who its neighbours are. Account and Region
+// are required; a neighbour that is nil answers as if it did not exist: no
+// Runner runs nothing (tasks fail to start), no LoadBalancers knows no target
+// group, no Images finds no image, no Secrets no secret, no Logs no log group.
+type Config struct {
+	Account string // 12 digits
+	Region  string
+	Seed    uint64 // one seed, one sequence of ids and latencies
+	Timing  Timing // zero: DefaultTiming()
+	Doubts  Doubts // zero: the plain reading of AWS's documents
+
+	Runner        Runner
+	LoadBalancers LoadBalancers
+	Images        Images
+	Secrets       Secrets
+	Logs          Logs
+
+	// Observe, if set, is told every state change in the order in which they
+	// happened, from one goroutine at a time and without the engine's lock.
+	Observe func(Event)
+}
+
+// Range is a duration that varies: one value between Min and Max (inclusive)
+// is drawn for each use.
+type Range struct{ Min, Max time.Duration }
+
+// Timing holds every duration of the modelled scheduler and of Fargate.
+type Timing struct {
+	Tick                Range         // between two looks of the scheduler at a service with something to do; one value per service
+	Provision           Range         // PROVISIONING: the network interface
+	Pull                Range         // PENDING: secrets and images
+	PullFailure         Range         // PENDING, when an image cannot be pulled: ECS tries several times
+	Activate            Range         // ACTIVATING: containers run, targets are registered
+	Deprovision         Range         // DEPROVISIONING: the network interface goes
+	HealthyAfterRunning time.Duration // task without any health check: healthy this long after RUNNING
+	StoppedRetention    time.Duration // a STOPPED task stays visible this long
+	InactiveRetention   time.Duration // an INACTIVE service stays describable this long
+	StartThrottle       time.Duration // first back-off of the start throttle; doubles
+	StartThrottleMax    time.Duration
+	SteadyEvery         time.Duration // "has reached a steady state." is repeated
+	HistoryRetention    time.Duration // service deployments and revisions
+	TokenWindow         time.Duration // RunTask client tokens, at most
+	TokenAfterStop      time.Duration // RunTask client tokens, after the last task stopped
+}
+
+// DefaultTiming is what AWS's documents and logs of real runs show.
+func DefaultTiming() Timing {
+	return Timing{
+		Tick:                Range{10 * time.Second, 10 * time.Second},
+		Provision:           Range{8 * time.Second, 15 * time.Second},
+		Pull:                Range{5 * time.Second, 20 * time.Second},
+		PullFailure:         Range{60 * time.Second, 120 * time.Second},
+		Activate:            Range{5 * time.Second, 10 * time.Second},
+		Deprovision:         Range{15 * time.Second, 45 * time.Second},
+		HealthyAfterRunning: 40 * time.Second,
+		StoppedRetention:    time.Hour,
+		InactiveRetention:   time.Hour,
+		StartThrottle:       time.Minute,
+		StartThrottleMax:    27 * time.Minute,
+		SteadyEvery:         6 * time.Hour,
+		HistoryRetention:    90 * 24 * time.Hour,
+		TokenWindow:         24 * time.Hour,
+		TokenAfterStop:      time.Hour,
+	}
+}
+
+// FastTiming is for people who watch: waiting is ten times shorter or more. It
+// is not a changed clock; what is kept for hours or days is kept as long.
+func FastTiming() Timing {
+	t := DefaultTiming()
+	t.Tick = Range{500 * time.Millisecond, 500 * time.Millisecond}
+	t.Provision = Range{200 * time.Millisecond, 400 * time.Millisecond}
+	t.Pull = Range{200 * time.Millisecond, 500 * time.Millisecond}
+	t.PullFailure = Range{500 * time.Millisecond, time.Second}
+	t.Activate = Range{200 * time.Millisecond, 400 * time.Millisecond}
+	t.Deprovision = Range{200 * time.Millisecond, 500 * time.Millisecond}
+	t.HealthyAfterRunning = 2 * time.Second
+	t.StartThrottle = 2 * time.Second
+	t.StartThrottleMax = 30 * time.Second
+	return t
+}
+
+// Doubts are the points on which AWS's documents are silent or contradict each
+// other or what was seen in the field. A client must be right whatever they say.
+type Doubts struct {
+	// StoppingOutsideMax: tasks DEACTIVATING or STOPPING do not count towards
+	// maximumPercent (API reference) instead of counting (developer guide).
+	StoppingOutsideMax bool
+	// NewCreatedAtOnRollback gives the re-promoted deployment a new createdAt.
+	NewCreatedAtOnRollback bool
+	// SupersededFailed shows a superseded deployment as FAILED instead of
+	// leaving it IN_PROGRESS.
+	SupersededFailed bool
+	// FailedShownAfter is how long a rolled-back deployment goes on being shown
+	// as IN_PROGRESS (106 s were seen).
+	FailedShownAfter time.Duration
+	// SDSuccessBeforeClassic is how long before the deployment's COMPLETED the
+	// service deployment is SUCCESSFUL (38 s were seen).
+	SDSuccessBeforeClassic time.Duration
+	// BreakerStallOnBadImage is the probability, 0 to 1, that a deployment whose
+	// image cannot be pulled is not tried again after its second failure, so that
+	// the breaker never fires.
+	BreakerStallOnBadImage float64
+	// EarlyExitsIgnored: a container that ends on its own within
+	// EarlyExit of RUNNING does not count as a failed start.
+	EarlyExitsIgnored bool
+	// EarlyExit; zero means 10 s.
+	EarlyExit time.Duration
+	// StaleReadMax: after UpdateService, DescribeServices shows the state before
+	// it for a while, at most this long.
+	StaleReadMax time.Duration
+	// SDRecordLagMax: a service deployment is listed at most this late.
+	SDRecordLagMax time.Duration
+	// TaskRecordLagMax: a task that RunTask started is described and listed at
+	// most this late.
+	TaskRecordLagMax time.Duration
+	// CurrentServiceDeploymentKept: Service.currentServiceDeployment stays set
+	// after the service deployment ended.
+	CurrentServiceDeploymentKept bool
+	// StartedByStoppedRefused: ListTasks refuses startedBy together with
+	// desiredStatus STOPPED.
+	StartedByStoppedRefused bool
+	// InactiveUsableFor: a deregistered revision may still be used for new
+	// tasks and deployments for this long (up to 10 min by the documents).
+	InactiveUsableFor time.Duration
+}
