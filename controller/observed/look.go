@@ -1,0 +1,77 @@
+package observed
+
+import (
+	"slices"
+	"time"
+)
+
+// Look says which facts one pass needs. The service itself, its stack and its tags are always looked at.
+type Look struct {
+	Stack      string            // name of the CloudFormation stack
+	Containers map[string]string // container → image tag whose digest is not known yet
+	Template   bool
+	Revisions  []string // revision ARNs whose tags are needed besides the PRIMARY's
+	Startable  []string // revision ARNs that must be startable
+	Parameter  bool     // the parameter that the stack's dynamic reference reads
+
+	Deployment        string // the deployment that is followed
+	ServiceDeployment bool   // and its longer record
+	ServiceRecord     string // that record's ARN where it is known already
+	Tasks             bool
+	Targets           bool
+	Alarms            []string
+	Logs              *LogLook
+	Migration         string    // ARN of the one-off task
+	MigrationSince    time.Time // when it was asked for
+	MigrationLog      bool
+	Fresh             bool // do not answer from a cache: something is about to be decided on it
+}
+
+// LogLook asks for log lines of the tasks of one deployment.
+type LogLook struct {
+	Revision string // log groups and streams are read off this revision
+	Since    time.Time
+	Patterns []string // regular expressions; a line counts for each that it matches
+	Tail     int      // how many last lines are wanted
+}
+
+// Merge adds what other asks for.
+func (l Look) Merge(other Look) Look {
+	l.Template = l.Template || other.Template
+	l.Parameter = l.Parameter || other.Parameter
+	l.ServiceDeployment = l.ServiceDeployment || other.ServiceDeployment
+	l.Tasks = l.Tasks || other.Tasks
+	l.Targets = l.Targets || other.Targets
+	l.MigrationLog = l.MigrationLog || other.MigrationLog
+	l.Fresh = l.Fresh || other.Fresh
+	l.Revisions = union(l.Revisions, other.Revisions)
+	l.Startable = union(l.Startable, other.Startable)
+	l.Alarms = union(l.Alarms, other.Alarms)
+	if other.Logs != nil {
+		l.Logs = l.Logs.merge(other.Logs)
+	}
+	return l
+}
+
+func (l *LogLook) merge(other *LogLook) *LogLook {
+	if l == nil {
+		return other
+	}
+	out := *l
+	out.Patterns = union(l.Patterns, other.Patterns)
+	out.Tail = max(l.Tail, other.Tail)
+	if other.Since.Before(out.Since) {
+		out.Since = other.Since
+	}
+	return &out
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,264 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Schema is the version of Record. A ledger refuses a record of a newer schema, so that an older controller never acts on
+// what it does not understand.
+const Schema = 1
+
+// The bounds of what a record remembers.
+const (
+	rejectionsMax = 20
+	migratedMax   = 20
+	goodAsksMax   = 50
+	knownMax      = 20
+)
+
+// Record is what the controller remembers about one service between passes.
+type Record struct {
+	Schema     int     `json:"schema"`
+	Service    string  `json:"service"`
+	Version    uint64  `json:"version"`          // of the ledger's compare-and-swap
+	Generation int     `json:"generation"`       // how many rollouts were ever begun; numbers and tokens derive from it
+	Intent     *Intent `json:"intent,omitempty"` // the last valid word of git
+
+	Rollout  *Rollout    `json:"rollout,omitempty"`  // in flight; nil when there is none
+	Good     *Good       `json:"good,omitempty"`     // the last good revision
+	Rejected []Rejection `json:"rejected,omitempty"` // newest first
+	Migrated []string    `json:"migrated,omitempty"` // migration keys that succeeded, newest first
+	GoodAsks []string    `json:"goodAsks,omitempty"` // asks that were good here, newest first
+
+	// Pins are the digests that tags had when they were first asked for. A tag that is moved later changes nothing.
+	Pins  map[string]string `json:"pins,omitempty"`
+	Known []Known           `json:"known,omitempty"` // revisions that were registered, newest first
+
+	Drift      *Drift   `json:"drift,omitempty"`   // a deployment that git did not ask for
+	Blocked    *Hold    `json:"blocked,omitempty"` // something outside git is missing; tried again at Until
+	Stalled    *Stall   `json:"stalled,omitempty"` // needs a person
+	Trouble    *Trouble `json:"trouble,omitempty"` // the passes fail; nil after one that did not
+	Superseded int      `json:"superseded,omitempty"`
+
+	State State     `json:"state"`
+	Why   string    `json:"why"`
+	Since time.Time `json:"since,omitzero"` // of State
+}
+
+// Intent is the last valid word of git about a service.
+type Intent struct {
+	Commit  desired.Commit  `json:"commit"`
+	Service desired.Service `json:"service"`
+}
+
+// Target is what to run: an ask with every digest known.
+type Target struct {
+	Ask        string               `json:"ask"`
+	Commit     desired.Commit       `json:"commit"`
+	Containers map[string]Container `json:"containers,omitempty"`
+	Migration  *desired.Migration   `json:"migration,omitempty"`
+	Key        string               `json:"key,omitempty"` // migration key, empty without a migration
+	Spec       *desired.ServiceSpec `json:"spec,omitempty"`
+}
+
+// Container is what is rendered onto one container of the template.
+type Container struct {
+	Image   string            `json:"image"` // repository@digest
+	Tag     string            `json:"tag"`
+	Digest  string            `json:"digest"`
+	Env     map[string]string `json:"env,omitempty"`
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// Good is the last revision with verdict good.
+type Good struct {
+	Target      Target    `json:"target"`
+	Fingerprint string    `json:"fingerprint"`
+	Revision    string    `json:"revision"`
+	At          time.Time `json:"at"`
+}
+
+// Rejection is the verdict rejected of one ask.
+type Rejection struct {
+	Ask      string    `json:"ask"`
+	Commit   string    `json:"commit,omitempty"`
+	At       time.Time `json:"at"`
+	Retry    int       `json:"retry"` // the value of retry that was spent
+	Check    string    `json:"check"`
+	Checks   string    `json:"checks"` // hash of the check's parameters; a mended check clears the verdict
+	Reason   string    `json:"reason"`
+	Message  string    `json:"message"`
+	Rollout  int       `json:"rollout"`
+	Inferred bool      `json:"inferred,omitempty"` // read from the service's tags by a controller that had no ledger
+}
+
+// Known is a revision by its fingerprint.
+type Known struct {
+	Fingerprint string `json:"fingerprint"`
+	Revision    string `json:"revision"`
+}
+
+// Drift is a deployment that git did not ask for.
+type Drift struct {
+	Since          time.Time `json:"since"`
+	Deployment     string    `json:"deployment"`
+	TaskDefinition string    `json:"taskDefinition"`
+}
+
+// Hold is why an ask waits, and until when it is left alone.
+type Hold struct {
+	Ask      string    `json:"ask"`
+	Reason   string    `json:"reason"`
+	Message  string    `json:"message"`
+	Attempts int       `json:"attempts"`
+	Until    time.Time `json:"until"`
+}
+
+// Stall is why nothing more will be tried until git says something else.
+type Stall struct {
+	Ask         string    `json:"ask"`
+	Fingerprint string    `json:"fingerprint"`
+	Retry       int       `json:"retry"`
+	Reason      string    `json:"reason"`
+	Message     string    `json:"message"`
+	At          time.Time `json:"at"`
+	Rollout     int       `json:"rollout"`
+}
+
+// Trouble is a run of failed passes.
+type Trouble struct {
+	Since    time.Time `json:"since"`
+	Kind     string    `json:"kind"`
+	Code     string    `json:"code,omitempty"`
+	Message  string    `json:"message"`
+	Attempts int       `json:"attempts"`
+	NextAt   time.Time `json:"nextAt"`
+}
+
+// Kind is what a rollout is for.
+type Kind string
+
+// The kinds of rollout.
+const (
+	KindDeploy  Kind = "deploy"  // toward what git asks
+	KindRevert  Kind = "revert"  // back to the last good revision after a failure
+	KindRestore Kind = "restore" // back to it after a change by somebody else
+	KindUndo    Kind = "undo"    // the first rollout failed: the count goes back to what it was
+)
+
+// Trigger is what began a rollout.
+type Trigger string
+
+// The triggers.
+const (
+	TriggerGit      Trigger = "git"
+	TriggerRetry    Trigger = "retry"
+	TriggerTemplate Trigger = "template"
+	TriggerDrift    Trigger = "drift"
+	TriggerFailure  Trigger = "failure"
+)
+
+// Stage is how far a rollout is.
+type Stage string
+
+// The stages, in their order. StageEvidence follows a failure, before anything is put back.
+const (
+	StageRegister Stage = "register"
+	StageMigrate  Stage = "migrate"
+	StageRoll     Stage = "roll"
+	StageBake     Stage = "bake"
+	StageEvidence Stage = "evidence"
+)
+
+// Rollout is one way of a target into the account.
+type Rollout struct {
+	Number      int     `json:"number"` // the record's generation when it began
+	Kind        Kind    `json:"kind"`
+	Trigger     Trigger `json:"trigger"`
+	Target      Target  `json:"target"`
+	Fingerprint string  `json:"fingerprint"`
+	Template    string  `json:"template"` // ARN of the template it is rendered onto
+	Retry       int     `json:"retry"`
+
+	Stage     Stage     `json:"stage"`
+	StartedAt time.Time `json:"startedAt"`
+	StageAt   time.Time `json:"stageAt"`
+	Deadline  time.Time `json:"deadline,omitzero"` // of the roll; set when it is asked for
+	Spans     []Span    `json:"spans,omitempty"`   // stages that are over
+
+	Registers  int         `json:"registers,omitempty"` // how often registration was asked for
+	Revision   string      `json:"revision,omitempty"`
+	Migration  *Migration  `json:"migration,omitempty"`
+	Deployment *Deployment `json:"deployment,omitempty"`
+	CountWas   int         `json:"countWas"` // desired count before the first write
+
+	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout
+	WatchedAt time.Time          `json:"watchedAt,omitzero"` // last look at the deployment
+	BakeFrom  time.Time          `json:"bakeFrom,omitzero"`
+	BakeUntil time.Time          `json:"bakeUntil,omitzero"`
+	Readings  []observed.Reading `json:"readings,omitempty"` // the latest ones, when they last changed
+
+	Failure *Evidence `json:"failure,omitempty"` // why it failed; the revert begins once this is complete
+}
+
+// Span is the time that one stage took.
+type Span struct {
+	Stage Stage     `json:"stage"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+}
+
+// Migration is the one-off task of a rollout.
+type Migration struct {
+	Key         string    `json:"key"`
+	Lock        string    `json:"lock"`
+	Attempt     int       `json:"attempt"`
+	Token       string    `json:"token"` // RunTask's client token: a repeat of the request is the same task
+	RequestedAt time.Time `json:"requestedAt"`
+	Deadline    time.Time `json:"deadline"`
+	Task        string    `json:"task,omitempty"`
+	Seen        bool      `json:"seen,omitempty"`
+	Stopping    bool      `json:"stopping,omitempty"` // StopTask was asked for because of the deadline
+	NotBefore   time.Time `json:"notBefore,omitzero"` // of the next attempt
+}
+
+// Deployment is the ECS deployment that a rollout follows.
+type Deployment struct {
+	Before      string    `json:"before"` // PRIMARY's id when UpdateService was asked for
+	RequestedAt time.Time `json:"requestedAt"`
+	Tries       int       `json:"tries"`
+	ID          string    `json:"id,omitempty"` // as UpdateService answered, or so adopted
+	Record      string    `json:"record,omitempty"`
+}
+
+// HoldsLock names the migration lock that the service holds, empty when none. The ledger keeps the table of locks in
+// step with it, in the same transaction that saves the record.
+func (r Record) HoldsLock() string {
+	if r.Rollout == nil || r.Rollout.Migration == nil || r.Rollout.Stage != StageMigrate {
+		return ""
+	}
+	return r.Rollout.Migration.Lock
+}
+
+// RevisionOf returns the known revision with the fingerprint, empty when there is none.
+func (r Record) RevisionOf(fingerprint string) string {
+	for _, k := range r.Known {
+		if k.Fingerprint == fingerprint {
+			return k.Revision
+		}
+	}
+	return ""
+}
+
+// RejectionOf returns the verdict against the ask, nil when there is none.
+func (r Record) RejectionOf(ask string) *Rejection {
+	for i := range r.Rejected {
+		if r.Rejected[i].Ask == ask {
+			return &r.Rejected[i]
+		}
+	}
+	return nil
+}
