@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"time"
+)
+
+// maxBody is far above what the services accept (a task definition has 64 KiB, a batch of log events 1 MiB).
+const maxBody = 8 << 20
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// serve carries one request out. An error means that the client gets no answer at all.
+func (m *Mux) serve(ctx context.Context, method, path string, header http.Header, body []byte) (answer, error) {
+	id := m.requestID()
+	a := answer{status: http.StatusOK, header: http.Header{}}
+	a.header.Set("X-Amzn-Requestid", id)
+	// Clients compare it with their own clock: in a bubble both must be the bubble's.
+	a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+
+	t, out, err := m.answer(ctx, method, path, header, body)
+	if err == nil {
+		a.body = t.protocol.output(t.service.codec, t.operation, reflect.ValueOf(out), id, a.header)
+		return a, nil
+	}
+	if errors.Is(err, ErrResponseLost) || ctx.Err() != nil {
+		return answer{}, err
+	}
+	var c *codec
+	if t.service != nil {
+		c = t.service.codec
+	}
+	f := newFailure(err)
+	a.status = f.status
+	a.body = t.protocol.failed(c, f, id, a.header)
+	return a, nil
+}
+
+func (m *Mux) answer(ctx context.Context, method, path string, header http.Header, body []byte) (target, any, error) {
+	t, err := m.route(path, header, body)
+	if err != nil {
+		return t, nil, err
+	}
+	if method != http.MethodPost {
+		return t, nil, serialization("method %s: every operation is a POST", method)
+	}
+	if t.service == nil {
+		return t, nil, unknownOperation("service %s is not modelled by this account (asked for %s)", t.asked, t.operation)
+	}
+	op, ok := t.service.operations[t.operation]
+	if !ok {
+		return t, nil, unknownOperation("%s operation %s is not modelled by this account", t.service.Name, t.operation)
+	}
+	tree, err := t.protocol.input(body)
+	if err != nil {
+		return t, nil, err
+	}
+	in := reflect.New(op.input)
+	if err := t.service.codec.decode(in.Elem(), tree, ""); err != nil {
+		return t, nil, fmt.Errorf("%s: %w", t.operation, err)
+	}
+	out, err := m.invoke(ctx, t.service, op, in.Interface())
+	if err == nil && reflect.ValueOf(out).IsNil() {
+		err = fmt.Errorf("%s %s answered neither output nor error", t.service.Name, t.operation)
+	}
+	return t, out, err
+}
+
+// ServeHTTP answers one request. A lost response closes the connection.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "read body: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	a, err := m.serve(r.Context(), r.Method, r.URL.Path, r.Header, body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the documented way to drop a connection without an answer
+	}
+	for k, v := range a.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(a.status)
+	// A client that went away is no error of ours.
+	_, _ = w.Write(a.body)
+}
+
+// RoundTripper answers requests in the caller's goroutine, without sockets and without goroutines of its
+// own, so that it works inside a testing/synctest bubble. The request's context ends it: what had begun is
+// carried out, and nobody is told, as over a real network.
+func (m *Mux) RoundTripper() http.RoundTripper { return transport{m} }
+
+type transport struct{ mux *Mux }
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
+	var body []byte
+	if r.Body != nil {
+		b, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		if closeErr := r.Body.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read body: %w", err)
+		}
+		body = b
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	a, err := t.mux.serve(ctx, r.Method, r.URL.Path, r.Header, body)
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return nil, ctxErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		Status:        fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)),
+		StatusCode:    a.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        a.header,
+		Body:          io.NopCloser(bytes.NewReader(a.body)),
+		ContentLength: int64(len(a.body)),
+		Request:       r,
+	}, nil
+}
