@@ -50,6 +50,12 @@ type Order struct {
 	CreatedAt time.Time `json:"createdAt"` // UTC, microseconds
 }
 
+var id = regexp.MustCompile(`^[A-Z2-7]{26,64}$`)
+
+// ValidID tells whether s can be an order's id at all, so that nothing else need be sent to a database: letters and
+// digits of RFC 4648 base32, at least the 26 that crypto/rand.Text gives.
+func ValidID(s string) bool { return id.MatchString(s) }
+
 // Violation is one broken rule. Pointer says where, as a JSON Pointer in URI fragment form (RFC 6901 §6), which is how
 // RFC 9457 §3 shows it.
 type Violation struct {

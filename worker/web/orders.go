@@ -55,7 +55,12 @@ func (s *Server) placeOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getOrder(w http.ResponseWriter, r *http.Request) {
-	found, err := s.orders.Get(r.Context(), r.PathValue("id"))
+	id := r.PathValue("id")
+	if !order.ValidID(id) {
+		s.fail(w, r, order.ErrNotFound)
+		return
+	}
+	found, err := s.orders.Get(r.Context(), id)
 	if err != nil {
 		s.fail(w, r, err)
 		return

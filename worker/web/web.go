@@ -3,6 +3,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -71,8 +72,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := s.orders.Ping(ctx); err != nil {
 		s.logger(r).Warn("unhealthy", zap.Error(err))
-		s.problem(w, r, problem{Status: http.StatusServiceUnavailable,
-			Detail: "the database did not answer within " + healthTimeout.String()})
+		reason := "the database cannot be asked"
+		if errors.Is(err, context.DeadlineExceeded) {
+			reason = "the database did not answer within " + healthTimeout.String()
+		}
+		s.problem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: reason})
 		return
 	}
 	s.json(w, r, http.StatusOK, map[string]string{"status": "ok"})
