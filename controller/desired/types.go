@@ -46,16 +46,20 @@ type Snapshot struct {
 
 // Metadata names an object.
 type Metadata struct {
-	Name   string            `json:"name"`
+	// Name is the environment's or the service's name; a service's is also its file's, without .yaml.
+	Name string `json:"name"`
+	// Labels are free words for people and dashboards; nothing is decided by them.
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Environment is desired/<env>/environment.yaml.
 type Environment struct {
-	APIVersion string          `json:"apiVersion"`
-	Kind       string          `json:"kind"`
-	Metadata   Metadata        `json:"metadata"`
-	Spec       EnvironmentSpec `json:"spec"`
+	// APIVersion is deploy/v1.
+	APIVersion string `json:"apiVersion"`
+	// Kind is Environment.
+	Kind     string          `json:"kind"`
+	Metadata Metadata        `json:"metadata"`
+	Spec     EnvironmentSpec `json:"spec"`
 }
 
 // EnvironmentSpec says where the environment lives and which policies hold in it.
@@ -78,10 +82,14 @@ type EnvironmentSpec struct {
 
 // Window is a weekly span in which new rollouts may start.
 type Window struct {
-	Days     []string `json:"days"`               // mon … sun
-	From     string   `json:"from"`               // 15:04, inclusive
-	To       string   `json:"to"`                 // 15:04, exclusive
-	Timezone string   `json:"timezone,omitempty"` // IANA name, UTC by default
+	// Days are mon, tue, wed, thu, fri, sat, sun.
+	Days []string `json:"days"`
+	// From is the span's beginning in hours and minutes, such as 09:00, inclusive.
+	From string `json:"from"`
+	// To is the span's end on the same day, exclusive; 24:00 is the day's end.
+	To string `json:"to"`
+	// Timezone is an IANA name such as Europe/Berlin, UTC by default.
+	Timezone string `json:"timezone,omitempty"`
 }
 
 // DriftPolicy is what happens to a change made by hand.
@@ -101,6 +109,9 @@ const (
 	DriftReport  DriftAction = "report"
 )
 
+// Values are the allowed texts.
+func (DriftAction) Values() []string { return []string{string(DriftCorrect), string(DriftReport)} }
+
 // TemplatePolicy is what a changed template does.
 type TemplatePolicy string
 
@@ -110,19 +121,29 @@ const (
 	TemplateReport TemplatePolicy = "report"
 )
 
+// Values are the allowed texts.
+func (TemplatePolicy) Values() []string {
+	return []string{string(TemplateRoll), string(TemplateReport)}
+}
+
 // Defaults are the environment's defaults for its services.
 type Defaults struct {
-	Bake      Duration  `json:"bake,omitempty"`
-	Deadline  Duration  `json:"deadline,omitempty"`
+	// Bake is verify.bake of services that do not write it.
+	Bake Duration `json:"bake,omitempty"`
+	// Deadline is rollout.deadline of services that do not write it.
+	Deadline Duration `json:"deadline,omitempty"`
+	// OnFailure is onFailure of services that do not write it.
 	OnFailure OnFailure `json:"onFailure,omitempty"`
 }
 
 // Service is desired/<env>/<service>.yaml, with every default filled in.
 type Service struct {
-	APIVersion string      `json:"apiVersion"`
-	Kind       string      `json:"kind"`
-	Metadata   Metadata    `json:"metadata"`
-	Spec       ServiceSpec `json:"spec"`
+	// APIVersion is deploy/v1.
+	APIVersion string `json:"apiVersion"`
+	// Kind is Service.
+	Kind     string      `json:"kind"`
+	Metadata Metadata    `json:"metadata"`
+	Spec     ServiceSpec `json:"spec"`
 }
 
 // ServiceSpec is what is asked of one service.
@@ -133,9 +154,13 @@ type ServiceSpec struct {
 	Containers map[string]Container `json:"containers"`
 	// Migration is run as a one-off task before the service is rolled; absent means none.
 	Migration *Migration `json:"migration,omitempty"`
-	Rollout   Rollout    `json:"rollout,omitzero"`
-	Verify    Verify     `json:"verify,omitzero"`
-	OnFailure OnFailure  `json:"onFailure,omitempty"`
+	// Rollout is how the service is rolled: the strategy, its deadline and its own parameters.
+	Rollout Rollout `json:"rollout,omitzero"`
+	// Verify is how a rollout is judged: the bake and the checks, each with its parameters.
+	Verify Verify `json:"verify,omitzero"`
+	// OnFailure is what happens when verification fails: the last good revision comes back (revert), or nothing is touched until a
+	// person has looked (freeze).
+	OnFailure OnFailure `json:"onFailure,omitempty"`
 	// Retry, when raised, asks once more for an ask that was rejected.
 	Retry int `json:"retry,omitempty"`
 	// DependsOn are services that must have settled on the same commit before this one starts.
@@ -148,6 +173,7 @@ type ServiceSpec struct {
 
 // Container is what git says of one container: image, plain environment and references to secrets.
 type Container struct {
+	// Image is the image that CI pushed.
 	Image Image `json:"image"`
 	// Env are plain values by name; never a secret.
 	Env map[string]string `json:"env,omitempty"`
@@ -157,7 +183,10 @@ type Container struct {
 
 // Image is a tag in the stack's repository, with its digest where it is known.
 type Image struct {
-	Tag    string `json:"tag"`
+	// Tag is the short git SHA under which CI pushed the image; a tag that moves is refused.
+	Tag string `json:"tag"`
+	// Digest is what the registry answered to the push: the same bytes for ever. Without one the tag is resolved before anything
+	// is registered.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -170,10 +199,17 @@ const (
 	CompatibilityBreaking Compatibility = "breaking"
 )
 
+// Values are the allowed texts.
+func (Compatibility) Values() []string {
+	return []string{string(CompatibilityBackward), string(CompatibilityBreaking)}
+}
+
 // Migration is the one-off task that runs before the service is rolled.
 type Migration struct {
-	Container string   `json:"container"`
-	Command   []string `json:"command"`
+	// Container is the container whose image and environment the task runs with; one of spec.containers.
+	Container string `json:"container"`
+	// Command is run instead of the container's own, one word an item.
+	Command []string `json:"command"`
 	// Timeout is how long the task may take before it is stopped. Default 10m.
 	Timeout Duration `json:"timeout,omitempty"`
 	// Lock names what the migration changes; one migration per lock runs at a time. Default: the service's name.
@@ -194,6 +230,9 @@ const (
 	AssumeDone   Assumption = "done"
 	AssumeFailed Assumption = "failed"
 )
+
+// Values are the allowed texts.
+func (Assumption) Values() []string { return []string{string(AssumeDone), string(AssumeFailed)} }
 
 // Rollout is how the service is rolled. Params holds every member but strategy and deadline, for the strategy to read.
 type Rollout struct {
@@ -220,11 +259,17 @@ const (
 	OnFailureFreeze OnFailure = "freeze"
 )
 
+// Values are the allowed texts.
+func (OnFailure) Values() []string { return []string{string(OnFailureRevert), string(OnFailureFreeze)} }
+
 // Override is an exception with an owner, a reason and an end.
 type Override struct {
-	Reason string    `json:"reason"`
-	Owner  string    `json:"owner"`
-	Until  time.Time `json:"until"`
+	// Reason says why, for whoever finds it.
+	Reason string `json:"reason"`
+	// Owner answers for it: a person, team or ticket.
+	Owner string `json:"owner"`
+	// Until is when it ends by itself, with its zone: 2027-01-31T00:00:00Z.
+	Until time.Time `json:"until"`
 }
 
 // Active reports whether the override is in force at the given time. A nil override never is.

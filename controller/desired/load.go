@@ -1,0 +1,173 @@
+package desired
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Load reads the whole folder of one environment: environment.yaml and one service in each other *.yaml file. Every error of every
+// file is in the snapshot; a bad file costs only its own service. The commit is left zero.
+//
+// Files whose name begins with a dot and *.md are left alone; anything else that is not a *.yaml file is an error, because it
+// may be a service under a mistyped name.
+func Load(tree fs.FS, kinds Kinds) *Snapshot {
+	entries, err := fs.ReadDir(tree, ".")
+	if err != nil {
+		return Join(nil, []Error{{File: ".", Line: 1, Col: 1, Message: "the folder cannot be read: " + reason(err)}}, nil)
+	}
+	env, errs := loadEnvironment(tree, entries)
+	var files []*File
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case name == EnvironmentFile || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md"):
+		case path.Ext(name) == ".yaml":
+			files = append(files, loadService(tree, e, env, kinds))
+		case path.Ext(name) == ".yml" && !slices.ContainsFunc(entries, func(o fs.DirEntry) bool { return o.Name() == stem(name)+".yaml" }):
+			files = append(files, &File{Path: name, Errors: []Error{{File: name, Line: 1, Col: 1, Message: "the file's name ends in .yml; rename it to " + stem(name) + ".yaml"}}})
+		case e.IsDir():
+			errs = append(errs, Error{File: name, Line: 1, Col: 1, Message: "a folder inside an environment is not read; move its files beside environment.yaml"})
+		default:
+			errs = append(errs, Error{File: name, Line: 1, Col: 1, Message: "not a *.yaml file; rename it to <service>.yaml, or move it elsewhere"})
+		}
+	}
+	return Join(env, errs, files)
+}
+
+func loadEnvironment(tree fs.FS, entries []fs.DirEntry) (*Environment, []Error) {
+	at := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == EnvironmentFile })
+	if at < 0 {
+		return nil, []Error{{File: EnvironmentFile, Line: 1, Col: 1, Message: "the file is missing; it says which account and region the environment is"}}
+	}
+	data, errs := readFile(tree, entries[at])
+	if errs != nil {
+		return nil, errs
+	}
+	return ParseEnvironment(EnvironmentFile, data)
+}
+
+func loadService(tree fs.FS, entry fs.DirEntry, env *Environment, kinds Kinds) *File {
+	data, errs := readFile(tree, entry)
+	if errs != nil {
+		return &File{Path: entry.Name(), Errors: errs}
+	}
+	return ParseFile(entry.Name(), data, env, kinds)
+}
+
+// readFile reads one regular file, and of a larger one than FileSizeMax only so much that it is seen to be too large.
+func readFile(tree fs.FS, entry fs.DirEntry) ([]byte, []Error) {
+	name := entry.Name()
+	wrong := func(message string) []Error { return []Error{{File: name, Line: 1, Col: 1, Message: message}} }
+	if !entry.Type().IsRegular() {
+		return nil, wrong("not a regular file but " + oddity(entry.Type()) + "; write the content into the file itself")
+	}
+	f, err := tree.Open(name)
+	if err != nil {
+		return nil, wrong("the file cannot be read: " + reason(err))
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, FileSizeMax+1))
+	if err != nil {
+		return nil, wrong("the file cannot be read: " + reason(err))
+	}
+	if len(data) > FileSizeMax {
+		return nil, wrong(fmt.Sprintf("the file has more than %d bytes; an environment's files are short texts", FileSizeMax))
+	}
+	return data, nil
+}
+
+func oddity(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode.IsDir():
+		return "a folder"
+	default:
+		return "a device, pipe or socket"
+	}
+}
+
+// reason is an I/O error without the path, which the error's file says already.
+func reason(err error) string {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// Join makes the snapshot of files that were parsed one by one, and finds what only shows beside the others: two files that name
+// the same service condemn both, and a dependency on a service that no file is about, or a circle of them, condemns the service
+// that asks for it. The files are not changed.
+func Join(env *Environment, environmentErrors []Error, files []*File) *Snapshot {
+	snap := &Snapshot{Environment: env, Services: map[string]*Service{}, Invalid: map[string][]Error{}, Errors: slices.Clone(environmentErrors)}
+	found := twins(files)
+	known := map[string]bool{}
+	for _, f := range files {
+		known[f.Stem()] = true
+	}
+	waiting := circles(files)
+	for _, f := range files {
+		errs := append(slices.Clone(f.Errors), found[f]...)
+		if f.Service != nil {
+			errs = append(errs, f.dependencyErrors(known, waiting[f.name])...)
+		}
+		if len(errs) == 0 {
+			snap.Services[f.name] = f.Service
+			continue
+		}
+		slices.SortFunc(errs, compareErrors)
+		snap.Invalid[f.Stem()] = errs
+		snap.Errors = append(snap.Errors, errs...)
+	}
+	slices.SortFunc(snap.Errors, compareErrors)
+	return snap
+}
+
+// twins are the errors of files that name the same service.
+func twins(files []*File) map[*File][]Error {
+	byName := map[string][]*File{}
+	for _, f := range files {
+		if f.name != "" {
+			byName[f.name] = append(byName[f.name], f)
+		}
+	}
+	found := map[*File][]Error{}
+	for name, same := range byName {
+		if len(same) < 2 {
+			continue
+		}
+		slices.SortFunc(same, func(a, b *File) int { return cmp.Compare(a.Path, b.Path) })
+		for i, f := range same {
+			other := same[(i+1)%len(same)].Path
+			found[f] = append(found[f], f.errorAt(f.nameAt, fmt.Sprintf("metadata.name %s is also in %s; one file describes one service", name, other)))
+		}
+	}
+	return found
+}
+
+func (f *File) errorAt(at place, message string) Error {
+	return Error{File: f.Path, Line: at.line, Col: at.col, Message: message}
+}
+
+func (f *File) dependencyErrors(known map[string]bool, circle []string) []Error {
+	var errs []Error
+	for _, d := range f.dependsOn {
+		if !known[d.name] {
+			errs = append(errs, f.errorAt(d.at, fmt.Sprintf("unknown service %q; %s", printable(d.name), suggest(d.name, "service", others(known, f.name)))))
+		}
+		if len(circle) > 0 && d.name == circle[1] {
+			errs = append(errs, f.errorAt(d.at, "the services wait for each other ("+strings.Join(circle, " → ")+"); remove one dependency"))
+		}
+	}
+	return errs
+}
+
+func others(known map[string]bool, but string) []string {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(known)), func(n string) bool { return n == but })
+}

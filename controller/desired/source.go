@@ -1,0 +1,193 @@
+package desired
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	yaml "go.yaml.in/yaml/v3"
+)
+
+// source is one file while it is parsed: its nodes for positions, and what was found wrong so far.
+type source struct {
+	file  string
+	data  []byte
+	kinds Kinds
+	root  *yaml.Node // nil when there is nothing to look at
+
+	errs []Error
+	// bad are keys and values that were reported and that nothing further may look at.
+	bad map[*yaml.Node]bool
+	// tainted are the paths of what was reported or is missing, so that one mistake is told once.
+	tainted map[string]bool
+}
+
+func open(file string, data []byte, kinds Kinds) *source {
+	s := &source{file: file, data: data, kinds: kinds, bad: map[*yaml.Node]bool{}, tainted: map[string]bool{}}
+	if len(data) > FileSizeMax {
+		s.fail(1, 1, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), FileSizeMax))
+		return s
+	}
+	if line, col, ok := invalidUTF8(data); ok {
+		s.fail(line, col, "this byte is not UTF-8; save the file as UTF-8 text")
+		return s
+	}
+	doc, err := s.firstDocument()
+	switch {
+	case err != nil:
+		s.syntax(err)
+	case doc == nil || len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null":
+		s.fail(1, 1, fmt.Sprintf("the file is empty; it begins with apiVersion: %s", APIVersion))
+	case doc.Content[0].Kind != yaml.MappingNode:
+		s.fail(doc.Content[0].Line, doc.Content[0].Column, "the file is not a mapping; it begins with apiVersion: "+APIVersion)
+	default:
+		s.root = doc.Content[0]
+		if !s.sane() {
+			s.root = nil
+		}
+	}
+	return s
+}
+
+// firstDocument is the only document of the file. The YAML library panics on some broken input; one broken file must not take
+// the other services down with it.
+func (s *source) firstDocument() (doc *yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			doc, err = nil, fmt.Errorf("yaml: unreadable")
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(s.data))
+	var first, second yaml.Node
+	if err := dec.Decode(&first); err != nil {
+		if err == io.EOF {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if err := dec.Decode(&second); err == nil {
+		s.fail(second.Line, second.Column, "a second document begins here; one file holds one object")
+	} else if err != io.EOF {
+		return nil, err
+	}
+	return &first, nil
+}
+
+func (s *source) fail(line, col int, message string) {
+	s.errs = append(s.errs, Error{File: s.file, Line: max(line, 1), Col: max(col, 1), Message: message})
+}
+
+// report adds an error at a path, unless something at or above the path was already reported.
+func (s *source) report(message string, path ...string) {
+	s.reportAt(false, message, path)
+}
+
+// reportKey is report at the key of the path's last element.
+func (s *source) reportKey(message string, path ...string) {
+	s.reportAt(true, message, path)
+}
+
+func (s *source) reportAt(key bool, message string, path []string) {
+	if s.isTainted(path) {
+		return
+	}
+	line, col := locate(s.root, path, key)
+	s.fail(line, col, message)
+}
+
+func (s *source) taint(path []string) { s.tainted[strings.Join(path, "\x00")] = true }
+
+func (s *source) isTainted(path []string) bool {
+	for i := range len(path) + 1 {
+		if s.tainted[strings.Join(path[:i], "\x00")] {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the file itself says something at the path, however wrong.
+func (s *source) has(path ...string) bool {
+	n := s.root
+	for _, step := range path {
+		_, n = child(n, step)
+		if n == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// sorted are the errors in order of position, each once: a value that is used through an alias is looked at at every use.
+func (s *source) sorted() []Error {
+	slices.SortFunc(s.errs, compareErrors)
+	return slices.Compact(s.errs)
+}
+
+func compareErrors(a, b Error) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Message, b.Message))
+}
+
+func invalidUTF8(data []byte) (line, col int, found bool) {
+	if utf8.Valid(data) {
+		return 0, 0, false
+	}
+	line, col = 1, 1
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if col++; r == '\n' {
+			line, col = line+1, 1
+		}
+		data = data[size:]
+	}
+	return line, col, true
+}
+
+var (
+	syntaxLine    = regexp.MustCompile(`^yaml: line (\d+): `)
+	unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+)
+
+// syntax reports the YAML library's error. The library tells the line only, so the column is that of the line's first character;
+// and it may repeat values, which may be secrets, so what it quotes is left out.
+func (s *source) syntax(err error) {
+	message := err.Error()
+	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+		line, col := s.offset(bytes.Index(s.data, []byte("*"+m[1])))
+		s.fail(line, col, "this refers to an anchor that does not exist; put text that begins with * in quotes")
+		return
+	}
+	line := 1
+	if m := syntaxLine.FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1])
+	}
+	lines := bytes.Split(s.data, []byte("\n"))
+	line = min(max(line, 1), len(lines))
+	text := lines[line-1]
+	indent := len(text) - len(bytes.TrimLeft(text, " \t"))
+	if bytes.ContainsRune(text[:indent], '\t') {
+		s.fail(line, indent+1, "the line is indented with a tab; YAML is indented with spaces")
+		return
+	}
+	message = syntaxLine.ReplaceAllString(message, "")
+	if strings.ContainsAny(message, "`'\"") && !strings.HasPrefix(message, "did not find") && !strings.HasPrefix(message, "could not find") {
+		message = "a value does not fit here"
+	}
+	s.fail(line, indent+1, "not valid YAML: "+strings.TrimPrefix(message, "yaml: ")+"; look at quotes, colons and indentation on this line and the one before")
+}
+
+// offset is the line and column of a byte offset; a negative one is the beginning.
+func (s *source) offset(at int) (line, col int) {
+	before := s.data[:max(at, 0)]
+	start := bytes.LastIndexByte(before, '\n') + 1
+	return bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(before[start:]) + 1
+}

@@ -1,0 +1,48 @@
+package desired
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// suggest is the second half of an error about a word that is none of the known ones.
+func suggest(word, what string, known []string) string {
+	if len(known) == 0 {
+		return "no " + what + " is known here"
+	}
+	best, distance := "", len(word)/3+2
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return fmt.Sprintf("known: %s", strings.Join(slices.Sorted(slices.Values(known)), ", "))
+}
+
+// editDistance is Levenshtein's, over bytes, for words short enough to be names; longer ones are simply far apart.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
