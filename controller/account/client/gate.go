@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/aws/smithy-go/middleware"
+	"golang.org/x/time/rate"
+)
+
+// gate stands between the SDK and the wire: budgets, deadlines and metrics of every attempt.
+type gate struct {
+	opts    Options
+	calls   map[string]map[string]call
+	buckets map[string]*rate.Limiter
+	metrics *metrics
+}
+
+func newGate(opts Options) *gate {
+	g := &gate{opts: opts, calls: calls(), buckets: map[string]*rate.Limiter{}}
+	for name, b := range defaultBuckets() {
+		if own, ok := opts.Buckets[name]; ok {
+			b = own
+		}
+		// A share below one request would never let anything through.
+		burst := int(math.Max(1, math.Floor(b.Burst*opts.BurstShare)))
+		g.buckets[name] = rate.NewLimiter(rate.Limit(b.Refill*opts.RefillShare), burst)
+	}
+	g.metrics = newMetrics(opts.Registerer, g.calls)
+	return g
+}
+
+// install returns what puts the gate into the stack of each operation of the service. The budget is waited for before
+// signing, so that a signature is never old when it is sent, and inside the SDK's retry loop, so that a retry pays too.
+func (g *gate) install(service string) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error {
+		c, ok := g.calls[service][stack.ID()]
+		if !ok {
+			return fmt.Errorf("%s %s has no budget; add it to the list of calls", service, stack.ID())
+		}
+		wait := middleware.FinalizeMiddlewareFunc("Budget", g.wait(service, c))
+		if err := stack.Finalize.Insert(wait, "Retry", middleware.After); err != nil {
+			return err
+		}
+		send := middleware.FinalizeMiddlewareFunc("Attempt", g.send(service, stack.ID(), c))
+		return stack.Finalize.Add(send, middleware.After)
+	}
+}
+
+type finalize = func(context.Context, middleware.FinalizeInput, middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error)
+
+func (g *gate) wait(service string, c call) finalize {
+	bucket := g.buckets[c.bucket]
+	return func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		from := time.Now()
+		waiting, cancel := context.WithTimeout(ctx, g.opts.WaitMax)
+		err := bucket.Wait(waiting)
+		cancel()
+		g.metrics.waited(service, time.Since(from))
+		if err != nil {
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, &BudgetError{Bucket: c.bucket, Err: err}
+		}
+		return next.HandleFinalize(ctx, in)
+	}
+}
+
+func (g *gate) send(service, operation string, c call) finalize {
+	return func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		from := time.Now()
+		sending, cancel := context.WithTimeout(ctx, g.opts.AttemptMax)
+		defer cancel()
+		out, meta, err := next.HandleFinalize(sending, in)
+		if err != nil && errors.Is(sending.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+			err = fmt.Errorf("no answer within %s: %w", g.opts.AttemptMax, err)
+		}
+		g.metrics.answered(service, operation, time.Since(from), err)
+		if err != nil && c.write {
+			err = &WriteError{Operation: operation, Sent: !neverOpened(err), Err: err}
+		}
+		return out, meta, err
+	}
+}
