@@ -22,10 +22,10 @@ var (
 	lockPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$`)
 	// secretPattern are the references that ECS takes in a container definition's valueFrom, in a short form and as ARNs:
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data.html
-	secretPattern = regexp.MustCompile(`^(secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}(:[^:\s]+)?` +
-		`|ssm:[A-Za-z0-9/_.-]{1,1011}` +
-		`|arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}(:[^:\s]*){0,3}` +
-		`|arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9/_.-]{1,1011})$`)
+	secretPattern = regexp.MustCompile(`^(secretsmanager:[A-Za-z0-9/_+=.@-]+(:[^:\s]+)?` +
+		`|ssm:[A-Za-z0-9/_.-]+` +
+		`|arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+(:[^:\s]*){0,3}` +
+		`|arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9/_.-]+)$`)
 )
 
 // movingTags are tags that people move from image to image: the same file would mean another image tomorrow.
