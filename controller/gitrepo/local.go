@@ -1,0 +1,78 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/canteen/deploy/controller/fault"
+)
+
+// local is a repository on this machine. It is opened anew each time: that costs a few stats, and an opened one would not
+// see the packs that a later git gc writes.
+type local struct{ path, branch string }
+
+func (l local) tip(context.Context) (plumbing.Hash, error) {
+	_, tip, err := l.open()
+	return tip, err
+}
+
+func (l local) with(ctx context.Context, _ int, read readFunc) (*Head, error) {
+	repo, tip, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	return read(ctx, repo.Storer, tip)
+}
+
+func (l local) open() (*git.Repository, plumbing.Hash, error) {
+	repo, err := git.PlainOpenWithOptions(l.path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return nil, plumbing.ZeroHash, fault.New(fault.Blocked, CodeRepositoryNotFound, fmt.Errorf("%s is not a git repository", l.path))
+	}
+	if err != nil {
+		return nil, plumbing.ZeroHash, fmt.Errorf("open %s: %w", l.path, err)
+	}
+	ref, err := repo.Reference(plumbing.NewBranchReferenceName(l.branch), true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		have := branches(repo)
+		if slices.Contains(have, l.branch) {
+			// go-git, unlike git, empties a branch's file before it writes the new commit into it.
+			return nil, plumbing.ZeroHash, fmt.Errorf("branch %s of %s is being written", l.branch, l.path)
+		}
+		return nil, plumbing.ZeroHash, noBranch(l.branch, l.path, have)
+	}
+	if err != nil {
+		return nil, plumbing.ZeroHash, fmt.Errorf("branch %s of %s: %w", l.branch, l.path, err)
+	}
+	return repo, ref.Hash(), nil
+}
+
+// branches are for an error's text only, so a listing that fails is an empty one.
+func branches(repo *git.Repository) []string {
+	var names []string
+	if iter, err := repo.Branches(); err == nil {
+		_ = iter.ForEach(func(ref *plumbing.Reference) error {
+			names = append(names, ref.Name().Short())
+			return nil
+		})
+	}
+	return names
+}
+
+func noBranch(branch, source string, have []string) error {
+	const shown = 5
+	slices.Sort(have)
+	text := "it has none"
+	if len(have) > shown {
+		text = fmt.Sprintf("it has %s and %d more", strings.Join(have[:shown], ", "), len(have)-shown)
+	} else if len(have) > 0 {
+		text = "it has " + strings.Join(have, ", ")
+	}
+	return fault.New(fault.Blocked, CodeBranchNotFound, fmt.Errorf("no branch %s in %s; %s", branch, source, text))
+}

@@ -1,0 +1,226 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
+)
+
+// The bounds of a folder.
+const (
+	// FileSizeMax is the size up to which a file is read whole, in bytes. Of a larger one the first FileSizeMax+1 bytes
+	// are read, so that whoever parses it can tell.
+	FileSizeMax = 1 << 20
+
+	filesMax      = 50_000
+	folderSizeMax = 64 << 20 // bytes, of what is read
+	foldersDeep   = 16
+)
+
+// File is one file of the folder.
+type File struct {
+	Blob string // git's id of the content: equal ids, equal content
+	// Mode is 0644 or 0755 for files. Symbolic links (fs.ModeSymlink) and submodules (fs.ModeIrregular) are listed so
+	// that they can be told, and cannot be opened.
+	Mode fs.FileMode
+	Size int64 // bytes; 0 of a submodule
+}
+
+// content is what was read of one blob.
+type content struct {
+	data []byte // at most FileSizeMax+1 bytes
+	size int64
+}
+
+// readHead reads the folder at a commit. Contents that last has are taken from it.
+func readHead(ctx context.Context, objects storer.EncodedObjectStorer, tip plumbing.Hash, folder string, last *Head) (*Head, error) {
+	commit, err := object.GetCommit(objects, tip)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", tip, err)
+	}
+	tree, err := commit.Tree()
+	if err == nil && folder != "." {
+		tree, err = tree.Tree(folder)
+	}
+	if errors.Is(err, object.ErrDirectoryNotFound) {
+		return nil, fault.New(fault.Terminal, CodeFolderNotFound, fmt.Errorf("commit %s has no folder %s", tip, folder))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
+	}
+	r := reader{objects: objects, last: last, head: &Head{
+		Commit:   describe(commit),
+		Files:    map[string]File{},
+		contents: map[string]content{},
+	}}
+	if err := r.walk(ctx, tree, "", 1); err != nil {
+		return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
+	}
+	if last != nil {
+		r.head.Rewritten, err = isRewrite(objects, tip, plumbing.NewHash(last.Commit.SHA))
+		if err != nil {
+			return nil, fmt.Errorf("history of commit %s: %w", tip, err)
+		}
+	}
+	return r.head, nil
+}
+
+func describe(c *object.Commit) desired.Commit {
+	subject, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
+	return desired.Commit{
+		SHA:     c.Hash.String(),
+		Author:  c.Author.Name,
+		Subject: strings.TrimSpace(subject),
+		At:      c.Committer.When.UTC(),
+	}
+}
+
+type reader struct {
+	objects storer.EncodedObjectStorer
+	last    *Head
+	head    *Head
+	size    int64
+}
+
+func (r *reader) walk(ctx context.Context, tree *object.Tree, dir string, depth int) error {
+	if depth > foldersDeep {
+		return tooLarge("it is deeper than %d folders", foldersDeep)
+	}
+	for _, entry := range tree.Entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// A tree can be written by hand, with any name in it.
+		name := path.Join(dir, entry.Name)
+		if entry.Name == "." || !fs.ValidPath(entry.Name) || strings.Contains(entry.Name, "/") {
+			return fault.New(fault.Terminal, CodeBadTree, fmt.Errorf("its tree has an entry named %q, which no file can have", entry.Name))
+		}
+		if entry.Mode == filemode.Dir {
+			sub, err := object.GetTree(r.objects, entry.Hash)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if err := r.walk(ctx, sub, name, depth+1); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.file(name, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) file(name string, entry object.TreeEntry) error {
+	if len(r.head.Files) == filesMax {
+		return tooLarge("it has more than %d files", filesMax)
+	}
+	file := File{Blob: entry.Hash.String()}
+	switch entry.Mode {
+	case filemode.Regular, filemode.Deprecated:
+		file.Mode = 0o644
+	case filemode.Executable:
+		file.Mode = 0o755
+	case filemode.Symlink:
+		file.Mode = fs.ModeSymlink | 0o777
+	default:
+		file.Mode = fs.ModeIrregular
+	}
+	var err error
+	switch file.Mode.Type() {
+	case 0:
+		file.Size, err = r.content(file.Blob, entry.Hash)
+	case fs.ModeSymlink:
+		file.Size, err = r.objects.EncodedObjectSize(entry.Hash)
+	default: // the commit of a submodule is in another repository
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	r.head.Files[name] = file
+	return nil
+}
+
+// content keeps what a blob holds, and returns its size.
+func (r *reader) content(id string, hash plumbing.Hash) (int64, error) {
+	if c, ok := r.head.contents[id]; ok {
+		return c.size, nil
+	}
+	var c content
+	known := false
+	if r.last != nil {
+		c, known = r.last.contents[id]
+	}
+	if !known {
+		var err error
+		if c, err = r.read(hash); err != nil {
+			return 0, err
+		}
+	}
+	r.head.contents[id] = c
+	r.size += int64(len(c.data))
+	if r.size > folderSizeMax {
+		return 0, tooLarge("it holds more than %d MiB", folderSizeMax>>20)
+	}
+	return c.size, nil
+}
+
+func (r *reader) read(hash plumbing.Hash) (content, error) {
+	blob, err := object.GetBlob(r.objects, hash)
+	if err != nil {
+		return content{}, err
+	}
+	stream, err := blob.Reader()
+	if err != nil {
+		return content{}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(stream, FileSizeMax+1))
+	return content{data: data, size: blob.Size}, errors.Join(err, stream.Close())
+}
+
+func tooLarge(format string, limit int) error {
+	return fault.New(fault.Terminal, CodeFolderTooLarge, fmt.Errorf(format+": only the files of one environment belong in it", limit))
+}
+
+// isRewrite reports whether before is missing among the ancestors of tip. Parents that a shallow fetch left out end the
+// search there.
+func isRewrite(objects storer.EncodedObjectStorer, tip, before plumbing.Hash) (bool, error) {
+	seen := map[plumbing.Hash]bool{tip: true}
+	generation := []plumbing.Hash{tip}
+	for range generationsMax {
+		var parents []plumbing.Hash
+		for _, hash := range generation {
+			if hash == before {
+				return false, nil
+			}
+			commit, err := object.GetCommit(objects, hash)
+			if errors.Is(err, plumbing.ErrObjectNotFound) {
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			for _, parent := range commit.ParentHashes {
+				if !seen[parent] {
+					seen[parent] = true
+					parents = append(parents, parent)
+				}
+			}
+		}
+		generation = parents
+	}
+	return true, nil
+}
