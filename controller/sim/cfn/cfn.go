@@ -1,0 +1,136 @@
+// Package cfn shows CloudFormation stacks with their outputs. Stacks are put there by Go code; nothing is
+// deployed by them.
+package cfn
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/canteen/deploy/controller/sim/wire"
+)
+
+// Stack is one stack.
+type Stack struct {
+	Name    string
+	Status  types.StackStatus // empty: CREATE_COMPLETE
+	Reason  string
+	Outputs map[string]string
+	Tags    map[string]string
+}
+
+type kept struct {
+	Stack
+	created time.Time
+	updated *time.Time
+}
+
+// Engine holds the stacks of one account and region.
+type Engine struct {
+	account, region string
+
+	mu     sync.Mutex
+	stacks map[string]*kept
+}
+
+// New makes an engine without stacks.
+func New(account, region string) *Engine {
+	return &Engine{account: account, region: region, stacks: map[string]*kept{}}
+}
+
+// Put makes or replaces a stack.
+func (e *Engine) Put(s Stack) {
+	if s.Status == "" {
+		s.Status = types.StackStatusCreateComplete
+	}
+	s.Outputs, s.Tags = maps.Clone(s.Outputs), maps.Clone(s.Tags)
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := &kept{Stack: s, created: now}
+	if old := e.stacks[s.Name]; old != nil {
+		k.created, k.updated = old.created, &now
+	}
+	e.stacks[s.Name] = k
+}
+
+// SetStatus changes a stack's status; it answers an error for a stack that is not there.
+func (e *Engine) SetStatus(name string, status types.StackStatus, reason string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := e.stacks[name]
+	if k == nil {
+		return missing(name)
+	}
+	now := time.Now()
+	k.Status, k.Reason, k.updated = status, reason, &now
+	return nil
+}
+
+// Delete removes a stack, as after DELETE_COMPLETE.
+func (e *Engine) Delete(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.stacks, name)
+}
+
+const pageSize = 100
+
+// DescribeStacks answers one stack by name or id, or all. A missing one is a ValidationError.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+func (e *Engine) DescribeStacks(_ context.Context, in *cloudformation.DescribeStacksInput) (*cloudformation.DescribeStacksOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []types.Stack
+	for _, k := range e.stacks {
+		s := e.show(k)
+		if in.StackName == nil || *in.StackName == k.Name || *in.StackName == *s.StackId {
+			out = append(out, s)
+		}
+	}
+	if in.StackName != nil && len(out) == 0 {
+		return nil, missing(*in.StackName)
+	}
+	page, next, ok := wire.Page(out, func(s types.Stack) string { return *s.StackName }, in.NextToken, pageSize)
+	if !ok {
+		return nil, invalid("NextToken is not one that DescribeStacks gave")
+	}
+	return &cloudformation.DescribeStacksOutput{Stacks: page, NextToken: next}, nil
+}
+
+func (e *Engine) show(k *kept) types.Stack {
+	sum := sha256.Sum256([]byte(k.Name))
+	id := fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+	s := types.Stack{
+		StackName:       aws.String(k.Name),
+		StackId:         aws.String(fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", e.region, e.account, k.Name, id)),
+		StackStatus:     k.Status,
+		CreationTime:    &k.created,
+		LastUpdatedTime: k.updated,
+	}
+	if k.Reason != "" {
+		s.StackStatusReason = aws.String(k.Reason)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Outputs)) {
+		s.Outputs = append(s.Outputs, types.Output{OutputKey: aws.String(name), OutputValue: aws.String(k.Outputs[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Tags)) {
+		s.Tags = append(s.Tags, types.Tag{Key: aws.String(name), Value: aws.String(k.Tags[name])})
+	}
+	return s
+}
+
+func missing(name string) error { return invalid("Stack with id " + name + " does not exist") }
+
+func invalid(message string) error {
+	return &smithy.GenericAPIError{Code: "ValidationError", Message: message, Fault: smithy.FaultClient}
+}
