@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// MarshalJSON writes the duration as Go writes it.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+// MarshalJSON writes the duration as people do.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
 
 // UnmarshalJSON reads a duration such as 90s or 1h30m; a bare number is refused because its unit would be a guess.
 func (d *Duration) UnmarshalJSON(b []byte) error {

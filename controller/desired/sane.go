@@ -64,7 +64,7 @@ func (s *source) form(n *yaml.Node, path []string) bool {
 func (s *source) scalarForm(n *yaml.Node, path []string) {
 	switch {
 	case n.ShortTag() == "!!null":
-		s.reject(n, path, label(path)+" has no value; write one, or remove the line")
+		s.reject(n, path, label(path)+" has no value; write one ({} for an empty mapping), or remove the line")
 	case ambiguous(n):
 		s.reject(n, path, label(path)+" is true or false to some YAML readers and text to others; write true, false, or put it in quotes")
 	}

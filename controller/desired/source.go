@@ -3,6 +3,7 @@ package desired
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -60,20 +61,20 @@ func open(file string, data []byte, kinds Kinds) *source {
 func (s *source) firstDocument() (doc *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			doc, err = nil, fmt.Errorf("yaml: unreadable")
+			doc, err = nil, errors.New("yaml: unreadable")
 		}
 	}()
 	dec := yaml.NewDecoder(bytes.NewReader(s.data))
 	var first, second yaml.Node
 	if err := dec.Decode(&first); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, nil
 		}
 		return nil, err
 	}
 	if err := dec.Decode(&second); err == nil {
 		s.fail(second.Line, second.Column, "a second document begins here; one file holds one object")
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return &first, nil
@@ -153,36 +154,41 @@ func invalidUTF8(data []byte) (line, col int, found bool) {
 }
 
 var (
-	syntaxLine    = regexp.MustCompile(`^yaml: line (\d+): `)
+	syntaxLine    = regexp.MustCompile(`^yaml: (line (\d+): )?`)
 	unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	// grammarError are the messages of the library's parser, which counts lines from 0 and tells where the block began that it
+	// could not end; its scanner counts from 1 and tells where it stopped.
+	grammarError = regexp.MustCompile(`^did not find expected (<document start>|node content|'-' indicator|key|',' or '.')$`)
+	// quoting are messages that repeat what the file says, which may be a secret.
+	quoting = regexp.MustCompile("`|^cannot decode|^unreadable")
 )
 
-// syntax reports the YAML library's error. The library tells the line only, so the column is that of the line's first character;
-// and it may repeat values, which may be secrets, so what it quotes is left out.
+// syntax reports the YAML library's error. The library tells the line only, so the column is that of the line's first character.
 func (s *source) syntax(err error) {
-	message := err.Error()
-	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+	if m := unknownAnchor.FindStringSubmatch(err.Error()); m != nil {
 		line, col := s.offset(bytes.Index(s.data, []byte("*"+m[1])))
 		s.fail(line, col, "this refers to an anchor that does not exist; put text that begins with * in quotes")
 		return
 	}
-	line := 1
-	if m := syntaxLine.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1])
+	line, where := 1, "on this line and the one before"
+	message := syntaxLine.ReplaceAllString(err.Error(), "")
+	if m := syntaxLine.FindStringSubmatch(err.Error()); m != nil && m[2] != "" {
+		line, _ = strconv.Atoi(m[2])
+		if grammarError.MatchString(message) {
+			line, where = line+1, "in the block that begins here"
+		}
 	}
 	lines := bytes.Split(s.data, []byte("\n"))
-	line = min(max(line, 1), len(lines))
-	text := lines[line-1]
-	indent := len(text) - len(bytes.TrimLeft(text, " \t"))
-	if bytes.ContainsRune(text[:indent], '\t') {
-		s.fail(line, indent+1, "the line is indented with a tab; YAML is indented with spaces")
+	line = min(line, len(lines))
+	indent := lines[line-1][:len(lines[line-1])-len(bytes.TrimLeft(lines[line-1], " \t"))]
+	if tab := bytes.IndexByte(indent, '\t'); tab >= 0 {
+		s.fail(line, tab+1, "the line is indented with a tab; YAML is indented with spaces")
 		return
 	}
-	message = syntaxLine.ReplaceAllString(message, "")
-	if strings.ContainsAny(message, "`'\"") && !strings.HasPrefix(message, "did not find") && !strings.HasPrefix(message, "could not find") {
-		message = "a value does not fit here"
+	if quoting.MatchString(message) {
+		message = "a value does not fit its place"
 	}
-	s.fail(line, indent+1, "not valid YAML: "+strings.TrimPrefix(message, "yaml: ")+"; look at quotes, colons and indentation on this line and the one before")
+	s.fail(line, len(indent)+1, "not valid YAML: "+message+"; look at quotes, colons and indentation "+where)
 }
 
 // offset is the line and column of a byte offset; a negative one is the beginning.

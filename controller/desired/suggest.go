@@ -11,16 +11,21 @@ func suggest(word, what string, known []string) string {
 	if len(known) == 0 {
 		return "no " + what + " is known here"
 	}
+	known = slices.Sorted(slices.Values(known))
 	best, distance := "", len(word)/3+2
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
+		d := editDistance(strings.ToLower(word), strings.ToLower(k))
+		if len(word) > 2 && strings.HasPrefix(k, word) {
+			d = 1
+		}
+		if d < distance {
 			best, distance = k, d
 		}
 	}
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
-	return fmt.Sprintf("known: %s", strings.Join(slices.Sorted(slices.Values(known)), ", "))
+	return fmt.Sprintf("known: %s", strings.Join(known, ", "))
 }
 
 // editDistance is Levenshtein's, over bytes, for words short enough to be names; longer ones are simply far apart.

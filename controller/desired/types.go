@@ -4,6 +4,7 @@ package desired
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -86,7 +87,8 @@ type Window struct {
 	Days []string `json:"days"`
 	// From is the span's beginning in hours and minutes, such as 09:00, inclusive.
 	From string `json:"from"`
-	// To is the span's end on the same day, exclusive; 24:00 is the day's end.
+	// To is the span's end, exclusive. An end that is not after From is on the next day: 22:00 to 02:00 is over midnight, and 00:00
+	// to 00:00 is the whole day.
 	To string `json:"to"`
 	// Timezone is an IANA name such as Europe/Berlin, UTC by default.
 	Timezone string `json:"timezone,omitempty"`
@@ -280,3 +282,15 @@ type Duration time.Duration
 
 // Std is the duration as the standard library's.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// String is the duration as people write it: 15m, not 15m0s.
+func (d Duration) String() string {
+	s := d.Std().String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -76,15 +76,14 @@ func (s *source) window(w Window, path ...string) {
 			s.report(fmt.Sprintf("%s names %s again; name each day once", label(below), day), below...)
 		}
 	}
-	from, to := clockPattern.MatchString(w.From), w.To == "24:00" || clockPattern.MatchString(w.To)
-	if !from {
+	if !clockPattern.MatchString(w.From) {
 		s.report(fmt.Sprintf("%s is %q; write hours and minutes, such as 09:00", label(at("from")), w.From), at("from")...)
 	}
-	if !to {
-		s.report(fmt.Sprintf("%s is %q; write hours and minutes, such as 17:00, or 24:00 for the day's end", label(at("to")), w.To), at("to")...)
+	if !clockPattern.MatchString(w.To) {
+		s.report(fmt.Sprintf("%s is %q; write hours and minutes, such as 17:00, or 00:00 for the day's end", label(at("to")), w.To), at("to")...)
 	}
-	if from && to && w.From >= w.To {
-		s.report(fmt.Sprintf("%s is %s, which is not after from (%s); write two windows for a span over midnight", label(at("to")), w.To, w.From), at("to")...)
+	if w.From == w.To && w.To != "00:00" {
+		s.report(fmt.Sprintf("%s is the same as from (%s); write a later or, for a span over midnight, an earlier time", label(at("to")), w.To), at("to")...)
 	}
 	if _, err := time.LoadLocation(w.Timezone); err != nil || w.Timezone == "Local" {
 		s.report(fmt.Sprintf("%s is %q; write an IANA name, such as Europe/Berlin or UTC", label(at("timezone")), w.Timezone), at("timezone")...)
@@ -97,10 +96,10 @@ func (s *source) duration(d, least, most Duration, path ...string) {
 	switch {
 	case !s.has(path...):
 	case d <= 0:
-		s.report(fmt.Sprintf("%s is %s; write a time above 0, or remove the line for the default", label(path), d.Std()), path...)
+		s.report(fmt.Sprintf("%s is %s; write a time above 0, or remove the line for the default", label(path), d), path...)
 	case d < least:
-		s.report(fmt.Sprintf("%s is %s; write at least %s", label(path), d.Std(), least.Std()), path...)
+		s.report(fmt.Sprintf("%s is %s; write at least %s", label(path), d, least), path...)
 	case most > 0 && d > most:
-		s.report(fmt.Sprintf("%s is %s; write at most %s", label(path), d.Std(), most.Std()), path...)
+		s.report(fmt.Sprintf("%s is %s; write at most %s", label(path), d, most), path...)
 	}
 }
