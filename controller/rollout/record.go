@@ -119,6 +119,7 @@ type Hold struct {
 
 // Stall is why nothing more will be tried until git says something else.
 type Stall struct {
+	Wanted      string    `json:"wanted"` // the ask of git at the time: another one is another try
 	Ask         string    `json:"ask"`
 	Fingerprint string    `json:"fingerprint"`
 	Retry       int       `json:"retry"`

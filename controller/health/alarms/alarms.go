@@ -1,0 +1,131 @@
+// Package alarms judges what CloudWatch alarms say. An alarm of revertOn that turns red during the rollout condemns it;
+// one of holdOn holds the verdict back. Either, red before anything was begun, holds the start back.
+package alarms
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// Name is the check's name in git.
+const Name = "alarms"
+
+// Params are the check's parameters.
+type Params struct {
+	// RevertOn are alarms that fail the rollout when they turn red during it.
+	RevertOn []string `json:"revertOn,omitempty"`
+	// HoldOn are alarms that hold the verdict back while they are red.
+	HoldOn []string `json:"holdOn,omitempty"`
+}
+
+// Kind checks the parameters in a file.
+type Kind struct{}
+
+// Check implements desired.Kind.
+func (Kind) Check(raw json.RawMessage, _ *desired.ServiceSpec) []desired.Problem {
+	p, out := desired.StrictParams[Params](raw)
+	if len(out) > 0 {
+		return out
+	}
+	seen := map[string]bool{}
+	check := func(member string, list []string) {
+		for i, name := range list {
+			switch {
+			case name == "":
+				out = append(out, desired.Problem{Path: []string{member, strconv.Itoa(i)}, Message: "an alarm needs a name; write the CloudWatch alarm's name"})
+			case seen[name]:
+				out = append(out, desired.Problem{Path: []string{member, strconv.Itoa(i)}, Message: fmt.Sprintf("alarm %s is named twice; keep one", name)})
+			}
+			seen[name] = true
+		}
+	}
+	check("revertOn", p.RevertOn)
+	check("holdOn", p.HoldOn)
+	return out
+}
+
+// Params implements desired.Kind.
+func (Kind) Params() any { return &Params{} }
+
+// Check is the alarms check.
+type Check struct{ params Params }
+
+// New builds the check.
+func New(raw json.RawMessage) (Check, error) {
+	var p Params
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &p); err != nil {
+			return Check{}, err
+		}
+	}
+	return Check{p}, nil
+}
+
+func (c Check) names() []string { return slices.Concat(c.params.RevertOn, c.params.HoldOn) }
+
+// Facts implements health.Check.
+func (c Check) Facts(s rollout.Subject) observed.Look {
+	if !s.Before && s.Kind != rollout.KindDeploy {
+		return observed.Look{}
+	}
+	return observed.Look{Alarms: c.names()}
+}
+
+// Read implements health.Check.
+func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, bool) {
+	if len(c.names()) == 0 || (!s.Before && s.Kind != rollout.KindDeploy) {
+		return observed.Reading{}, false
+	}
+	r := observed.Reading{Check: Name, Verdict: observed.Pass, Detail: "no alarm is red"}
+	if m, lacks := seen.Lacks(observed.FactAlarms); lacks {
+		r.Verdict, r.Detail = observed.NoData, "the alarms could not be read: "+m.Message
+		if s.Before {
+			r.Verdict = observed.Fail
+		}
+		return r, true
+	}
+	for _, name := range c.names() {
+		if v, class, detail := c.judge(name, s, seen); v != observed.Pass {
+			r.Verdict, r.Class, r.Reason, r.Detail = v, class, "AlarmRed", detail
+			if v == observed.Fail {
+				return r, true
+			}
+		}
+	}
+	return r, true
+}
+
+func (c Check) judge(name string, s rollout.Subject, seen observed.Service) (observed.Verdict, observed.Class, string) {
+	state := stateOf(seen.Alarms, name)
+	switch {
+	case s.Before && state == observed.AlarmMissing:
+		return observed.Fail, observed.ClassBlocked, fmt.Sprintf("alarm %s does not exist in this account", name)
+	case s.Before && state == observed.AlarmRed:
+		return observed.Fail, observed.ClassBlocked, fmt.Sprintf("alarm %s is red already", name)
+	case s.Before || state == observed.AlarmOK || state == observed.AlarmInsufficient:
+		// Too little data is what a new or quiet metric has; the alarm's treatMissingData says when that is bad.
+		return observed.Pass, "", ""
+	case state == observed.AlarmMissing:
+		return observed.NoData, "", fmt.Sprintf("alarm %s no longer exists", name)
+	case slices.Contains(c.params.HoldOn, name):
+		return observed.NoData, "", fmt.Sprintf("alarm %s is red and holds the verdict back", name)
+	case stateOf(s.Baseline, name) == observed.AlarmRed:
+		return observed.Pass, "", "" // it was red before: not this rollout's doing
+	}
+	return observed.Fail, observed.ClassProduct, fmt.Sprintf("alarm %s turned red during the rollout", name)
+}
+
+func stateOf(alarms []observed.Alarm, name string) observed.AlarmState {
+	for _, a := range alarms {
+		if a.Name == name {
+			return a.State
+		}
+	}
+	return observed.AlarmMissing
+}

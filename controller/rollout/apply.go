@@ -1,0 +1,78 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Apply writes an action's outcome into the record that was saved before it.
+func Apply(rec Record, a Action, out Outcome) Record {
+	rec = rec.clone()
+	rec.Trouble = nil
+	ro := rec.Rollout
+	if ro == nil {
+		return rec
+	}
+	switch a.(type) {
+	case Register:
+		ro.Revision = out.Revision
+		rec = rec.know(ro.Fingerprint, out.Revision)
+		ro.Registers = 0
+	case RunMigration:
+		ro.Migration.Task = out.Task
+	case Roll:
+		ro.Deployment.ID = out.Deployment
+	}
+	return rec
+}
+
+// Failed writes a failed look (a is nil) or a failed action into the record: what may be taken back is taken back, and
+// the next pass waits for the backoff. A refusal that will always come again ends the rollout.
+func Failed(now time.Time, rec Record, a Action, err error) Decision {
+	rec = rec.clone()
+	kind := fault.KindOf(err)
+	t := rec.Trouble
+	if t == nil {
+		t = &Trouble{Since: now}
+	}
+	t.Kind, t.Code, t.Message = string(kind), fault.CodeOf(err), Redact(err.Error())
+	t.Attempts++
+	t.NextAt = now.Add(Backoff(t.Attempts))
+	rec.Trouble = t
+	if _, ok := a.(Roll); ok && kind != fault.Lost && kind != fault.Unknown && rec.Rollout != nil && rec.Rollout.Deployment != nil {
+		rec.Rollout.Deployment = nil // it surely had no effect: asked again from the start
+	}
+	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
+		rec.Rollout.Failure = &Evidence{At: now, Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused,
+			Message: fmt.Sprintf("the account refused to %s: %s", a.Name(), t.Message)}
+		rec = rec.enter(now, StageEvidence)
+		rec.Trouble = nil
+		rec = rec.tell(now, StateFailing, fmt.Sprintf("%s failed: %s", rec.Rollout.Target.Name(), sentence(rec.Rollout.Failure.Message)))
+		return Decision{Record: rec, WakeAt: now}
+	}
+	state, why := rec.State, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed(a), sentence(t.Message))
+	if kind == fault.Blocked || kind == fault.Terminal {
+		state = StateBlocked
+		why = fmt.Sprintf("May not %s: %s It is tried again by itself, and goes on once that is mended.", deed(a), sentence(t.Message))
+	}
+	return Decision{Record: rec.tell(now, state, why), WakeAt: t.NextAt}
+}
+
+// endsRollout reports whether a final refusal of the action is about what is being rolled out.
+func endsRollout(a Action) bool {
+	switch a.(type) {
+	case Register, RunMigration, Roll:
+		return true
+	}
+	return false
+}
+
+func deed(a Action) string {
+	if a == nil {
+		return "look at the account"
+	}
+	return a.Name()
+}

@@ -1,0 +1,129 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// begin starts a deploy of the goal, unless something holds it back.
+func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Decision {
+	if foreign(in, rec) {
+		if d, ok := tolerate(in, rec); ok {
+			return d
+		}
+	}
+	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.Now.Before(b.Until) {
+		return wait(in, rec, StateBlocked, sentence(b.Message)+" It is tried again by itself.", b.Until)
+	}
+	if d, ok := held(in, rec); ok {
+		return d
+	}
+	if d, ok := gated(in, rec, goal); ok {
+		return d
+	}
+	if trigger == TriggerTemplate && in.Want.Policy.TemplateChange == "report" {
+		return wait(in, rec, StateWaitingTemplate, "The infrastructure changed the template; the environment's policy is to report it only. It takes effect with the next change of git.", in.idleAt())
+	}
+	if !in.Look.Fresh {
+		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}
+	}
+	if d, ok := unstartable(in, rec); ok {
+		return d
+	}
+	if d, ok := unhealthy(in, rec, goal); ok {
+		return d
+	}
+	rec.Generation++
+	rec.Drift, rec.Stalled = nil, nil
+	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN,
+		Retry: rec.Intent.Service.Spec.Retry, Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
+	return moveOn(rec)
+}
+
+// held covers what keeps every new write back: the infrastructure at work, a person's hold, a suspension.
+func held(in Input, rec Record) (Decision, bool) {
+	spec := rec.Intent.Service.Spec
+	if in.Seen.Stack.InProgress {
+		return wait(in, rec, StateWaitingStack, fmt.Sprintf("The stack %s is %s; nothing is written until the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt()), true
+	}
+	if owner, until, ok := holdTag(in.Seen.Tags[TagHold]); ok && in.Now.Before(until) {
+		return wait(in, rec, StateHeld, fmt.Sprintf("Held by %s through the service's tag %s until %s; nothing is written.", owner, TagHold, stamp(until)), sooner(until, in.idleAt())), true
+	}
+	if s := spec.Suspend; s.Active(in.Now) {
+		return wait(in, rec, StateSuspended, fmt.Sprintf("Suspended by %s until %s: %s", s.Owner, stamp(s.Until), sentence(s.Reason)), sooner(s.Until, in.idleAt())), true
+	}
+	return Decision{}, false
+}
+
+// gated covers what a new version waits for and a revert never does.
+func gated(in Input, rec Record, goal Target) (Decision, bool) {
+	if opens, open := window(in.Want.Policy.Windows, in.Now); !open {
+		return wait(in, rec, StateWaitingWindow, fmt.Sprintf("%s waits for the change window that opens %s.", goal.Name(), stamp(opens)), sooner(opens, in.idleAt())), true
+	}
+	if len(in.Want.Waiting) > 0 {
+		return wait(in, rec, StateWaitingDependency, fmt.Sprintf("%s waits for %s, which has not settled yet.", goal.Name(), strings.Join(in.Want.Waiting, ", ")), in.watchAt()), true
+	}
+	if limit := in.Want.Policy.MaxConcurrentRollouts; limit > 0 && in.Want.Others >= limit {
+		return wait(in, rec, StateWaitingConcurrent, fmt.Sprintf("%s waits: the environment lets %d roll at once.", goal.Name(), limit), in.watchAt()), true
+	}
+	return Decision{}, false
+}
+
+// unstartable holds everything back while there would be no way back: the last good revision could not be started.
+func unstartable(in Input, rec Record) (Decision, bool) {
+	if rec.Good == nil {
+		return Decision{}, false
+	}
+	s, ok := in.Seen.Startable[rec.Good.Revision]
+	if ok && s.OK {
+		return Decision{}, false
+	}
+	why := fmt.Sprintf("The last good version %s could not be started again: %s Nothing is begun without a way back.", rec.Good.Target.Name(), sentence(s.Reason))
+	if m, lacks := in.Seen.Lacks(observed.FactStartable); lacks {
+		why = "It could not be checked whether the last good version could be started again: " + sentence(m.Message)
+	}
+	return wait(in, rec, StateBlocked, why, in.watchAt()), true
+}
+
+// unhealthy holds back an ask that was never good here while a check already fails: its verdict would mean nothing.
+func unhealthy(in Input, rec Record, goal Target) (Decision, bool) {
+	r, bad := failing(in)
+	if !bad || contains(rec.GoodAsks, goal.Ask) || rec.Intent.Service.Spec.Emergency.Active(in.Now) {
+		return Decision{}, false
+	}
+	return wait(in, rec, StateWaitingHealth, fmt.Sprintf("%s waits because a check fails before anything is begun: %s spec.emergency rolls all the same.", goal.Name(), sentence(r.Detail)), in.watchAt()), true
+}
+
+// failing returns a reading that fails before anything was begun.
+func failing(in Input) (observed.Reading, bool) {
+	for _, r := range in.Readings {
+		if r.Deployment == "" && r.Verdict == observed.Fail {
+			return r, true
+		}
+	}
+	return observed.Reading{}, false
+}
+
+// holdTag reads <owner>/<until>; a value that cannot be read holds nothing, since nobody could tell when it ends.
+func holdTag(v string) (owner string, until time.Time, ok bool) {
+	owner, end, found := strings.Cut(v, "/")
+	if !found {
+		return "", time.Time{}, false
+	}
+	until, err := time.Parse(time.RFC3339, end)
+	return owner, until, err == nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,148 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// The closed reasons of failures that the reasoning itself finds; checks have their own.
+const (
+	ReasonMigrationFailed     = "MigrationFailed"
+	ReasonMigrationTimeout    = "MigrationTimeout"
+	ReasonMigrationLost       = "MigrationOutcomeLost"
+	ReasonMigrationNotStarted = "MigrationNotStarted"
+	ReasonRolledBack          = "RolledBackByECS"
+	ReasonDeadline            = "DeadlineExceeded"
+	ReasonNoData              = "NoData"
+	ReasonRefused             = "Refused"
+	ReasonRevertFailed        = "RevertFailed"
+	ReasonNoLastGood          = "NoLastGood"
+	ReasonFrozen              = "Frozen"
+)
+
+const (
+	checkMigration = "migration"
+	checkRequest   = "request"
+)
+
+// evidenceFor is how long the revert waits at most for evidence that cannot be had.
+const evidenceFor = 3 * time.Second
+
+// fail stops a rollout and collects the evidence before anything is put back, since the revert destroys it.
+func fail(in Input, rec Record, e Evidence) Decision {
+	if e.At.IsZero() {
+		e.At = in.Now
+	}
+	rec.Rollout.Failure = &e
+	rec = rec.enter(in.Now, StageEvidence)
+	return wait(in, rec, StateFailing, fmt.Sprintf("%s failed: %s", rec.Rollout.Target.Name(), sentence(e.Message)), in.Now)
+}
+
+// conclude ends a failed rollout with its verdict and begins what puts things right.
+func conclude(in Input, rec Record) Decision {
+	ro := rec.Rollout
+	if !in.Look.Tasks && in.Now.Before(ro.StageAt.Add(evidenceFor)) {
+		return wait(in, rec, rec.State, rec.Why, in.Now)
+	}
+	e := collect(*ro.Failure, in)
+	ro.Failure = &e
+	if ro.Kind != KindDeploy {
+		return revertFailed(in, rec, e)
+	}
+	var result Result
+	rec, result = judge(in, rec, e)
+	entry := rec.entry(in.Now, result, e.Message)
+	touched := ro.Deployment != nil
+	rec.Rollout, rec.Superseded = nil, 0
+	if !touched {
+		return moveOn(rec, entry)
+	}
+	return moveOn(putBack(in, rec, *ro, e), entry)
+}
+
+// judge writes the verdict into the record. Only the product's own fault condemns an ask.
+func judge(in Input, rec Record, e Evidence) (Record, Result) {
+	ro := rec.Rollout
+	switch e.Class {
+	case observed.ClassProduct:
+		rec = rec.forgive(ro.Target.Ask)
+		rec.Rejected = append([]Rejection{{Ask: ro.Target.Ask, Commit: ro.Target.Commit.SHA, At: in.Now, Retry: ro.Retry, Check: e.Check,
+			Checks: checksHash(rec.spec(), e.Check), Reason: e.Reason, Message: e.Message, Rollout: ro.Number}}, rec.Rejected...)
+		rec.Rejected = rec.Rejected[:min(len(rec.Rejected), rejectionsMax)]
+		rec.Blocked = nil
+		return rec, ResultRejected
+	case observed.ClassBlocked:
+		attempts := 1
+		if b := rec.Blocked; b != nil && b.Ask == ro.Target.Ask {
+			attempts = b.Attempts + 1
+		}
+		rec.Blocked = &Hold{Ask: ro.Target.Ask, Reason: e.Reason, Message: e.Message, Attempts: attempts, Until: in.Now.Add(blockedFor(attempts))}
+		return rec, ResultBlocked
+	default:
+		rec.Stalled = stall(in, rec, *ro, e.Reason, e.Message)
+		return rec, ResultStalled
+	}
+}
+
+func stall(in Input, rec Record, ro Rollout, reason, message string) *Stall {
+	return &Stall{Wanted: wanted(in, rec), Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Retry: ro.Retry, Reason: reason, Message: message, At: in.Now, Rollout: ro.Number}
+}
+
+// wanted is git's ask now, empty while an image of it is not known.
+func wanted(in Input, rec Record) string {
+	if rec.Intent == nil {
+		return ""
+	}
+	t, unknown := resolve(*rec.Intent, repository(in), rec.Pins)
+	if len(unknown) > 0 {
+		return ""
+	}
+	return t.Ask
+}
+
+// holds reports whether the stall still stands in the way of what git asks.
+func (s *Stall) holds(target Target, intent Intent) bool {
+	return s != nil && s.Wanted == target.Ask && intent.Service.Spec.Retry <= s.Retry
+}
+
+// putBack begins the revert of a rollout that touched the service. It waits for nothing: no window, no alarm, no other.
+func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
+	breaking := failed.Target.Migration != nil && failed.Target.Migration.Compatibility == desired.CompatibilityBreaking
+	if failed.Target.Spec.OnFailure == desired.OnFailureFreeze || breaking {
+		rec.Stalled = stall(in, rec, failed, ReasonFrozen, e.Message+"; nothing is put back because onFailure is freeze or its migration is breaking")
+		return rec
+	}
+	rec.Generation++
+	next := &Rollout{Number: rec.Generation, Kind: KindRevert, Trigger: TriggerFailure, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now,
+		CountWas: failed.CountWas, Baseline: failed.Baseline}
+	if rec.Good == nil {
+		rec.Stalled = stall(in, rec, failed, ReasonNoLastGood, e.Message+"; no version was ever good here, so there is nothing to go back to")
+		next.Kind, next.Target = KindUndo, failed.Target
+	} else {
+		next.Target, next.Fingerprint, next.Revision = rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision
+	}
+	rec.Rollout = next
+	return rec
+}
+
+// revertFailed ends a revert or restore that did not come true: it is never itself reverted, and says so loudly.
+func revertFailed(in Input, rec Record, e Evidence) Decision {
+	ro := rec.Rollout
+	entry := rec.entry(in.Now, ResultRevertFailed, e.Message)
+	rec.Stalled = stall(in, rec, *ro, ReasonRevertFailed, fmt.Sprintf("putting %s back did not come true: %s", ro.Target.Name(), e.Message))
+	rec.Rollout = nil
+	return moveOn(rec, entry)
+}
+
+// blockedFor is how long a blocked ask is left alone after so many attempts.
+func blockedFor(attempts int) time.Duration {
+	return min(30*time.Second<<min(attempts-1, 6), 15*time.Minute)
+}
+
+// Backoff is how long to wait after so many failed passes: 2 s, doubling, at most 2 min.
+func Backoff(attempts int) time.Duration {
+	return min(2*time.Second<<min(max(attempts-1, 0), 8), 2*time.Minute)
+}

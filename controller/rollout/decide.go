@@ -1,0 +1,162 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Want is what git and the other services say about one service in one pass.
+type Want struct {
+	Intent  *Intent // the newest valid word of git; nil when there is none now
+	Removed bool    // the file is gone: the service is released
+	Invalid string  // the file is there and invalid: why, with its position
+
+	Environment string
+	Policy      desired.EnvironmentSpec
+
+	LockHolder string   // the service that holds this one's migration lock, itself included
+	Others     int      // other services with a deploy in flight
+	Waiting    []string // services that this one depends on and that have not settled yet
+	Pace       Pace
+}
+
+// Pace is how often the controller looks.
+type Pace struct {
+	Watch time.Duration // at a service that is rolling or unwell
+	Idle  time.Duration // at a service that is settled
+}
+
+// Input is everything one decision is made from, besides the record.
+type Input struct {
+	Now      time.Time
+	Want     Want
+	Look     observed.Look // what was asked for
+	Seen     observed.Service
+	Readings []observed.Reading
+	Strategy Strategy
+}
+
+// Strategy is one way to make a revision the one that serves.
+type Strategy interface {
+	// Next returns what to do for a rollout whose deployment was not asked for yet. It is called again with the same
+	// arguments when the request has to be repeated, and must answer the same.
+	Next(spec desired.ServiceSpec, ro Rollout, seen observed.Service) Action
+}
+
+// Decision is what one pass comes to. The record is saved before the action is done.
+type Decision struct {
+	Record  Record
+	Action  Action         // nil: nothing is done
+	WakeAt  time.Time      // when to look again
+	Look    *observed.Look // set: this must be seen before anything can be decided; look again at once
+	History []Entry        // rollouts that ended in this decision
+
+	again bool // the record moved on without an action: decide on in the same pass
+}
+
+// stepsMax bounds how often one pass may move on without an action: every stage once, and a revert after a deploy.
+const stepsMax = 16
+
+// CheckSteady is the check that says whether the deployment is complete; it always runs.
+const CheckSteady = "steady"
+
+// staleFor is how long a read may show the service as it was before a write.
+// AWS names no figure; see "Eventual consistency" of the ECS API reference.
+const staleFor = 30 * time.Second
+
+// Decide is the whole reasoning: goal = what git asks, unless that ask was rejected, else the last good; then one step
+// toward it. Superseding, reverting and drift are this one path. The record passed in is not changed.
+func Decide(in Input, rec Record) Decision {
+	changed := in.Want.Intent != nil && (rec.Intent == nil || rec.Intent.Commit.SHA != in.Want.Intent.Commit.SHA)
+	rec = adopt(in, rec.clone())
+	if t := rec.Trouble; t != nil && in.Now.Before(t.NextAt) && !changed {
+		return Decision{Record: rec, WakeAt: t.NextAt}
+	}
+	var history []Entry
+	for range stepsMax {
+		d := step(in, rec)
+		history = append(history, d.History...)
+		if !d.again {
+			d.History = history
+			if d.Action == nil && d.Look == nil {
+				d.Record.Trouble = nil
+			}
+			return d
+		}
+		rec = d.Record
+	}
+	// Sixteen steps without an action mean that two rules hand the record to each other.
+	panic("rollout: the decision for " + rec.Service + " does not end in state " + string(rec.State))
+}
+
+func step(in Input, rec Record) Decision {
+	if rec.Rollout == nil {
+		return settle(in, rec)
+	}
+	switch rec.Rollout.Stage {
+	case StageRegister:
+		return register(in, rec)
+	case StageMigrate:
+		return migrate(in, rec)
+	case StageRoll:
+		return roll(in, rec)
+	case StageBake:
+		return bake(in, rec)
+	default:
+		return conclude(in, rec)
+	}
+}
+
+// adopt takes git's newest word and the registry's answers into the record.
+func adopt(in Input, rec Record) Record {
+	rec.Schema = Schema
+	if in.Want.Intent != nil {
+		rec.Intent = in.Want.Intent
+	}
+	rec.Pins = pin(rec, in.Seen.Images)
+	if rec.Rollout != nil && rec.Rollout.Kind == KindDeploy && rec.Intent != nil {
+		// Deadlines and checks are not part of the ask: a change of theirs counts from now on.
+		if t, unknown := resolve(*rec.Intent, repository(in), rec.Pins); len(unknown) == 0 && t.Ask == rec.Rollout.Target.Ask {
+			rec.Rollout.Target.Spec, rec.Rollout.Target.Migration = t.Spec, t.Migration
+		}
+	}
+	return rec
+}
+
+func repository(in Input) string { return in.Seen.Stack.Outputs["RepoUri"] }
+
+// wait tells a state and looks again at the given time.
+func wait(in Input, rec Record, state State, why string, at time.Time) Decision {
+	return Decision{Record: rec.tell(in.Now, state, why), WakeAt: at}
+}
+
+// act tells a state, does one thing and looks again at once.
+func act(in Input, rec Record, state State, why string, a Action) Decision {
+	return Decision{Record: rec.tell(in.Now, state, why), Action: a, WakeAt: in.Now}
+}
+
+// moveOn decides further in the same pass.
+func moveOn(rec Record, history ...Entry) Decision {
+	return Decision{Record: rec, History: history, again: true}
+}
+
+func (r Record) tell(now time.Time, state State, why string) Record {
+	if r.State != state {
+		r.State, r.Since = state, now
+	}
+	r.Why = why
+	return r
+}
+
+func (in Input) watchAt() time.Time { return in.Now.Add(in.Want.Pace.Watch) }
+func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }
+
+// sooner returns the earlier of two times, and the other where one is zero.
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() || (!a.IsZero() && a.Before(b)) {
+		return a
+	}
+	return b
+}

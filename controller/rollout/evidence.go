@@ -1,0 +1,94 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// collect completes the evidence with what the account shows now.
+func collect(e Evidence, in Input) Evidence {
+	ro, seen := in.rolloutSeen()
+	e.Complete = in.Look.Tasks
+	for _, t := range seen {
+		if len(e.Tasks) == evidenceTasksMax {
+			break
+		}
+		e.Tasks = append(e.Tasks, taskEvidence(t))
+	}
+	for _, t := range in.Seen.Targets {
+		if t.State != "healthy" {
+			e.Targets = append(e.Targets, strings.TrimSpace(fmt.Sprintf("%s:%d %s %s %s", t.ID, t.Port, t.State, t.Reason, t.Description)))
+		}
+	}
+	for _, ev := range in.Seen.Events {
+		if len(e.Events) == evidenceEventsMax {
+			break
+		}
+		e.Events = append(e.Events, clip(ev.Message))
+	}
+	for _, a := range in.Seen.Alarms {
+		if a.State == observed.AlarmRed {
+			e.Alarms = append(e.Alarms, a)
+		}
+	}
+	e.Log = lines(in, ro)
+	return e
+}
+
+// rolloutSeen are the stopped tasks that the failure is about: the migration's, or the deployment's.
+func (in Input) rolloutSeen() (migration bool, tasks []observed.Task) {
+	if in.Look.MigrationLog {
+		if in.Seen.Migration != nil {
+			tasks = append(tasks, *in.Seen.Migration)
+		}
+		return true, tasks
+	}
+	for _, t := range in.Seen.Tasks {
+		if t.Deployment == in.Look.Deployment && t.Stopped() {
+			tasks = append(tasks, t)
+		}
+	}
+	return false, tasks
+}
+
+func taskEvidence(t observed.Task) TaskEvidence {
+	e := TaskEvidence{Task: t.ID(), StopCode: t.StopCode, Reason: clip(t.StoppedReason), ExitCodes: map[string]int{}}
+	for _, c := range t.Containers {
+		if c.Exited {
+			e.ExitCodes[c.Name] = c.ExitCode
+		}
+		if c.Reason != "" {
+			e.Containers = append(e.Containers, c.Name+": "+clip(c.Reason))
+		}
+	}
+	return e
+}
+
+func lines(in Input, migration bool) []string {
+	var out []string
+	if migration {
+		out = append(out, in.Seen.MigrationLog...)
+	} else if in.Seen.Logs != nil {
+		for _, l := range in.Seen.Logs.Tail {
+			out = append(out, l.Message)
+		}
+	}
+	if len(out) > evidenceLinesMax {
+		out = out[len(out)-evidenceLinesMax:]
+	}
+	for i := range out {
+		out[i] = clip(out[i])
+	}
+	return out
+}
+
+// clip bounds and redacts one line.
+func clip(s string) string {
+	s = Redact(s)
+	if len(s) > evidenceLineMax {
+		s = strings.ToValidUTF8(s[:evidenceLineMax], "") + "…"
+	}
+	return s
+}

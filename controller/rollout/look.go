@@ -1,0 +1,107 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Subject is what the checks look at and read.
+type Subject struct {
+	Now        time.Time
+	Before     bool // nothing was begun: a failing check holds the start back
+	Kind       Kind
+	Stage      Stage
+	Deployment string // empty before the deployment is known
+	Revision   string
+	RolledAt   time.Time // when the deployment was asked for
+	BakeFrom   time.Time // zero while rolling
+	Baseline   []observed.Alarm
+}
+
+// Subject is what the checks are about in this pass, and whether there is anything for them.
+func (r Record) Subject(now time.Time, fresh bool) (Subject, bool) {
+	ro := r.Rollout
+	if ro == nil {
+		return Subject{Now: now, Before: true}, fresh
+	}
+	if ro.Deployment == nil || (ro.Stage != StageRoll && ro.Stage != StageBake) {
+		return Subject{}, false
+	}
+	return Subject{Now: now, Kind: ro.Kind, Stage: ro.Stage, Deployment: ro.Deployment.ID, Revision: ro.Revision, RolledAt: ro.Deployment.RequestedAt,
+		BakeFrom: ro.BakeFrom, Baseline: ro.Baseline}, ro.Deployment.ID != ""
+}
+
+// Needs says what one pass must see, besides what the checks ask for.
+func Needs(want Want, rec Record) observed.Look {
+	intent := want.Intent
+	if intent == nil {
+		intent = rec.Intent
+	}
+	look := observed.Look{Template: true}
+	if intent == nil {
+		return observed.Look{}
+	}
+	look.Stack = intent.Service.Spec.Stack
+	rec.Intent = intent
+	look.Containers = references(rec)
+	if rec.Good != nil {
+		look.Revisions = []string{rec.Good.Revision}
+		look.Parameter = true
+	}
+	ro := rec.Rollout
+	if ro == nil {
+		look.Fresh = begins(*intent, rec)
+		if look.Fresh && rec.Good != nil {
+			look.Startable = []string{rec.Good.Revision}
+		}
+		return look
+	}
+	switch ro.Stage {
+	case StageMigrate:
+		if m := ro.Migration; m != nil && m.Task != "" {
+			look.Migration, look.MigrationSince = m.Task, m.RequestedAt
+		}
+	case StageRoll, StageBake:
+		if d := ro.Deployment; d != nil {
+			look.Deployment, look.ServiceRecord = d.ID, d.Record
+		}
+		look.Template, look.Parameter = false, false
+	case StageEvidence:
+		look = look.Merge(evidenceLook(*ro))
+	}
+	return look
+}
+
+// begins reports whether git asks for something that neither runs nor was refused, as far as the record alone tells.
+func begins(intent Intent, rec Record) bool {
+	target, unknown := resolve(intent, "", rec.Pins)
+	switch {
+	case len(unknown) > 0 || rec.Good == nil:
+		return true
+	case target.Ask == rec.Good.Target.Ask:
+		return false
+	}
+	verdict := rec.RejectionOf(target.Ask)
+	return verdict == nil || cleared(*verdict, intent)
+}
+
+func evidenceLook(ro Rollout) observed.Look {
+	look := observed.Look{Tasks: true, Targets: true, Alarms: alarmNames(ro.Baseline)}
+	if m := ro.Migration; m != nil && ro.Failure != nil && ro.Failure.Check == checkMigration {
+		look.Migration, look.MigrationSince, look.MigrationLog = m.Task, m.RequestedAt, true
+	}
+	if d := ro.Deployment; d != nil {
+		look.Deployment = d.ID
+		look.Logs = &observed.LogLook{Revision: ro.Revision, Since: d.RequestedAt, Tail: evidenceLinesMax}
+	}
+	return look
+}
+
+func alarmNames(alarms []observed.Alarm) []string {
+	var out []string
+	for _, a := range alarms {
+		out = append(out, a.Name)
+	}
+	return out
+}

@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+const (
+	// tokenFor is how long a repeated RunTask with the same client token surely is the same task: AWS keeps a token for
+	// 24 h at most, and for 1 h after the task ended (ECS API reference, "Ensuring idempotency").
+	tokenFor = 50 * time.Minute
+	// visibleWithin is how long a started task may take to become visible to DescribeTasks (RunTask, "eventual consistency").
+	visibleWithin = 5 * time.Minute
+	// migrationAttemptsMax bounds how often a task that never ran the program is started again.
+	migrationAttemptsMax = 5
+)
+
+// migrate runs the migration to its exit code, which alone decides.
+func migrate(in Input, rec Record) Decision {
+	ro := rec.Rollout
+	run := ro.Migration
+	if run == nil {
+		return startMigration(in, rec)
+	}
+	task := in.Seen.Migration
+	switch {
+	case run.Task == "":
+		return requestMigration(in, rec)
+	case task == nil:
+		return missingMigration(in, rec)
+	case !task.Stopped():
+		run.Seen = true
+		return watchMigration(in, rec)
+	}
+	run.Seen = true
+	return migrationEnded(in, rec, *task)
+}
+
+// startMigration begins the run, or goes on where none is needed.
+func startMigration(in Input, rec Record) Decision {
+	ro := rec.Rollout
+	m := ro.Target.Migration
+	if m == nil || slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask) {
+		return moveOn(rec.enter(in.Now, StageRoll))
+	}
+	if d, ok := superseded(in, rec); ok {
+		return d
+	}
+	if h := in.Want.LockHolder; h != "" && h != rec.Service {
+		return wait(in, rec, StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", ro.Target.Name(), m.Lock, h), in.watchAt())
+	}
+	if in.Seen.Stack.InProgress {
+		return wait(in, rec, StateWaitingStack, fmt.Sprintf("The stack %s is %s; the migration starts when the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt())
+	}
+	ro.Migration = newRun(in.Now, rec.Service, *ro, 1)
+	return requestMigration(in, rec)
+}
+
+func newRun(now time.Time, service string, ro Rollout, attempt int) *Migration {
+	m := ro.Target.Migration
+	return &Migration{Key: ro.Target.Key, Lock: m.Lock, Attempt: attempt, Token: token(service, ro.Target.Key, ro.Number, attempt),
+		RequestedAt: now, Deadline: now.Add(m.Timeout.Std())}
+}
+
+// requestMigration sends the request, or sends it again: the client token makes it the same task.
+func requestMigration(in Input, rec Record) Decision {
+	ro, run := rec.Rollout, rec.Rollout.Migration
+	if in.Now.Before(run.NotBefore) {
+		return wait(in, rec, StateMigrating, rec.Why, run.NotBefore)
+	}
+	if in.Now.Sub(run.RequestedAt) > tokenFor {
+		return lostMigration(in, rec, "it was asked for, and the controller was away for too long to ask for the same task again")
+	}
+	m := ro.Target.Migration
+	return act(in, rec, StateMigrating, fmt.Sprintf("Runs the migration of %s.", ro.Target.Name()), RunMigration{
+		Revision: ro.Revision, Container: m.Container, Command: m.Command, Token: run.Token, Key: run.Key, Timeout: m.Timeout.Std(),
+	})
+}
+
+// missingMigration tells a task that is not visible yet from one that is not visible any more.
+func missingMigration(in Input, rec Record) Decision {
+	run := rec.Rollout.Migration
+	if m, ok := in.Seen.Lacks(observed.FactMigration); ok {
+		return wait(in, rec, StateMigrating, "The migration task could not be looked at: "+sentence(m.Message), in.watchAt())
+	}
+	if !run.Seen && in.Now.Before(run.RequestedAt.Add(visibleWithin)) {
+		return wait(in, rec, StateMigrating, rec.Why, in.watchAt())
+	}
+	return lostMigration(in, rec, "its task is no longer visible and nobody saw its exit code")
+}
+
+// lostMigration never guesses: it runs again only where git says that this does no harm.
+func lostMigration(in Input, rec Record, how string) Decision {
+	ro, run := rec.Rollout, rec.Rollout.Migration
+	m := ro.Target.Migration
+	switch {
+	case m.Assume == desired.AssumeDone:
+		return migrationDone(in, rec)
+	case m.Assume == desired.AssumeFailed:
+		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed, Message: "the migration's outcome was lost, and git says that it failed"})
+	case m.Idempotent && run.Attempt < migrationAttemptsMax:
+		ro.Migration = newRun(in.Now, rec.Service, *ro, run.Attempt+1)
+		return moveOn(rec)
+	}
+	return fail(in, rec, Evidence{Class: observed.ClassInfrastructure, Check: checkMigration, Reason: ReasonMigrationLost,
+		Message: "the outcome of the migration is not known: " + how + ". Look at its log and say migration.assume: done or failed"})
+}
+
+func watchMigration(in Input, rec Record) Decision {
+	ro, run := rec.Rollout, rec.Rollout.Migration
+	if in.Now.Before(run.Deadline) {
+		return wait(in, rec, StateMigrating, fmt.Sprintf("The migration of %s is running.", ro.Target.Name()), sooner(in.watchAt(), run.Deadline))
+	}
+	why := fmt.Sprintf("The migration of %s took longer than its timeout of %s and is being stopped.", ro.Target.Name(), ro.Target.Migration.Timeout.Std())
+	if in.Seen.Migration.DesiredStatus == "STOPPED" {
+		return wait(in, rec, StateMigrating, why, in.watchAt())
+	}
+	run.Stopping = true
+	d := act(in, rec, StateMigrating, why, StopTask{Task: run.Task, Reason: "migration timeout"})
+	d.WakeAt = in.watchAt()
+	return d
+}
+
+// migrationEnded reads the exit code of the named container, never of the first one: sidecars are injected.
+func migrationEnded(in Input, rec Record, task observed.Task) Decision {
+	ro, run := rec.Rollout, rec.Rollout.Migration
+	c, found := task.Container(ro.Target.Migration.Container)
+	switch {
+	case run.Stopping:
+		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationTimeout,
+			Message: fmt.Sprintf("the migration took longer than its timeout of %s and was stopped", ro.Target.Migration.Timeout.Std())})
+	case found && c.Exited && c.ExitCode == 0:
+		return migrationDone(in, rec)
+	case found && c.Exited:
+		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed,
+			Message: fmt.Sprintf("the migration exited with code %d", c.ExitCode)})
+	}
+	// No code of the program's ran, so a repeat does no harm.
+	stop := Stopped(task)
+	if stop.Class == observed.ClassInfrastructure && run.Attempt < migrationAttemptsMax {
+		next := newRun(in.Now, rec.Service, *ro, run.Attempt+1)
+		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
+		ro.Migration = next
+		return wait(in, rec, StateMigrating, "The migration could not be started and is tried again: "+sentence(stop.Message), next.NotBefore)
+	}
+	if stop.Class == observed.ClassProduct {
+		stop.Class = observed.ClassBlocked
+	}
+	return fail(in, rec, Evidence{Class: stop.Class, Check: checkMigration, Reason: ReasonMigrationNotStarted, Message: "the migration could not be started: " + stop.Message})
+}
+
+func migrationDone(in Input, rec Record) Decision {
+	rec.Migrated = remember(rec.Migrated, rec.Rollout.Migration.Key, migratedMax)
+	return moveOn(rec.enter(in.Now, StageRoll))
+}

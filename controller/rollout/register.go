@@ -1,0 +1,65 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// register makes sure that a revision with the rollout's fingerprint exists.
+func register(in Input, rec Record) Decision {
+	if d, ok := superseded(in, rec); ok {
+		return d
+	}
+	ro := rec.Rollout
+	if known := rec.RevisionOf(ro.Fingerprint); known != "" {
+		r, seen := in.Seen.Revisions[known]
+		if _, lacks := in.Seen.Lacks(observed.FactRevisions); !seen && !lacks && !contains(in.Look.Revisions, known) {
+			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}}}
+		}
+		if r.Active && r.Fingerprint == ro.Fingerprint {
+			ro.Revision = known
+			return moveOn(rec.enter(in.Now, StageMigrate))
+		}
+	}
+	if ro.Registers == 0 {
+		// A revision of the same content may serve already: a controller that lost its ledger comes this way.
+		if r, ok := in.Seen.Revisions[in.Seen.TaskDefinition]; ok && r.Active && r.Fingerprint == ro.Fingerprint {
+			ro.Revision = r.ARN
+			return moveOn(rec.know(ro.Fingerprint, r.ARN).enter(in.Now, StageMigrate))
+		}
+	}
+	ro.Registers++
+	return act(in, rec, StateRegistering, fmt.Sprintf("Registers a task definition for %s.", ro.Target.Name()), Register{
+		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
+		Containers: ro.Target.Containers, Look: ro.Registers > 1,
+	})
+}
+
+// superseded ends a deploy that git has overtaken: no verdict is passed on it. After two in a row the third is let
+// through to its verdict, or a busy repository would never get one.
+func superseded(in Input, rec Record) (Decision, bool) {
+	ro := rec.Rollout
+	if ro.Kind != KindDeploy || rec.Intent == nil || in.Want.Removed || rec.Superseded >= supersededMax {
+		return Decision{}, false
+	}
+	target, unknown := resolve(*rec.Intent, repository(in), rec.Pins)
+	if len(unknown) > 0 || target.Ask == ro.Target.Ask || !overtakes(rec, target) {
+		return Decision{}, false
+	}
+	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("git asked for %s before it had a verdict", target.Name()))
+	if ro.Deployment != nil {
+		rec.Superseded++
+	}
+	rec.Rollout = nil
+	return moveOn(rec, entry), true
+}
+
+// overtakes reports whether the target is a reason to leave what is in flight: not when it was rejected itself, since
+// then git's newest valid answer is what is in flight or the last good.
+func overtakes(rec Record, target Target) bool {
+	verdict := rec.RejectionOf(target.Ask)
+	return verdict == nil || cleared(*verdict, *rec.Intent) || rec.Rollout.Trigger == TriggerGit || rec.Rollout.Trigger == TriggerRetry
+}
+
+const supersededMax = 2

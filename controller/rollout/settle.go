@@ -1,0 +1,243 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// settle decides for a service with nothing in flight: what is the goal, and is it what runs?
+func settle(in Input, rec Record) Decision {
+	if d, ok := unreachable(in, rec); ok {
+		return d
+	}
+	target, unknown := resolve(*rec.Intent, repository(in), rec.Pins)
+	if len(unknown) > 0 {
+		return imageMissing(in, rec, unknown)
+	}
+	if in.Seen.Template == nil {
+		return templateMissing(in, rec)
+	}
+	rec = rebuild(in, rec, target)
+	if a := due(in, rec); a != nil {
+		return act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
+	}
+
+	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && (rec.Good == nil || in.Seen.Primary().TaskDefinition != rec.Good.Revision) {
+		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+	}
+
+	trigger := TriggerGit
+	verdict := rec.RejectionOf(target.Ask)
+	if verdict != nil && cleared(*verdict, *rec.Intent) {
+		verdict, trigger = nil, TriggerRetry
+	}
+	goal := target
+	if verdict != nil {
+		if rec.Good == nil {
+			return wait(in, rec, StateStalled, fmt.Sprintf("%s was rejected (%s) and no version was ever good here. Push a fix, or raise spec.retry.",
+				target.Name(), verdict.Message), in.idleAt())
+		}
+		if rec.Good.Target.Containers == nil {
+			// Rebuilt from tags: its content is not known, so it can be kept but not rendered anew.
+			return standing(in, rec, verdict)
+		}
+		goal, trigger = rec.Good.Target, TriggerTemplate
+	}
+	print := fingerprint(goal.Ask, *in.Seen.Template)
+	if rec.Good != nil && rec.Good.Fingerprint == print {
+		return standing(in, rec, verdict)
+	}
+	if rec.Good != nil && rec.Good.Target.Ask == goal.Ask {
+		trigger = TriggerTemplate
+	}
+	if s := rec.Stalled; s.holds(target, *rec.Intent) && s.Fingerprint == print {
+		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+	}
+	return begin(in, rec, goal, print, trigger)
+}
+
+// unreachable covers what makes every comparison pointless.
+func unreachable(in Input, rec Record) (Decision, bool) {
+	switch {
+	case in.Want.Removed:
+		return wait(in, rec, StateReleased, "Git no longer names this service: it is left as it is. Delete it in the infrastructure, or bring its file back.", in.idleAt()), true
+	case rec.Intent == nil:
+		return wait(in, rec, StateInvalid, "Its file has never been valid: "+in.Want.Invalid, in.idleAt()), true
+	}
+	switch in.Seen.Status {
+	case observed.StatusActive:
+		return Decision{}, false
+	case observed.StatusDraining:
+		return wait(in, rec, StateBlocked, "The ECS service is being deleted (DRAINING). If that was not meant, let the infrastructure create it anew.", in.idleAt()), true
+	default:
+		return wait(in, rec, StateBlocked, fmt.Sprintf("The ECS service %s does not exist (%s). The infrastructure creates services; deploy its stack %s.",
+			in.Seen.Name, strings.ToLower(string(in.Seen.Status)), rec.Intent.Service.Spec.Stack), in.idleAt()), true
+	}
+}
+
+func imageMissing(in Input, rec Record, unknown []string) Decision {
+	at := in.watchAt()
+	if m, ok := in.Seen.Lacks(observed.FactImages); ok {
+		return wait(in, rec, StateBlocked, "The image registry could not be asked: "+m.Message, at)
+	}
+	if !asked(in.Look, rec) {
+		return Decision{Record: rec, Look: &observed.Look{Containers: references(rec)}}
+	}
+	return wait(in, rec, StateBlocked, fmt.Sprintf("The repository %s has no image %s yet. It is tried again as soon as it is pushed; check the pipeline that builds it.",
+		repository(in), strings.Join(unknown, ", ")), in.Now.Add(imageEvery))
+}
+
+// imageEvery is how often a registry is asked for an image that is not there.
+const imageEvery = 15 * time.Second
+
+// asked reports whether the look had every reference that is not pinned.
+func asked(look observed.Look, rec Record) bool {
+	for name, c := range rec.Intent.Service.Spec.Containers {
+		if ref := reference(c.Image); rec.Pins[ref] == "" && look.Containers[name] != ref {
+			return false
+		}
+	}
+	return true
+}
+
+// references are the references of the intent that are not pinned, by container.
+func references(rec Record) map[string]string {
+	out := map[string]string{}
+	if rec.Intent == nil {
+		return out
+	}
+	for name, c := range rec.Intent.Service.Spec.Containers {
+		if ref := reference(c.Image); rec.Pins[ref] == "" {
+			out[name] = ref
+		}
+	}
+	return out
+}
+
+func templateMissing(in Input, rec Record) Decision {
+	why := "The template task definition that the stack's output TaskTemplate names does not exist; deploy the stack " + rec.Intent.Service.Spec.Stack + "."
+	if m, ok := in.Seen.Lacks(observed.FactTemplate); ok {
+		why = "The template task definition could not be read: " + m.Message
+	}
+	return wait(in, rec, StateBlocked, why, in.watchAt())
+}
+
+// cleared reports whether git has answered a rejection: by a higher retry, or by another wording of the check that
+// condemned it. A changed template, default or commit never clears it.
+func cleared(r Rejection, intent Intent) bool {
+	if r.Inferred {
+		return intent.Service.Spec.Retry > 0
+	}
+	return intent.Service.Spec.Retry > r.Retry || checksHash(intent.Service.Spec, r.Check) != r.Checks
+}
+
+// standing compares what runs with the last good revision, which is the goal.
+func standing(in Input, rec Record, verdict *Rejection) Decision {
+	primary := in.Seen.Primary()
+	if primary.TaskDefinition == rec.Good.Revision {
+		rec.Drift, rec.Blocked = nil, nil
+		if s := rec.Stalled; s != nil && s.Reason == ReasonRevertFailed && primary.Rollout == observed.RolloutCompleted {
+			rec.Stalled = nil
+		}
+		if s := rec.Stalled; s != nil && verdict == nil && s.Reason != ReasonRevertFailed {
+			rec.Stalled = nil // git has returned to what is good
+		}
+		if rec.Stalled != nil {
+			return wait(in, rec, StateStalled, stalledWhy(*rec.Stalled), in.idleAt())
+		}
+		if verdict != nil {
+			return wait(in, rec, StateReverted, fmt.Sprintf("Runs %s, the last good version; %s was rejected: %s Push a fix, or raise spec.retry to try it again.",
+				rec.Good.Target.Name(), nameOf(rec, verdict.Ask), sentence(verdict.Message)), in.idleAt())
+		}
+		return wait(in, rec, StateSettled, fmt.Sprintf("Runs %s as git asks.", rec.Good.Target.Name()), in.idleAt())
+	}
+	return astray(in, rec)
+}
+
+// astray decides for a service that runs something else than the last good revision, which it should run.
+func astray(in Input, rec Record) Decision {
+	trigger := TriggerGit
+	if foreign(in, rec) {
+		if d, ok := tolerate(in, rec); ok {
+			return d
+		}
+		trigger = TriggerDrift
+	}
+	if d, ok := held(in, rec); ok {
+		return d
+	}
+	if !in.Look.Fresh {
+		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}
+	}
+	if d, ok := unstartable(in, rec); ok {
+		return d
+	}
+	rec.Generation++
+	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindRestore, Trigger: trigger, Target: rec.Good.Target, Fingerprint: rec.Good.Fingerprint,
+		Revision: rec.Good.Revision, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
+	return moveOn(rec)
+}
+
+// final reports whether the stall forbids every further write, whatever the goal.
+func final(s Stall) bool { return s.Reason == ReasonFrozen || s.Reason == ReasonRevertFailed }
+
+// foreign reports whether PRIMARY is a deployment that the controller never asked for.
+func foreign(in Input, rec Record) bool {
+	td := in.Seen.Primary().TaskDefinition
+	if rec.Good == nil || td == "" || td == rec.Good.Revision {
+		return false
+	}
+	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == td })
+}
+
+// tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be
+// putting out a fire.
+func tolerate(in Input, rec Record) (Decision, bool) {
+	primary := in.Seen.Primary()
+	if rec.Drift == nil || rec.Drift.TaskDefinition != primary.TaskDefinition {
+		rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition}
+	}
+	what := fmt.Sprintf("Somebody else deployed %s; the last good version is %s.", family(primary.TaskDefinition), rec.Good.Target.Name())
+	if in.Want.Policy.Drift.Action == "report" {
+		return wait(in, rec, StateDrifted, what+" The environment's policy is to report it only.", in.idleAt()), true
+	}
+	if at := rec.Drift.Since.Add(in.Want.Policy.Drift.After.Std()); in.Now.Before(at) {
+		return wait(in, rec, StateDrifted, fmt.Sprintf("%s It is put back %s after it was seen, unless git changes.", what, in.Want.Policy.Drift.After.Std()), at), true
+	}
+	if !in.Look.Fresh {
+		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}, true
+	}
+	if r, ok := failing(in); ok {
+		return wait(in, rec, StateDrifted, what+" It is left alone while a check fails: "+sentence(r.Detail), in.watchAt()), true
+	}
+	return Decision{}, false
+}
+
+// family is the readable part of a revision's ARN: family:revision.
+func family(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
+
+func nameOf(rec Record, ask string) string {
+	if rec.Intent != nil {
+		if t, unknown := resolve(*rec.Intent, "", rec.Pins); len(unknown) == 0 && t.Ask == ask {
+			return t.Name()
+		}
+	}
+	return short(ask)
+}
+
+func stalledWhy(s Stall) string {
+	return sentence(s.Message) + " It needs a person: push a fix, or raise spec.retry to try again."
+}
+
+// sentence ends a message as a sentence.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "!") {
+		return s
+	}
+	return s + "."
+}

@@ -1,0 +1,115 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Stop is what a stopped task says about whose trouble it is.
+type Stop struct {
+	Class   observed.Class // empty: it says nothing (scaled in, stopped by a person)
+	Reason  string         // closed word
+	Message string
+}
+
+// The stop codes of the ECS API (Task.stopCode).
+const (
+	stopFailedToStart   = "TaskFailedToStart"
+	stopContainerExited = "EssentialContainerExited"
+	stopByScheduler     = "ServiceSchedulerInitiated"
+	stopSpot            = "SpotInterruption"
+	stopTerminated      = "TerminationNotice"
+)
+
+// startTrouble tells the reasons of TaskFailedToStart apart. ECS gives no code for them, only this text:
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html. The first row that fits
+// decides; whatever fits none is the product's, since it is most often the image or its command.
+var startTrouble = []struct {
+	text   []string // all of them, in any case
+	class  observed.Class
+	reason string
+}{
+	{[]string{"toomanyrequests"}, observed.ClassInfrastructure, "PullThrottled"},
+	{[]string{"i/o timeout"}, observed.ClassInfrastructure, "NetworkTimeout"},
+	{[]string{"context deadline exceeded"}, observed.ClassInfrastructure, "NetworkTimeout"},
+	{[]string{"timeout waiting for"}, observed.ClassInfrastructure, "ProvisioningTimeout"},
+	{[]string{"insufficientfreeaddresses"}, observed.ClassInfrastructure, "NoFreeAddresses"},
+	{[]string{"unexpected ec2 error"}, observed.ClassInfrastructure, "NetworkInterface"},
+	{[]string{"capacity is unavailable"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"resource:"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"no active instances"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"empty capacity provider"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"cannotpullcontainererror", "platform"}, observed.ClassProduct, "WrongPlatform"},
+	{[]string{"cannotpullcontainererror", "no space left"}, observed.ClassProduct, "ImageTooLarge"},
+	{[]string{"cannotpull"}, observed.ClassBlocked, "ImageNotPullable"},
+	{[]string{"resourceinitializationerror", "registry auth", "ecr"}, observed.ClassBlocked, "RegistryDenied"},
+	{[]string{"resourceinitializationerror", "log group"}, observed.ClassBlocked, "LogGroupMissing"},
+	{[]string{"resourceinitializationerror", "logger"}, observed.ClassBlocked, "LogGroupMissing"},
+	{[]string{"resourceinitializationerror", "secret"}, observed.ClassBlocked, "SecretUnavailable"},
+	{[]string{"resourceinitializationerror", "ssm"}, observed.ClassBlocked, "SecretUnavailable"},
+	{[]string{"resourceinitializationerror"}, observed.ClassBlocked, "ResourceInitialization"},
+	{[]string{"unable to assume the role"}, observed.ClassBlocked, "RoleUnusable"},
+	{[]string{"cannotcreatevolume"}, observed.ClassInfrastructure, "Volume"},
+}
+
+// Stopped classifies a stopped task by its stop code, and by text only where ECS has no code.
+func Stopped(t observed.Task) Stop {
+	switch t.StopCode {
+	case stopContainerExited:
+		return exited(t)
+	case stopFailedToStart:
+		text := t.StoppedReason
+		for _, c := range t.Containers {
+			text += "\n" + c.Reason
+		}
+		return startFailed(t, strings.ToLower(text))
+	case stopSpot, stopTerminated:
+		return Stop{observed.ClassInfrastructure, "Interrupted", clip(t.StoppedReason)}
+	case stopByScheduler:
+		// Unhealthy tasks and scaled-in ones share this code; the text is all that tells them apart.
+		lower := strings.ToLower(t.StoppedReason)
+		if strings.Contains(lower, "health check") {
+			return Stop{observed.ClassProduct, "Unhealthy", clip(t.StoppedReason)}
+		}
+		if strings.Contains(lower, "maintenance") {
+			return Stop{observed.ClassInfrastructure, "Maintenance", clip(t.StoppedReason)}
+		}
+	}
+	return Stop{}
+}
+
+func startFailed(t observed.Task, lower string) Stop {
+	for _, row := range startTrouble {
+		fits := true
+		for _, part := range row.text {
+			fits = fits && strings.Contains(lower, part)
+		}
+		if fits {
+			return Stop{row.class, row.reason, clip(t.StoppedReason)}
+		}
+	}
+	return Stop{observed.ClassProduct, "CannotStart", clip(t.StoppedReason)}
+}
+
+// exited names the container whose end was not the task's doing: an exit code above 128 is what a task's own stop gives
+// to the containers beside the one that ended it.
+func exited(t observed.Task) Stop {
+	var culprit *observed.Container
+	for i, c := range t.Containers {
+		if !c.Exited {
+			continue
+		}
+		if culprit == nil || (culprit.ExitCode > 128 && c.ExitCode <= 128) {
+			culprit = &t.Containers[i]
+		}
+	}
+	if culprit == nil {
+		return Stop{observed.ClassProduct, "Exited", clip(t.StoppedReason)}
+	}
+	if strings.Contains(culprit.Reason, "OutOfMemory") {
+		return Stop{observed.ClassProduct, "OutOfMemory", fmt.Sprintf("container %s was killed because it ran out of memory", culprit.Name)}
+	}
+	return Stop{observed.ClassProduct, "Crashed", fmt.Sprintf("container %s exited with code %d", culprit.Name, culprit.ExitCode)}
+}

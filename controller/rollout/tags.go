@@ -1,0 +1,85 @@
+package rollout
+
+import (
+	"slices"
+)
+
+// due returns the write that keeps what must not be lost in the account, nil when it is all there: first the tags of the
+// service, then the parameter that the stack reads the service's task definition from.
+func due(in Input, rec Record) Action {
+	if set := tagsDue(in, rec); len(set) > 0 {
+		return Tag{Set: set}
+	}
+	if rec.Good != nil && in.Seen.Parameter != nil && *in.Seen.Parameter != rec.Good.Revision {
+		return Keep{Revision: rec.Good.Revision}
+	}
+	return nil
+}
+
+func tagsDue(in Input, rec Record) map[string]string {
+	want := map[string]string{}
+	if rec.Good != nil {
+		want[TagGood] = rec.Good.Revision
+	}
+	if len(rec.Rejected) > 0 {
+		want[TagRejected] = rec.Rejected[0].Ask
+	}
+	if len(rec.Migrated) > 0 {
+		want[TagMigrated] = rec.Migrated[0]
+	}
+	for k, v := range want {
+		if in.Seen.Tags[k] == v {
+			delete(want, k)
+		}
+	}
+	return want
+}
+
+func written(a Action) string {
+	if _, ok := a.(Keep); ok {
+		return "the last good revision"
+	}
+	return "what was good, rejected and migrated"
+}
+
+// rebuild takes what the account remembers into a record that remembers nothing: a controller whose ledger was lost
+// starts from the service's tags. What is untagged is unknown, and never a revert target.
+func rebuild(in Input, rec Record, target Target) Record {
+	if rec.Good != nil || rec.Generation > 0 {
+		return rec
+	}
+	// A verdict for the ask that is good now was overruled since: the tag tells the newest rejection only.
+	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
+		rec.Migrated = []string{key}
+	}
+	good, ok := in.Seen.Revisions[in.Seen.Tags[TagGood]]
+	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good.Ask && rec.RejectionOf(ask) == nil {
+		rec.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: rec.Intent.Service.Spec.Retry, Reason: "Remembered",
+			Message: "it was rejected before; the details were lost with the ledger", Inferred: true}}
+	}
+	if !ok || good.Ask == "" || good.Fingerprint == "" || !good.Active {
+		return rec
+	}
+	rec.Good = &Good{Fingerprint: good.Fingerprint, Revision: good.ARN, At: in.Now, Target: Target{Ask: good.Ask}}
+	rec.Good.Target.Commit.SHA = good.Commit
+	if target.Ask == good.Ask {
+		rec.Good.Target = target
+	}
+	rec.GoodAsks = []string{good.Ask}
+	rec = rec.know(good.Fingerprint, good.ARN)
+	return rec
+}
+
+// know remembers a registered revision.
+func (r Record) know(fingerprint, revision string) Record {
+	r.Known = append([]Known{{fingerprint, revision}}, slices.DeleteFunc(slices.Clone(r.Known), func(k Known) bool {
+		return k.Revision == revision
+	})...)
+	r.Known = r.Known[:min(len(r.Known), knownMax)]
+	return r
+}
+
+func remember(list []string, s string, most int) []string {
+	out := append([]string{s}, slices.DeleteFunc(slices.Clone(list), func(v string) bool { return v == s })...)
+	return out[:min(len(out), most)]
+}

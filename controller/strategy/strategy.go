@@ -1,0 +1,44 @@
+// Package strategy is the list of ways to roll a revision out, each a pure package of its own. A new one is a folder here
+// and a line in the table below.
+package strategy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/strategy/rolling"
+)
+
+type kind struct {
+	desired.Kind
+	build func() rollout.Strategy
+}
+
+var known = map[string]kind{
+	rolling.Name: {rolling.Kind{}, func() rollout.Strategy { return rolling.Strategy{} }},
+}
+
+// Kinds are the strategies that a file may name.
+func Kinds() map[string]desired.Kind {
+	out := map[string]desired.Kind{}
+	for name, k := range known {
+		out[name] = k.Kind
+	}
+	return out
+}
+
+// For returns the strategy of a service; none named is rolling.
+func For(spec desired.ServiceSpec) (rollout.Strategy, error) {
+	name := spec.Rollout.Strategy
+	if name == "" {
+		name = rolling.Name
+	}
+	k, ok := known[name]
+	if !ok {
+		return nil, fmt.Errorf("strategy %q is not known; known are %v", name, slices.Sorted(maps.Keys(known)))
+	}
+	return k.build(), nil
+}
