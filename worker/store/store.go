@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/canteen/deploy/worker/order"
+	"github.com/pressly/goose/v3/database"
 )
 
 // Store is safe for concurrent use, by several processes at once too.
@@ -31,7 +32,13 @@ func Open(source Source) (*Store, error) {
 		"lock_timeout":                        "4s",
 		"idle_in_transaction_session_timeout": "10s",
 	}}
-	db, err := source.open(use, connsMax)
+	conns := connsMax
+	if source.dialect == database.DialectSQLite3 {
+		// SQLite has one writer at a time and no queue for it: those who wait try again and again, and the unlucky give up.
+		// One connection makes the pool the queue, at least within a process.
+		conns = 1
+	}
+	db, err := source.open(use, conns)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", source, err)
 	}

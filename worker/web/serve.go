@@ -11,19 +11,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// shutdownTimeout is what the last requests have to end: a request's own time and some. Together with the drain it
-// stays below the 10 s after which an operator's patience, and well below the 30 s after which ECS's (stopTimeout), ends.
-const shutdownTimeout = requestTimeout + 2*time.Second
+// finishTimeout is what the last requests have to end: a request's own time and some. Together with the drain it stays
+// below the 10 s in which the service promises to end; ECS kills after 30 s (stopTimeout).
+const finishTimeout = requestTimeout + time.Second
 
 // Serve answers requests on l until ctx ends, then ends the service so that no accepted request fails:
 //
 //  1. for the time drain it goes on accepting and answering, and closes each connection after its next answer;
-//  2. it stops listening, waits for the requests in flight, and returns nil.
+//  2. it stops listening, waits until every accepted request is answered, and returns nil.
 //
-// Requests still in flight 7 s later are cut off, which is an error. Serve closes l.
+// Requests that are not answered 6 s later are cut off, which is an error. Serve closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
+	open := connections{busy: map[net.Conn]time.Time{}}
 	server := &http.Server{
 		Handler:           s.handler,
+		ConnState:         open.track,
 		ReadHeaderTimeout: 3 * time.Second,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      requestTimeout + 2*time.Second,
@@ -33,11 +35,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       zap.NewStdLog(s.log),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	accepting := make(chan error, 1)
+	go func() { accepting <- server.Serve(l) }()
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case err := <-accepting:
+		return errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), server.Close())
 	case <-ctx.Done():
 	}
 	s.log.Info("draining", zap.Duration("for", drain))
@@ -45,15 +47,33 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	timer := time.NewTimer(drain)
 	defer timer.Stop()
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve %s while draining: %w", l.Addr(), err)
+	case err := <-accepting:
+		return errors.Join(fmt.Errorf("serve %s while draining: %w", l.Addr(), err), server.Close())
 	case <-timer.C:
 	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		return errors.Join(fmt.Errorf("wait for the last requests: %w", err), server.Close())
+	// Not http.Server.Shutdown: once it is called, net/http drops without an answer each request whose headers it had
+	// not read to the end, on connections that it had accepted.
+	if err := l.Close(); err != nil {
+		return errors.Join(fmt.Errorf("stop listening: %w", err), server.Close())
+	}
+	<-accepting // from here no connection is new to open
+	finished := s.finish(&open)
+	if err := errors.Join(finished, server.Close()); err != nil {
+		return err
 	}
 	s.log.Info("stopped")
+	return nil
+}
+
+// finish waits until nobody waits for an answer.
+func (s *Server) finish(open *connections) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(finishTimeout)
+	for !open.settled(time.Now()) {
+		if now := <-tick.C; now.After(deadline) {
+			return fmt.Errorf("requests were still in flight %s after the end of service, and were cut off", finishTimeout)
+		}
+	}
 	return nil
 }
