@@ -1,0 +1,313 @@
+package ecs
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// launchMax is how many tasks one look may start: Fargate gives one service 500
+// a minute (ECS quotas).
+const launchMax = 80
+
+// tick is one look of the scheduler at one service. Each step leaves the service
+// in order, so that a tick may come at any time and as often as wanted.
+func (e *Engine) tick(s *service) {
+	switch s.status {
+	case serviceInactive:
+		return
+	case serviceDraining:
+		e.drainService(s)
+		return
+	}
+	e.announceTargets(s)
+	e.advanceRecords(s)
+	e.noteHealth(s)
+	p := s.primary()
+	if e.tripped(p) {
+		e.fail(p, breakerTripped, s.config.DeploymentCircuitBreaker.Rollback)
+		e.touch(s)
+		return
+	}
+	e.replaceAiling(s)
+	e.shrinkSources(s)
+	e.grow(s)
+	e.scaleIn(s)
+	e.retire(s)
+	e.complete(s)
+	e.tellStuck(s)
+	e.tellSteady(s)
+}
+
+// noteHealth: a task that became healthy sets the breaker's count back.
+func (e *Engine) noteHealth(s *service) {
+	for _, t := range s.tasks {
+		if t.wasHealthy || !e.healthy(t) {
+			continue
+		}
+		t.wasHealthy = true
+		t.dep.failedSeen = 0
+		if b := s.config.DeploymentCircuitBreaker; b.ResetOnHealthyTask == nil || *b.ResetOnHealthyTask {
+			t.dep.failures = 0
+		}
+	}
+}
+
+// replaceAiling replaces unhealthy tasks by tasks of their own revision: where
+// maximumPercent leaves room the new one starts first, else one unhealthy task
+// in each tick is stopped to make room (developer guide, ecs_services and
+// deployment-type-ecs).
+func (e *Engine) replaceAiling(s *service) {
+	_, high := s.minMax()
+	stoppedOne := false
+	for _, t := range slices.Clone(s.tasks) {
+		why := e.ailing(t)
+		if r := t.replacement; r != nil {
+			switch {
+			case why == nil || !r.live():
+				t.replacement = nil
+			case e.healthy(r) || e.ailing(r) != nil:
+				e.stopAiling(t, why)
+				continue
+			default:
+				continue
+			}
+		}
+		d := t.dep
+		source := d != s.primary()
+		if why == nil || d.failed || source && d != s.candidate {
+			continue
+		}
+		if e.occupied(s) < high && e.mayLaunch(d) {
+			e.event(s, "%s", why.event)
+			s.replaced++
+			if started := e.launchTasks(d, 1); len(started) > 0 {
+				t.replacement = started[0]
+			}
+			continue
+		}
+		if !stoppedOne {
+			e.event(s, "%s", why.event)
+			s.replaced++
+			e.stopAiling(t, why)
+			stoppedOne = true
+		} else {
+			e.touch(s)
+		}
+	}
+}
+
+// stopAiling stops a task for its health, which the breaker counts.
+func (e *Engine) stopAiling(t *task, why *ailment) {
+	t.replacement = nil
+	t.dep.failures++
+	t.dep.failedSeen++
+	e.schedulerStop(t, why.stoppedReason)
+}
+
+// shrinkSources stops tasks of older deployments: those that do not count as
+// healthy at once, healthy ones as far as minimumHealthyPercent allows.
+func (e *Engine) shrinkSources(s *service) {
+	p := s.primary()
+	if p.failed {
+		return // without rollback the mixture stays as it is
+	}
+	low, _ := s.minMax()
+	budget := e.healthyOf(s.tasks) - low
+	var ended []*task
+	for _, d := range s.deployments[1:] {
+		spared := 0 // starting replacements that hold up minimumHealthyPercent
+		if d == s.candidate && budget < 0 {
+			spared = -budget
+		}
+		for _, t := range s.live(d) {
+			switch {
+			case e.healthy(t):
+				continue
+			case spared > 0:
+				spared--
+			default:
+				ended = append(ended, t)
+			}
+		}
+	}
+	for _, d := range slices.Backward(s.deployments[1:]) {
+		for _, t := range s.live(d) {
+			if budget > 0 && e.healthy(t) {
+				budget--
+				ended = append(ended, t)
+			}
+		}
+	}
+	for _, t := range ended {
+		t.dep.keep = max(0, t.dep.keep-1)
+	}
+	e.scaledIn(s, ended)
+}
+
+// scaledIn stops tasks and tells it.
+func (e *Engine) scaledIn(s *service, ended []*task) {
+	var ran []*task
+	waiting := 0
+	for _, t := range ended {
+		if t.status >= activating {
+			ran = append(ran, t)
+		} else {
+			waiting++
+		}
+		e.schedulerStop(t, "Scaling activity initiated by (deployment "+s.primary().id()+")")
+	}
+	if len(ran) > 0 {
+		e.event(s, "has stopped %d running tasks:%s.", len(ran), taskIDs(ran))
+	}
+	if waiting > 0 {
+		e.event(s, "stopped %d pending tasks.", waiting)
+	}
+}
+
+func (e *Engine) schedulerStop(t *task, reason string) {
+	t.svc.steadyAt = time.Time{}
+	e.stop(t, types.TaskStopCodeServiceSchedulerInitiated, reason)
+}
+
+// surplus is how many tasks the primary has beyond desiredCount; negative: how
+// many it lacks. An unhealthy task whose replacement runs does not count.
+func (s *service) surplus() int {
+	n := -s.desired
+	for _, t := range s.live(s.primary()) {
+		if t.replacement == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// grow starts what the primary lacks and, where a source lost healthy tasks
+// meanwhile, what minimumHealthyPercent needs of it.
+func (e *Engine) grow(s *service) {
+	low, high := s.minMax()
+	p := s.primary()
+	if n := min(-s.surplus(), high-e.occupied(s), launchMax); n > 0 && e.mayLaunch(p) {
+		e.launchTasks(p, n)
+	}
+	d := s.candidate
+	if d == nil || d == p || !slices.Contains(s.deployments, d) || !e.mayLaunch(d) {
+		return
+	}
+	live := s.live(d)
+	lacking := low - e.healthyOf(s.tasks) - (len(live) - e.healthyOf(live))
+	if n := min(lacking, d.keep-len(live), high-e.occupied(s), launchMax); n > 0 {
+		e.launchTasks(d, n)
+	}
+}
+
+// scaleIn stops what the primary has too much: unhealthy ones first, then those
+// that do not run yet, then the newest.
+func (e *Engine) scaleIn(s *service) {
+	n := s.surplus()
+	if n <= 0 || s.primary().failed {
+		return
+	}
+	ts := slices.DeleteFunc(s.live(s.primary()), func(t *task) bool { return t.replacement != nil })
+	slices.Reverse(ts)
+	rank := func(t *task) int {
+		switch {
+		case e.ailing(t) != nil:
+			return 0
+		case !e.healthy(t):
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(ts, func(a, b *task) int { return rank(a) - rank(b) })
+	e.scaledIn(s, ts[:n])
+}
+
+// retire takes sources without tasks off the list.
+func (e *Engine) retire(s *service) {
+	p := s.primary()
+	s.deployments = slices.DeleteFunc(s.deployments, func(d *deployment) bool {
+		return d != p && len(s.of(d)) == 0
+	})
+}
+
+// settled: the primary has exactly its healthy tasks and no source has a live one.
+func (e *Engine) settled(s *service) bool {
+	p := s.primary()
+	for _, t := range s.tasks {
+		if t.live() && (t.dep != p || !e.healthy(t)) {
+			return false
+		}
+	}
+	return len(s.live(p)) == s.desired
+}
+
+// complete ends a rollout: the record becomes SUCCESSFUL, and after
+// Doubts.SDSuccessBeforeClassic the deployment COMPLETED.
+func (e *Engine) complete(s *service) {
+	p := s.primary()
+	if p.state != types.DeploymentRolloutStateInProgress {
+		return
+	}
+	if p.doneAt.IsZero() {
+		// With a lead the record is done while sources still drain, as was seen.
+		lead := e.cfg.Doubts.SDSuccessBeforeClassic
+		if !e.settled(s) || lead == 0 && len(s.deployments) > 1 {
+			return
+		}
+		p.doneAt = e.now
+		e.succeedRecord(s, p)
+		e.after(lead, func() { e.touch(s) })
+	}
+	if e.now.Sub(p.doneAt) < e.cfg.Doubts.SDSuccessBeforeClassic || len(s.deployments) > 1 {
+		return
+	}
+	p.state, p.reason = types.DeploymentRolloutStateCompleted, "ECS deployment "+p.id()+" completed."
+	p.updatedAt = e.now
+	s.candidate = p
+	e.event(s, "(deployment %s) deployment completed.", p.id())
+	e.tell(s, "SERVICE_DEPLOYMENT_COMPLETED", p, p.reason)
+	s.steadyAt = time.Time{}
+}
+
+// mayLaunch: the deployment has not failed and is not held back.
+func (e *Engine) mayLaunch(d *deployment) bool {
+	return !d.failed && !d.stalled && !e.now.Before(d.notBefore)
+}
+
+// launchTasks starts n tasks of a deployment's revision.
+func (e *Engine) launchTasks(d *deployment, n int) []*task {
+	s := d.svc
+	s.steadyAt = time.Time{}
+	if e.placement != "" {
+		e.unplaced(d)
+		return nil
+	}
+	d.wave++
+	plan := taskPlan{
+		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.spec.lbs,
+		platformVersion: d.spec.platform, executeCommand: s.executeCommand,
+	}
+	if len(s.strategy) > 0 {
+		plan.capacityProvider = "FARGATE"
+	}
+	var started []*task
+	for range n {
+		t := e.newTask(s.cluster, d.spec.td, s.arn, plan, s.taskTags(d.spec.td))
+		t.svc, t.dep, t.wave = s, d, d.wave
+		e.told(t)
+		s.tasks = append(s.tasks, t)
+		started = append(started, t)
+	}
+	tail := ""
+	if s.replaced > 0 {
+		tail = " Amazon ECS replaced " + decimal(s.replaced) + " tasks due to an unhealthy status."
+		s.replaced = 0
+	}
+	e.event(s, "has started %d tasks:%s.%s", n, taskIDs(started), tail)
+	return started
+}
+
+func decimal[T int | int32](n T) string { return strconv.Itoa(int(n)) }

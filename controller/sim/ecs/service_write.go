@@ -1,0 +1,333 @@
+package ecs
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// service finds a service by name or ARN in a cluster, in whatever status.
+func (e *Engine) service(clusterRef, ref *string) (*service, error) {
+	name := aws.ToString(ref)
+	c, err := e.cluster(clusterRef)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(name, "arn:") {
+		kind, path, ok := e.resource(name)
+		if !ok || kind != "service" || len(path) == 0 || len(path) == 2 && path[0] != c.name {
+			return nil, invalid("Invalid service identifier: %s", name)
+		}
+		name = path[len(path)-1]
+	}
+	if s := c.services[name]; s != nil && !e.forgotten(s) {
+		return s, nil
+	}
+	return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+}
+
+func (e *Engine) forgotten(s *service) bool {
+	return s.status == serviceInactive && e.now.Sub(s.steadyAt) > e.cfg.Timing.InactiveRetention
+}
+
+// CreateService makes a REPLICA service on Fargate with rolling deployments. The
+// name must not be ACTIVE or DRAINING, except for a repetition with the same
+// client token and members.
+func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput) (*awsecs.CreateServiceOutput, error) {
+	if err := creatable(in); err != nil {
+		return nil, err
+	}
+	if err := e.targetGroups(in.LoadBalancers); err != nil {
+		return nil, err
+	}
+	e.lock()
+	defer e.unlock()
+	c, err := e.cluster(in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	if old := c.services[*in.ServiceName]; old != nil {
+		switch {
+		case old.status == serviceDraining:
+			return nil, invalid("Unable to Start a service that is still Draining.")
+		case old.status == serviceActive && old.token != "" && old.token == aws.ToString(in.ClientToken) && reflect.DeepEqual(old.asked, *in):
+			return &awsecs.CreateServiceOutput{Service: new(e.viewService(old, false))}, nil
+		case old.status == serviceActive:
+			return nil, invalid("Creation of service was not idempotent.")
+		}
+	}
+	s, spec, err := e.newService(c, in)
+	if err != nil {
+		return nil, err
+	}
+	c.services[s.name] = s
+	e.deploy(s, spec)
+	return &awsecs.CreateServiceOutput{Service: new(e.viewService(s, true))}, nil
+}
+
+// creatable refuses what is not modelled or incomplete.
+func creatable(in *awsecs.CreateServiceInput) error {
+	if err := only(in, "", "ServiceName", "AvailabilityZoneRebalancing", "CapacityProviderStrategy", "ClientToken", "Cluster",
+		"DeploymentConfiguration", "DeploymentController", "DesiredCount", "EnableECSManagedTags", "EnableExecuteCommand",
+		"HealthCheckGracePeriodSeconds", "LaunchType", "LoadBalancers", "NetworkConfiguration", "PlatformVersion", "PropagateTags",
+		"SchedulingStrategy", "ServiceConnectConfiguration", "Tags", "TaskDefinition"); err != nil {
+		return err
+	}
+	switch {
+	case !nameRE.MatchString(aws.ToString(in.ServiceName)):
+		return invalid("Invalid service name. It must match %s", nameRE)
+	case in.TaskDefinition == nil:
+		return invalid("TaskDefinition can not be blank.")
+	case in.DesiredCount == nil || *in.DesiredCount < 0:
+		return invalid("desiredCount must be given and must not be negative.")
+	case in.SchedulingStrategy != "" && in.SchedulingStrategy != types.SchedulingStrategyReplica:
+		return unsupported("schedulingStrategy %s is not modelled by this local account; use REPLICA", in.SchedulingStrategy)
+	case len(aws.ToString(in.ClientToken)) > 36:
+		return invalid("clientToken must have at most 36 characters.")
+	}
+	return modelledMembers(in.DeploymentController, in.ServiceConnectConfiguration)
+}
+
+func modelledMembers(controller *types.DeploymentController, connect *types.ServiceConnectConfiguration) error {
+	if controller != nil && controller.Type != types.DeploymentControllerTypeEcs {
+		return unsupported("deploymentController %s is not modelled by this local account; use ECS", controller.Type)
+	}
+	if connect != nil && connect.Enabled {
+		return unsupported("serviceConnectConfiguration is not modelled by this local account")
+	}
+	return nil
+}
+
+func (e *Engine) newService(c *cluster, in *awsecs.CreateServiceInput) (*service, revisionSpec, error) {
+	s := &service{
+		name: *in.ServiceName, arn: e.arn("service", c.name, *in.ServiceName), cluster: c, status: serviceActive,
+		createdAt: e.now, token: aws.ToString(in.ClientToken), asked: clone(*in), desired: int(*in.DesiredCount),
+		managedTags: in.EnableECSManagedTags, executeCommand: in.EnableExecuteCommand, balancing: in.AvailabilityZoneRebalancing,
+	}
+	if s.balancing == "" {
+		s.balancing = types.AvailabilityZoneRebalancingEnabled
+	}
+	var spec revisionSpec
+	var err error
+	if spec.td, err = e.usableTaskDefinition(*in.TaskDefinition, client); err != nil {
+		return nil, spec, err
+	}
+	if s.launchType, s.strategy, err = c.launchOn(in.LaunchType, in.CapacityProviderStrategy); err != nil {
+		return nil, spec, err
+	}
+	if spec.network, err = network(in.NetworkConfiguration); err != nil {
+		return nil, spec, err
+	}
+	if spec.platform, err = platform(in.PlatformVersion); err != nil {
+		return nil, spec, err
+	}
+	spec.lbs = clone(in.LoadBalancers)
+	if err = specRunnable(spec); err != nil {
+		return nil, spec, err
+	}
+	if s.config, err = deploymentConfiguration(freshConfiguration(), in.DeploymentConfiguration); err != nil {
+		return nil, spec, err
+	}
+	if s.propagate, err = propagation(in.PropagateTags); err != nil {
+		return nil, spec, err
+	}
+	if s.tags, err = newTags(in.Tags); err != nil {
+		return nil, spec, err
+	}
+	if err = s.setGrace(in.HealthCheckGracePeriodSeconds); err != nil {
+		return nil, spec, err
+	}
+	if s.grace == 0 && s.graceSeconds == nil && len(spec.lbs) > 0 {
+		s.graceSeconds = aws.Int32(0)
+	}
+	rnd := e.random("service " + s.arn)
+	s.period = e.cfg.Timing.Tick.draw(rnd)
+	s.phase = e.now.Add(-upTo(s.period-1, rnd))
+	return s, spec, nil
+}
+
+func specRunnable(spec revisionSpec) error {
+	if err := runnable(spec.td); err != nil {
+		return err
+	}
+	return balanced(spec.lbs, spec.td)
+}
+
+// UpdateService is a merge-patch: absent members stay. A new deployment begins
+// only if a member of the revision changes its value, or by force; the answer
+// shows it at once.
+func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput) (*awsecs.UpdateServiceOutput, error) {
+	if err := only(in, "", "Service", "AvailabilityZoneRebalancing", "CapacityProviderStrategy", "Cluster", "DeploymentConfiguration",
+		"DeploymentController", "DesiredCount", "EnableECSManagedTags", "EnableExecuteCommand", "ForceNewDeployment",
+		"HealthCheckGracePeriodSeconds", "LoadBalancers", "NetworkConfiguration", "PlatformVersion", "PropagateTags",
+		"ServiceConnectConfiguration", "TaskDefinition"); err != nil {
+		return nil, err
+	}
+	if err := modelledMembers(in.DeploymentController, in.ServiceConnectConfiguration); err != nil {
+		return nil, err
+	}
+	if err := e.targetGroups(in.LoadBalancers); err != nil {
+		return nil, err
+	}
+	e.lock()
+	defer e.unlock()
+	s, err := e.service(in.Cluster, in.Service)
+	if err != nil {
+		return nil, err
+	}
+	if s.status != serviceActive {
+		return nil, &types.ServiceNotActiveException{Message: aws.String("Service was not ACTIVE.")}
+	}
+	e.heartbeat(s)
+	next := *s // nothing changes unless everything is valid
+	spec, err := e.patch(&next, in)
+	if err != nil {
+		return nil, err
+	}
+	e.rememberStale(s)
+	next.stale, next.staleUntil = s.stale, s.staleUntil
+	countChanged := next.desired != s.desired
+	*s = next
+	p := s.primary()
+	switch {
+	case in.ForceNewDeployment || !spec.same(p.spec):
+		e.deploy(s, spec)
+	case countChanged:
+		p.updatedAt = e.now
+		s.steadyAt = time.Time{}
+		e.tell(s, "SERVICE_DESIRED_COUNT_UPDATED", nil, "")
+	}
+	e.touch(s)
+	return &awsecs.UpdateServiceOutput{Service: new(e.viewService(s, false))}, nil
+}
+
+// patch lays in over s and returns the revision that results.
+func (e *Engine) patch(s *service, in *awsecs.UpdateServiceInput) (revisionSpec, error) {
+	spec := s.primary().spec
+	var err error
+	if in.TaskDefinition != nil {
+		if spec.td, err = e.usableTaskDefinition(*in.TaskDefinition, client); err != nil {
+			return spec, err
+		}
+	}
+	if in.NetworkConfiguration != nil {
+		if spec.network, err = network(in.NetworkConfiguration); err != nil {
+			return spec, err
+		}
+	}
+	if in.PlatformVersion != nil {
+		if spec.platform, err = platform(in.PlatformVersion); err != nil {
+			return spec, err
+		}
+	}
+	if in.LoadBalancers != nil {
+		spec.lbs = clone(in.LoadBalancers)
+	}
+	if err = specRunnable(spec); err != nil {
+		return spec, err
+	}
+	if s.config, err = deploymentConfiguration(s.config, in.DeploymentConfiguration); err != nil {
+		return spec, err
+	}
+	if err = s.setGrace(in.HealthCheckGracePeriodSeconds); err != nil {
+		return spec, err
+	}
+	if in.DesiredCount != nil {
+		if s.desired = int(*in.DesiredCount); s.desired < 0 {
+			return spec, invalid("desiredCount must not be negative.")
+		}
+	}
+	if in.CapacityProviderStrategy != nil {
+		if s.launchType, s.strategy, err = s.cluster.launchOn("", in.CapacityProviderStrategy); err != nil {
+			return spec, err
+		}
+	}
+	if in.PropagateTags != "" {
+		if s.propagate, err = propagation(in.PropagateTags); err != nil {
+			return spec, err
+		}
+	}
+	if in.AvailabilityZoneRebalancing != "" {
+		s.balancing = in.AvailabilityZoneRebalancing
+	}
+	if in.EnableECSManagedTags != nil {
+		s.managedTags = *in.EnableECSManagedTags
+	}
+	if in.EnableExecuteCommand != nil {
+		s.executeCommand = *in.EnableExecuteCommand
+	}
+	return spec, nil
+}
+
+// rememberStale keeps what DescribeServices may go on showing for a while.
+func (e *Engine) rememberStale(s *service) {
+	if e.cfg.Doubts.StaleReadMax > 0 {
+		s.stale = new(e.viewService(s, true))
+		s.staleUntil = e.now.Add(upTo(e.cfg.Doubts.StaleReadMax, e.random("stale "+s.arn)))
+	}
+}
+
+// DeleteService begins to drain a service. It must be scaled to 0 unless forced;
+// for one that is draining it may be repeated.
+func (e *Engine) DeleteService(_ context.Context, in *awsecs.DeleteServiceInput) (*awsecs.DeleteServiceOutput, error) {
+	e.lock()
+	defer e.unlock()
+	s, err := e.service(in.Cluster, in.Service)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.status == serviceInactive:
+		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+	case s.status == serviceActive && s.desired > 0 && !aws.ToBool(in.Force):
+		return nil, invalid("The service cannot be stopped while it is scaled above 0.")
+	}
+	s.status, s.desired, s.stale = serviceDraining, 0, nil
+	e.touch(s)
+	return &awsecs.DeleteServiceOutput{Service: new(e.viewService(s, false))}, nil
+}
+
+// drainService stops what runs; once nothing does, the service is INACTIVE and
+// its history gone.
+func (e *Engine) drainService(s *service) {
+	var ended []*task
+	for _, t := range s.tasks {
+		if t.live() {
+			ended = append(ended, t)
+		}
+	}
+	e.announceTargets(s)
+	e.scaledIn(s, ended)
+	if len(s.tasks) > 0 {
+		return
+	}
+	s.status, s.steadyAt = serviceInactive, e.now
+	s.deployments = s.deployments[:1]
+	s.records, s.revisions, s.candidate = nil, nil, nil
+	e.after(e.cfg.Timing.InactiveRetention+1, func() {
+		if s.cluster.services[s.name] == s {
+			delete(s.cluster.services, s.name)
+		}
+	})
+}
+
+// taskTags is what a task of the service is born with.
+func (s *service) taskTags(td *taskDefinition) tags {
+	t := tags{}
+	switch s.propagate {
+	case types.PropagateTagsService:
+		maps.Copy(t, s.tags)
+	case types.PropagateTagsTaskDefinition:
+		maps.Copy(t, td.tags)
+	}
+	if s.managedTags {
+		t["aws:ecs:clusterName"], t["aws:ecs:serviceName"] = s.cluster.name, s.name
+	}
+	return t
+}
