@@ -159,3 +159,12 @@ func short(hash string) string {
 	}
 	return hash
 }
+
+// Images are the images that git asks for as container:tag, in order of container.
+func (i Intent) Images() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(i.Service.Spec.Containers)) {
+		out = append(out, name+":"+i.Service.Spec.Containers[name].Image.Tag)
+	}
+	return out
+}

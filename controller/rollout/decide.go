@@ -69,7 +69,7 @@ const staleFor = 30 * time.Second
 // Decide is the whole reasoning: goal = what git asks, unless that ask was rejected, else the last good; then one step
 // toward it. Superseding, reverting and drift are this one path. The record passed in is not changed.
 func Decide(in Input, rec Record) Decision {
-	changed := in.Want.Intent != nil && (rec.Intent == nil || rec.Intent.Commit.SHA != in.Want.Intent.Commit.SHA)
+	changed := in.Want.Intent != nil && (rec.Intent == nil || rec.Intent.Commit != in.Want.Intent.Commit)
 	rec = adopt(in, rec.clone())
 	if t := rec.Trouble; t != nil && in.Now.Before(t.NextAt) && !changed {
 		return Decision{Record: rec, WakeAt: t.NextAt}
