@@ -1,0 +1,133 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Options say which account this is and how long answers are kept. Zero durations mean the defaults.
+type Options struct {
+	Account string // 12 digits
+	Region  string
+
+	StackAge     time.Duration // a stack's outputs and status, 30 s
+	TemplateAge  time.Duration // the newest revision of a template's family, 30 s
+	ParameterAge time.Duration // the task-definition parameter, 30 s
+	ImageAge     time.Duration // that an image exists, 10 min
+	SecretAge    time.Duration // the ARN of a secret, 10 min
+	TasksAge     time.Duration // a settled service's tasks while DescribeServices hints at no change, 1 min
+}
+
+// The default ages.
+const (
+	stackAge     = 30 * time.Second
+	templateAge  = 30 * time.Second
+	parameterAge = 30 * time.Second
+	imageAge     = 10 * time.Minute
+	secretAge    = 10 * time.Minute
+	tasksAge     = time.Minute
+)
+
+// The bounds of what is kept, by number of entries: three revisions for each of 10,000 services, one of everything else.
+const (
+	revisionsMax = 30_000
+	servicesMax  = 10_000
+	imagesMax    = 20_000
+)
+
+// Account is one AWS account in one region. It is safe for concurrent use; no lock is held across a call.
+type Account struct {
+	aws  *client.Clients
+	opts Options
+
+	stacks     *cache[stack]
+	templates  *cache[template]
+	parameters *cache[string]
+	revisions  *cache[revision]
+	images     *cache[bool]
+	tags       *cache[string] // repository:tag → digest
+	secrets    *cache[string]
+	services   *cache[placement]
+	tasks      *cache[taskList]
+	records    *cache[string] // deployment id → service deployment ARN
+	ended      *cache[observed.ServiceDeployment]
+	logs       *cache[logState]
+}
+
+// New returns the account that the clients speak to.
+func New(clients *client.Clients, opts Options) *Account {
+	opts.StackAge = or(opts.StackAge, stackAge)
+	opts.TemplateAge = or(opts.TemplateAge, templateAge)
+	opts.ParameterAge = or(opts.ParameterAge, parameterAge)
+	opts.ImageAge = or(opts.ImageAge, imageAge)
+	opts.SecretAge = or(opts.SecretAge, secretAge)
+	opts.TasksAge = or(opts.TasksAge, tasksAge)
+	return &Account{
+		aws: clients, opts: opts,
+		stacks:     newCache[stack](servicesMax),
+		templates:  newCache[template](servicesMax),
+		parameters: newCache[string](servicesMax),
+		revisions:  newCache[revision](revisionsMax),
+		images:     newCache[bool](imagesMax),
+		tags:       newCache[string](imagesMax),
+		secrets:    newCache[string](servicesMax),
+		services:   newCache[placement](servicesMax),
+		tasks:      newCache[taskList](servicesMax),
+		records:    newCache[string](servicesMax),
+		ended:      newCache[observed.ServiceDeployment](servicesMax),
+		logs:       newCache[logState](servicesMax),
+	}
+}
+
+func or(d, fallback time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return fallback
+}
+
+// Identity answers the account that the credentials belong to (STS GetCallerIdentity, which needs no permission).
+func (a *Account) Identity(ctx context.Context) (string, error) {
+	out, err := a.aws.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", deed(err, "ask whose credentials these are")
+	}
+	return aws.ToString(out.Account), nil
+}
+
+// CheckIdentity returns a Blocked error unless the credentials belong to the environment's account.
+func (a *Account) CheckIdentity(ctx context.Context) error {
+	account, err := a.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if account != a.opts.Account {
+		return fault.New(fault.Blocked, "wrong_account", fmt.Errorf(
+			"these credentials belong to account %s, the environment's is %s: start the controller with a role of %s",
+			account, a.opts.Account, a.opts.Account))
+	}
+	return nil
+}
+
+// partition is the first part of the region's ARNs.
+func (a *Account) partition() string {
+	switch {
+	case strings.HasPrefix(a.opts.Region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(a.opts.Region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// name is the last part of an ARN, or the name that was given in its place.
+func name(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }

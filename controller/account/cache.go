@@ -1,0 +1,75 @@
+package account
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// cache keeps the newest answers by key, with the time of each; the least recently used go first. It is safe for
+// concurrent use and never holds its lock across a call.
+type cache[V any] struct {
+	mu    sync.Mutex
+	max   int
+	order *list.List // of *cached[V], most recently used first
+	items map[string]*list.Element
+}
+
+type cached[V any] struct {
+	key   string
+	value V
+	at    time.Time
+}
+
+func newCache[V any](max int) *cache[V] {
+	return &cache[V]{max: max, order: list.New(), items: map[string]*list.Element{}}
+}
+
+// forever is the age that no answer is too old for.
+const forever = time.Duration(1<<63 - 1)
+
+// get answers what is kept under the key, unless it is older than maxAge.
+func (c *cache[V]) get(key string, maxAge time.Duration) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.items[key]
+	if !ok || time.Since(e.Value.(*cached[V]).at) >= maxAge {
+		var none V
+		return none, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cached[V]).value, true
+}
+
+func (c *cache[V]) put(key string, v V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[key]; ok {
+		*e.Value.(*cached[V]) = cached[V]{key, v, time.Now()}
+		c.order.MoveToFront(e)
+		return
+	}
+	c.items[key] = c.order.PushFront(&cached[V]{key, v, time.Now()})
+	if c.order.Len() > c.max {
+		oldest := c.order.Back()
+		c.order.Remove(oldest)
+		delete(c.items, oldest.Value.(*cached[V]).key)
+	}
+}
+
+func (c *cache[V]) drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[key]; ok {
+		c.order.Remove(e)
+		delete(c.items, key)
+	}
+}
+
+// age is how old an answer may be: not at all where a fresh one is needed.
+func age(max time.Duration, fresh bool) time.Duration {
+	if fresh {
+		return 0
+	}
+	return max
+}

@@ -1,0 +1,119 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// registry is where an image of ECR's lives.
+type registry struct{ account, region, repository, tag, digest string }
+
+var ecrImage = regexp.MustCompile(`^(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?::([^@]+))?(?:@(sha256:[0-9a-f]{64}))?$`)
+
+// parseImage reads an image reference of ECR's; ok is false for any other registry.
+func parseImage(image string) (r registry, ok bool) {
+	m := ecrImage.FindStringSubmatch(image)
+	if m == nil {
+		return registry{}, false
+	}
+	return registry{account: m[1], region: m[2], repository: m[3], tag: m[4], digest: m[5]}, true
+}
+
+// observeImages answers what each asked tag is in the stack's repository now.
+func (a *Account) observeImages(ctx context.Context, s *observed.Service, look observed.Look) error {
+	uri := s.Stack.Outputs[OutputRepository]
+	repo, ok := parseImage(uri)
+	if !ok || repo.region != a.opts.Region {
+		return fault.New(fault.Blocked, "repository_unknown", fmt.Errorf(
+			"output %s of stack %s is %q, not a repository of ECR in %s", OutputRepository, s.Stack.Name, uri, a.opts.Region))
+	}
+	s.Images = map[string]observed.Image{}
+	var failed []error
+	for _, container := range slices.Sorted(maps.Keys(look.Containers)) {
+		tag := look.Containers[container]
+		digest, err := a.digest(ctx, repo, tag, look.Fresh)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		image := observed.Image{Tag: tag, Digest: digest}
+		if digest != "" {
+			image.URI = uri + "@" + digest
+		}
+		s.Images[container] = image
+	}
+	return errors.Join(failed...)
+}
+
+// digest answers what the tag is now, empty where it does not exist. Only a tag that exists is kept, and briefly: it may
+// be moved.
+func (a *Account) digest(ctx context.Context, repo registry, tag string, fresh bool) (string, error) {
+	key := repo.account + "/" + repo.repository + ":" + tag
+	if digest, ok := a.tags.get(key, age(a.opts.TemplateAge, fresh)); ok {
+		return digest, nil
+	}
+	digest, err := a.describeImage(ctx, repo, ecrtypes.ImageIdentifier{ImageTag: &tag})
+	if err == nil && digest != "" {
+		a.tags.put(key, digest)
+	}
+	return digest, err
+}
+
+// imageExists reports whether the image is in its repository. Images of other registries and regions are taken to exist:
+// nothing here could tell.
+func (a *Account) imageExists(ctx context.Context, image string, fresh bool) (bool, error) {
+	r, ok := parseImage(image)
+	if !ok || r.region != a.opts.Region {
+		return true, nil
+	}
+	if _, ok := a.images.get(image, age(a.opts.ImageAge, fresh)); ok {
+		return true, nil
+	}
+	id := ecrtypes.ImageIdentifier{ImageTag: aws.String(r.tag)}
+	switch {
+	case r.digest != "":
+		id = ecrtypes.ImageIdentifier{ImageDigest: aws.String(r.digest)}
+	case r.tag == "":
+		id = ecrtypes.ImageIdentifier{ImageTag: aws.String("latest")}
+	}
+	digest, err := a.describeImage(ctx, r, id)
+	if fault.CodeOf(err) == "RepositoryNotFoundException" {
+		return false, nil
+	}
+	if err == nil && digest != "" {
+		a.images.put(image, true)
+	}
+	return digest != "", err
+}
+
+// describeImage answers the image's digest, empty where the repository has no such image.
+func (a *Account) describeImage(ctx context.Context, repo registry, id ecrtypes.ImageIdentifier) (string, error) {
+	out, err := a.aws.ECR.DescribeImages(ctx, &ecr.DescribeImagesInput{
+		RegistryId: &repo.account, RepositoryName: &repo.repository, ImageIds: []ecrtypes.ImageIdentifier{id},
+	})
+	var absent *ecrtypes.ImageNotFoundException
+	if errors.As(err, &absent) {
+		return "", nil
+	}
+	if err = deed(err, "look for image %s%s in repository %s", aws.ToString(id.ImageTag), aws.ToString(id.ImageDigest), repo.repository); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return "", blocked(err)
+		}
+		return "", err
+	}
+	if len(out.ImageDetails) == 0 {
+		return "", nil
+	}
+	return aws.ToString(out.ImageDetails[0].ImageDigest), nil
+}

@@ -1,0 +1,255 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+const (
+	logOverlap    = time.Minute // a line may be ingested this much later than a later one of another task
+	logPagesMax   = 10          // of 10,000 lines or 1 MB each, per look and group
+	logStreamsMax = 100         // FilterLogEvents' limit of stream names
+	logMatchesMax = 20          // lines kept for each pattern, the first ones
+	logTailMax    = 200
+	logLineMax    = 2000 // bytes kept of a line; patterns see all of it
+)
+
+// logState is what has been read of one deployment's logs: a look reads on from there, with an overlap for lines that
+// arrive late.
+type logState struct {
+	subject string // deployment, revision, beginning and patterns; another subject begins anew
+	high    map[string]time.Time
+	recent  map[string]time.Time // event ids within the overlap
+	logs    observed.Logs
+}
+
+// observeLogs answers the lines of the followed deployment's own tasks since the look's beginning. Where the log could not
+// be read to its end, that is an error beside what was read.
+func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look observed.Look) error {
+	patterns, err := compile(look.Logs.Patterns)
+	if err != nil {
+		return err
+	}
+	r, err := a.revision(ctx, look.Logs.Revision, forever)
+	if err != nil {
+		return err
+	}
+	streams, err := a.streams(r, s.Tasks, look.Deployment)
+	if err != nil {
+		return err
+	}
+	subject := fmt.Sprintf("%s %s %d %q", look.Deployment, r.ARN, look.Logs.Since.UnixMilli(), look.Logs.Patterns)
+	state, ok := a.logs.get(s.ARN, forever)
+	if !ok || state.subject != subject {
+		state = logState{subject: subject}
+	}
+	state = state.clone()
+	var failed []error
+	for _, group := range slices.Sorted(maps.Keys(streams)) {
+		from := look.Logs.Since
+		if high, ok := state.high[group]; ok && high.Add(-logOverlap).After(from) {
+			from = high.Add(-logOverlap)
+		}
+		events, err := a.filterLogs(ctx, group, streams[group], from)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		state.add(group, events, patterns)
+	}
+	a.logs.put(s.ARN, state)
+	s.Logs = state.answer(look.Logs.Tail)
+	return errors.Join(failed...)
+}
+
+func compile(patterns []string) (map[string]*regexp.Regexp, error) {
+	out := map[string]*regexp.Regexp{}
+	for _, p := range patterns {
+		re, err := regexp.Compile(p)
+		if err != nil {
+			return nil, fault.New(fault.Terminal, "pattern", fmt.Errorf("log pattern %q: %w", p, err))
+		}
+		out[p] = re
+	}
+	return out, nil
+}
+
+// streams answers, by log group, the streams that the deployment's tasks write to: awslogs names them
+// prefix/container/task-id.
+func (a *Account) streams(r revision, tasks []observed.Task, deployment string) (map[string][]string, error) {
+	out := map[string][]string{}
+	for _, target := range r.logs {
+		if target.region != "" && target.region != a.opts.Region {
+			continue
+		}
+		out[target.group] = append(out[target.group], streamsOf(target, tasks, deployment)...)
+	}
+	if len(out) == 0 {
+		return nil, fault.New(fault.Blocked, "no_logs", fmt.Errorf(
+			"no container of revision %s logs to CloudWatch in %s with awslogs-stream-prefix: add that to the template", name(r.ARN), a.opts.Region))
+	}
+	return out, nil
+}
+
+func streamsOf(target logTarget, tasks []observed.Task, deployment string) []string {
+	var out []string
+	for _, t := range tasks {
+		if t.Deployment == deployment {
+			out = append(out, target.prefix+"/"+target.container+"/"+t.ID())
+		}
+	}
+	return out
+}
+
+// filterLogs answers the streams' events since from. Naming a stream that does not exist yet fails the whole request, so
+// then the streams are asked for by their common prefixes.
+func (a *Account) filterLogs(ctx context.Context, group string, streams []string, from time.Time) ([]cwl.FilteredLogEvent, error) {
+	var events []cwl.FilteredLogEvent
+	for chunk := range slices.Chunk(streams, logStreamsMax) {
+		part, err := a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: chunk, StartTime: millis(from)})
+		if fault.Is(err, fault.NotFound) {
+			part, err = a.filterByPrefix(ctx, group, chunk, from)
+		}
+		events = append(events, part...)
+		if err != nil {
+			return events, err
+		}
+	}
+	return events, nil
+}
+
+func (a *Account) filterByPrefix(ctx context.Context, group string, streams []string, from time.Time) ([]cwl.FilteredLogEvent, error) {
+	prefixes := map[string]bool{}
+	for _, s := range streams {
+		prefixes[s[:strings.LastIndexByte(s, '/')+1]] = true
+	}
+	var events []cwl.FilteredLogEvent
+	for _, prefix := range slices.Sorted(maps.Keys(prefixes)) {
+		part, err := a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNamePrefix: &prefix, StartTime: millis(from)})
+		for _, e := range part {
+			if slices.Contains(streams, aws.ToString(e.LogStreamName)) {
+				events = append(events, e)
+			}
+		}
+		if err != nil {
+			return events, err
+		}
+	}
+	return events, nil
+}
+
+func (a *Account) filterPages(ctx context.Context, in *cloudwatchlogs.FilterLogEventsInput) ([]cwl.FilteredLogEvent, error) {
+	var events []cwl.FilteredLogEvent
+	for range logPagesMax {
+		out, err := a.aws.Logs.FilterLogEvents(ctx, in)
+		if err != nil {
+			return events, deed(err, "read log group %s", aws.ToString(in.LogGroupName))
+		}
+		events = append(events, out.Events...)
+		// A page may be empty and still have a successor.
+		if aws.ToString(out.NextToken) == "" {
+			return events, nil
+		}
+		in.NextToken = out.NextToken
+	}
+	return events, fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", aws.ToString(in.LogGroupName), logPagesMax)
+}
+
+func (s logState) clone() logState {
+	s.high, s.recent = maps.Clone(s.high), maps.Clone(s.recent)
+	if s.high == nil {
+		s.high, s.recent = map[string]time.Time{}, map[string]time.Time{}
+	}
+	matches := map[string][]observed.LogLine{}
+	for p, lines := range s.logs.Matches {
+		matches[p] = slices.Clone(lines)
+	}
+	s.logs.Matches, s.logs.Tail = matches, slices.Clone(s.logs.Tail)
+	return s
+}
+
+func (s *logState) add(group string, events []cwl.FilteredLogEvent, patterns map[string]*regexp.Regexp) {
+	for _, e := range events {
+		at, id := time.UnixMilli(aws.ToInt64(e.Timestamp)), aws.ToString(e.EventId)
+		if _, seen := s.recent[id]; seen {
+			continue
+		}
+		s.recent[id] = at
+		if at.After(s.high[group]) {
+			s.high[group] = at
+		}
+		s.logs.Seen = true
+		line := observed.LogLine{At: at, Task: name(aws.ToString(e.LogStreamName)), Message: bounded(aws.ToString(e.Message))}
+		for p, re := range patterns {
+			if len(s.logs.Matches[p]) < logMatchesMax && re.MatchString(aws.ToString(e.Message)) {
+				s.logs.Matches[p] = append(s.logs.Matches[p], line)
+			}
+		}
+		s.logs.Tail = append(s.logs.Tail, line)
+	}
+	slices.SortStableFunc(s.logs.Tail, func(a, b observed.LogLine) int { return a.At.Compare(b.At) })
+	if extra := len(s.logs.Tail) - logTailMax; extra > 0 {
+		s.logs.Tail = slices.Delete(s.logs.Tail, 0, extra)
+	}
+	oldest := slices.MinFunc(append(slices.Collect(maps.Values(s.high)), time.Now()), time.Time.Compare)
+	maps.DeleteFunc(s.recent, func(_ string, at time.Time) bool { return at.Before(oldest.Add(-2 * logOverlap)) })
+}
+
+// answer is a copy that the caller may keep, with the last tail lines.
+func (s logState) answer(tail int) *observed.Logs {
+	out := s.clone().logs
+	out.Tail = out.Tail[max(0, len(out.Tail)-tail):]
+	if tail == 0 {
+		out.Tail = nil
+	}
+	return &out
+}
+
+func bounded(line string) string {
+	if len(line) <= logLineMax {
+		return line
+	}
+	return strings.ToValidUTF8(line[:logLineMax], "")
+}
+
+func millis(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	return aws.Int64(t.UnixMilli())
+}
+
+// lastLines answers the last lines of one container of one task, oldest first; nothing where the stream does not exist.
+func (a *Account) lastLines(ctx context.Context, target logTarget, task string, limit int32) ([]string, error) {
+	out, err := a.aws.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: &target.group, LogStreamName: aws.String(target.prefix + "/" + target.container + "/" + task),
+		Limit: &limit, StartFromHead: aws.Bool(false),
+	})
+	if err = deed(err, "read log group %s", target.group); fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(out.Events, func(x, y cwl.OutputLogEvent) int {
+		return cmp.Compare(aws.ToInt64(x.Timestamp), aws.ToInt64(y.Timestamp))
+	})
+	var lines []string
+	for _, e := range out.Events {
+		lines = append(lines, bounded(aws.ToString(e.Message)))
+	}
+	return lines, nil
+}

@@ -1,0 +1,139 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// migrationLines is how many of a migration's last lines an observation keeps.
+const migrationLines = 50
+
+// observeMigration answers the one-off task, and its last lines where they are asked for. A task that ECS does not know is
+// nil and no error: seconds after RunTask it may not be visible yet, and one hour after its end it may not be any more.
+func (a *Account) observeMigration(ctx context.Context, s *observed.Service, look observed.Look) error {
+	cluster := name(s.Stack.Outputs[OutputCluster])
+	out, err := a.aws.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &cluster, Tasks: []string{look.Migration}})
+	if err != nil {
+		return deed(err, "describe migration task %s", name(look.Migration))
+	}
+	if len(out.Tasks) == 0 {
+		for _, f := range out.Failures {
+			if reason := aws.ToString(f.Reason); reason != "MISSING" {
+				return fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), reason)
+			}
+		}
+		return nil
+	}
+	task := taskOf(out.Tasks[0])
+	s.Migration = &task
+	if !look.MigrationLog {
+		return nil
+	}
+	s.MigrationLog, err = a.migrationLog(ctx, out.Tasks[0])
+	return err
+}
+
+// migrationLog answers the last lines of the container whose command was overridden.
+func (a *Account) migrationLog(ctx context.Context, task types.Task) ([]string, error) {
+	r, err := a.revision(ctx, aws.ToString(task.TaskDefinitionArn), forever)
+	if err != nil {
+		return nil, err
+	}
+	var overridden []string
+	if task.Overrides != nil {
+		for _, o := range task.Overrides.ContainerOverrides {
+			if len(o.Command) > 0 {
+				overridden = append(overridden, aws.ToString(o.Name))
+			}
+		}
+	}
+	var lines []string
+	for _, target := range r.logs {
+		if len(overridden) > 0 && !slices.Contains(overridden, target.container) || target.region != "" && target.region != a.opts.Region {
+			continue
+		}
+		part, err := a.lastLines(ctx, target, name(aws.ToString(task.TaskArn)), migrationLines)
+		if err != nil {
+			return lines, err
+		}
+		lines = append(lines, part...)
+	}
+	return lines, nil
+}
+
+// runMigration starts the one-off task. The client token makes a repeat of the request the same task for 24 hours; where
+// the service's network has changed in between, ECS refuses the repeat and names the task, which is adopted.
+func (a *Account) runMigration(ctx context.Context, s stack, m rollout.RunMigration) (rollout.Outcome, error) {
+	p, err := a.placement(ctx, s)
+	if err != nil {
+		return rollout.Outcome{}, err
+	}
+	in := &ecs.RunTaskInput{
+		Cluster:        &s.cluster,
+		TaskDefinition: &m.Revision,
+		Count:          aws.Int32(1),
+		ClientToken:    &m.Token,
+		StartedBy:      aws.String(startedBy(m.Token)),
+		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{
+			{Name: &m.Container, Command: m.Command},
+		}},
+		NetworkConfiguration: p.network,
+	}
+	if in.NetworkConfiguration == nil {
+		in.NetworkConfiguration = networkFrom(s)
+	}
+	if len(p.providers) > 0 {
+		in.CapacityProviderStrategy = p.providers
+	} else {
+		in.LaunchType = p.launchType
+	}
+	if p.platform != "" {
+		in.PlatformVersion = &p.platform
+	}
+	out, err := a.aws.ECS.RunTask(ctx, in)
+	var conflict *types.ConflictException
+	if errors.As(err, &conflict) && len(conflict.ResourceIds) > 0 {
+		return rollout.Outcome{Task: conflict.ResourceIds[0]}, nil
+	}
+	if err != nil {
+		return rollout.Outcome{}, deed(err, "start migration %s of %s", strings.Join(m.Command, " "), name(m.Revision))
+	}
+	if len(out.Tasks) == 0 {
+		return rollout.Outcome{}, notStarted(m, out.Failures)
+	}
+	return rollout.Outcome{Task: aws.ToString(out.Tasks[0].TaskArn)}, nil
+}
+
+// notStarted is the error of a RunTask that answered without a task. Lack of capacity passes; a constraint or an attribute
+// that nothing meets does not.
+func notStarted(m rollout.RunMigration, failures []types.Failure) error {
+	if len(failures) == 0 {
+		return fmt.Errorf("start migration of %s: ECS answered with neither a task nor a failure", name(m.Revision))
+	}
+	reason := aws.ToString(failures[0].Reason)
+	err := fmt.Errorf("start migration of %s: ECS says %s %s", name(m.Revision), reason, aws.ToString(failures[0].Detail))
+	switch reason {
+	case "ATTRIBUTE", "LOCATION", "MISSING", "INACTIVE", "MemberOf placement constraint unsatisfied", "MemberOf placement constraint unsatisfied.":
+		return fault.New(fault.Blocked, reason, err)
+	}
+	return fault.New(fault.Unknown, reason, err)
+}
+
+// startedBy is a mark of the request on its task; ECS takes at most 36 characters of letters, digits, - and _ there.
+func startedBy(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "deploy-" + hex.EncodeToString(sum[:12])
+}

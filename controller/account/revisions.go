@@ -1,0 +1,165 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// revision is what is kept of a task-definition revision. Its content never changes and the controller's tags are written
+// with it; only its status may, so that is asked for again where it decides something.
+type revision struct {
+	observed.Revision
+	images []string
+	logs   []logTarget
+}
+
+// template is what is kept of a template.
+type template struct{ observed.Template }
+
+func (a *Account) describeTaskDefinition(ctx context.Context, id string) (*ecs.DescribeTaskDefinitionOutput, error) {
+	out, err := a.aws.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: &id, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+	})
+	if err != nil {
+		return nil, deed(err, "describe task definition %s", id)
+	}
+	if out.TaskDefinition == nil {
+		return nil, fmt.Errorf("describe task definition %s: the answer is empty", id)
+	}
+	return out, nil
+}
+
+// template answers the newest revision of the stack's template.
+func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.Template, error) {
+	id := s.Outputs[OutputTemplate]
+	if t, ok := a.templates.get(id, age(a.opts.TemplateAge, fresh)); ok {
+		return &t.Template, nil
+	}
+	out, err := a.describeTaskDefinition(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil, blocked(fmt.Errorf("output %s of stack %s: %w", OutputTemplate, s.Name, err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	content, err := Canonical(inputOf(out.TaskDefinition))
+	if err != nil {
+		return nil, err
+	}
+	t := template{observed.Template{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Content: string(content)}}
+	for _, c := range out.TaskDefinition.ContainerDefinitions {
+		t.Containers = append(t.Containers, aws.ToString(c.Name))
+		if c.LogConfiguration == nil || c.LogConfiguration.LogDriver != types.LogDriverAwslogs {
+			continue
+		}
+		if group := c.LogConfiguration.Options["awslogs-group"]; !slices.Contains(t.LogGroups, group) {
+			t.LogGroups = append(t.LogGroups, group)
+		}
+	}
+	a.templates.put(id, t)
+	return &t.Template, nil
+}
+
+// revision answers a revision that was looked at no longer than maxAge ago. One that does not exist any more is not Active.
+func (a *Account) revision(ctx context.Context, arn string, maxAge time.Duration) (revision, error) {
+	if r, ok := a.revisions.get(arn, maxAge); ok {
+		return r, nil
+	}
+	out, err := a.describeTaskDefinition(ctx, arn)
+	if fault.Is(err, fault.NotFound) {
+		a.revisions.drop(arn)
+		return revision{Revision: observed.Revision{ARN: arn}}, nil
+	}
+	if err != nil {
+		return revision{}, err
+	}
+	r := revisionOf(out.TaskDefinition, tagMap(out.Tags))
+	a.revisions.put(arn, r)
+	return r, nil
+}
+
+func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
+	r := revision{
+		Revision: observed.Revision{
+			ARN:         aws.ToString(td.TaskDefinitionArn),
+			Active:      td.Status == types.TaskDefinitionStatusActive,
+			Ask:         tags[rollout.TagAsk],
+			Fingerprint: tags[rollout.TagFingerprint],
+			Commit:      tags[rollout.TagCommit],
+		},
+		logs: logTargets(td),
+	}
+	for _, c := range td.ContainerDefinitions {
+		r.images = append(r.images, aws.ToString(c.Image))
+	}
+	return r
+}
+
+// observeRevisions answers the revisions that the service and the look name.
+func (a *Account) observeRevisions(ctx context.Context, s *observed.Service, look observed.Look) error {
+	wanted := append([]string{s.TaskDefinition}, look.Revisions...)
+	for _, d := range s.Deployments {
+		wanted = append(wanted, d.TaskDefinition)
+	}
+	slices.Sort(wanted)
+	s.Revisions = map[string]observed.Revision{}
+	var failed []error
+	for _, arn := range slices.Compact(wanted) {
+		if arn == "" {
+			continue
+		}
+		r, err := a.revision(ctx, arn, forever)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		s.Revisions[arn] = r.Revision
+	}
+	return errors.Join(failed...)
+}
+
+// observeStartable answers, for each revision asked about, whether it is ACTIVE and its images exist.
+func (a *Account) observeStartable(ctx context.Context, s *observed.Service, look observed.Look) error {
+	s.Startable = map[string]observed.Startable{}
+	var failed []error
+	for _, arn := range look.Startable {
+		answer, err := a.startable(ctx, arn, look.Fresh)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		s.Startable[arn] = answer
+	}
+	return errors.Join(failed...)
+}
+
+func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observed.Startable, error) {
+	r, err := a.revision(ctx, arn, age(a.opts.ImageAge, fresh))
+	if err != nil {
+		return observed.Startable{}, err
+	}
+	if !r.Active {
+		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn))}, nil
+	}
+	for _, image := range r.images {
+		exists, err := a.imageExists(ctx, image, fresh)
+		if err != nil {
+			return observed.Startable{}, err
+		}
+		if !exists {
+			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", image)}, nil
+		}
+	}
+	return observed.Startable{OK: true}, nil
+}

@@ -1,0 +1,69 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// resolveSecrets answers ECS's valueFrom for each reference that the containers declare. No value is ever read: a secret's
+// ARN comes from DescribeSecret, because it ends in characters that its name does not tell.
+func (a *Account) resolveSecrets(ctx context.Context, containers map[string]rollout.Container) (map[string]string, error) {
+	out := map[string]string{}
+	for _, c := range slices.Sorted(maps.Keys(containers)) {
+		for _, k := range slices.Sorted(maps.Keys(containers[c].Secrets)) {
+			reference := containers[c].Secrets[k]
+			valueFrom, err := a.valueFrom(ctx, reference)
+			if err != nil {
+				return nil, fmt.Errorf("secret %s of container %s: %w", k, c, err)
+			}
+			out[reference] = valueFrom
+		}
+	}
+	return out, nil
+}
+
+func (a *Account) valueFrom(ctx context.Context, reference string) (string, error) {
+	kind, rest, _ := strings.Cut(reference, ":")
+	switch kind {
+	case "arn":
+		return reference, nil
+	case "ssm":
+		return fmt.Sprintf("arn:%s:ssm:%s:%s:parameter/%s", a.partition(), a.opts.Region, a.opts.Account, strings.TrimPrefix(rest, "/")), nil
+	case "secretsmanager":
+		secret, key, keyed := strings.Cut(rest, ":")
+		arn, err := a.secretARN(ctx, secret)
+		if err != nil || !keyed {
+			return arn, err
+		}
+		return arn + ":" + key + "::", nil
+	}
+	return "", fault.New(fault.Terminal, "reference_unknown", fmt.Errorf(
+		"%q is no reference; write secretsmanager:<name>[:<key>], ssm:<name> or an ARN", reference))
+}
+
+func (a *Account) secretARN(ctx context.Context, secret string) (string, error) {
+	if arn, ok := a.secrets.get(secret, a.opts.SecretAge); ok {
+		return arn, nil
+	}
+	out, err := a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secret})
+	if err = deed(err, "look for secret %s", secret); fault.Is(err, fault.NotFound) {
+		return "", blocked(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if out.DeletedDate != nil {
+		return "", fault.New(fault.Blocked, "secret_deleted", fmt.Errorf("secret %s is scheduled for deletion: restore it or name another", secret))
+	}
+	a.secrets.put(secret, aws.ToString(out.ARN))
+	return aws.ToString(out.ARN), nil
+}

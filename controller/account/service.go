@@ -1,0 +1,150 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// eventsMax is how many of the service's events an observation keeps; ECS itself keeps 100.
+const eventsMax = 20
+
+// placement is how the service's tasks are placed: a one-off task of the service's is placed in the same way.
+type placement struct {
+	network    *types.NetworkConfiguration
+	launchType types.LaunchType
+	providers  []types.CapacityProviderStrategyItem
+	platform   string
+}
+
+// describeService fills in what DescribeServices says. A service that does not exist is StatusMissing, not an error; an
+// answer that has neither the service nor its absence is an error: a short listing never means that it is gone.
+func (a *Account) describeService(ctx context.Context, s stack, into *observed.Service) error {
+	out, err := a.aws.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
+		Cluster: &s.cluster, Services: []string{s.service}, Include: []types.ServiceField{types.ServiceFieldTags},
+	})
+	if err = deed(err, "describe service %s in cluster %s", s.service, s.cluster); fault.Is(err, fault.NotFound) {
+		return blocked(err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, failure := range out.Failures {
+		if name(aws.ToString(failure.Arn)) != s.service {
+			continue
+		}
+		if aws.ToString(failure.Reason) == "MISSING" {
+			into.Status, into.Name = observed.StatusMissing, s.service
+			return nil
+		}
+		return fmt.Errorf("describe service %s in cluster %s: ECS says %s %s", s.service, s.cluster, aws.ToString(failure.Reason), aws.ToString(failure.Detail))
+	}
+	for _, service := range out.Services {
+		if aws.ToString(service.ServiceName) == s.service {
+			fillService(into, service)
+			a.services.put(s.key(), placementOf(service))
+			return nil
+		}
+	}
+	return fmt.Errorf("describe service %s in cluster %s: the answer does not mention it", s.service, s.cluster)
+}
+
+func fillService(into *observed.Service, from types.Service) {
+	into.Status = observed.Status(aws.ToString(from.Status))
+	into.ARN = aws.ToString(from.ServiceArn)
+	into.Name = aws.ToString(from.ServiceName)
+	into.TaskDefinition = aws.ToString(from.TaskDefinition)
+	into.Desired, into.Running, into.Pending = int(from.DesiredCount), int(from.RunningCount), int(from.PendingCount)
+	into.Tags = tagMap(from.Tags)
+	for _, d := range from.Deployments {
+		into.Deployments = append(into.Deployments, deploymentOf(d))
+	}
+	for _, lb := range from.LoadBalancers {
+		if arn := aws.ToString(lb.TargetGroupArn); arn != "" {
+			into.TargetGroups = append(into.TargetGroups, observed.TargetGroup{
+				ARN: arn, Container: aws.ToString(lb.ContainerName), Port: int(aws.ToInt32(lb.ContainerPort)),
+			})
+		}
+	}
+	for i, e := range from.Events {
+		if i == eventsMax {
+			break
+		}
+		into.Events = append(into.Events, observed.Event{ID: aws.ToString(e.Id), At: aws.ToTime(e.CreatedAt), Message: aws.ToString(e.Message)})
+	}
+}
+
+func deploymentOf(d types.Deployment) observed.Deployment {
+	return observed.Deployment{
+		ID:             aws.ToString(d.Id),
+		Primary:        aws.ToString(d.Status) == "PRIMARY",
+		TaskDefinition: aws.ToString(d.TaskDefinition),
+		Rollout:        observed.RolloutState(d.RolloutState),
+		Reason:         aws.ToString(d.RolloutStateReason),
+		Desired:        int(d.DesiredCount),
+		Running:        int(d.RunningCount),
+		Pending:        int(d.PendingCount),
+		Failed:         int(d.FailedTasks),
+		CreatedAt:      aws.ToTime(d.CreatedAt),
+		UpdatedAt:      aws.ToTime(d.UpdatedAt),
+	}
+}
+
+func placementOf(from types.Service) placement {
+	return placement{
+		network: from.NetworkConfiguration, launchType: from.LaunchType,
+		providers: from.CapacityProviderStrategy, platform: aws.ToString(from.PlatformVersion),
+	}
+}
+
+// placement answers how the service's tasks are placed, from the last observation where there is one.
+func (a *Account) placement(ctx context.Context, s stack) (placement, error) {
+	if p, ok := a.services.get(s.key(), forever); ok {
+		return p, nil
+	}
+	if err := a.describeService(ctx, s, &observed.Service{}); err != nil {
+		return placement{}, err
+	}
+	if p, ok := a.services.get(s.key(), forever); ok {
+		return p, nil
+	}
+	return placementFrom(s), nil
+}
+
+// placementFrom is the placement that the stack's outputs say, for a service that does not.
+func placementFrom(s stack) placement {
+	return placement{network: networkFrom(s), launchType: types.LaunchTypeFargate}
+}
+
+func networkFrom(s stack) *types.NetworkConfiguration {
+	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
+		Subnets:        split(s.Outputs[OutputSubnets]),
+		SecurityGroups: split(s.Outputs[OutputSecurityGroup]),
+		AssignPublicIp: types.AssignPublicIpDisabled,
+	}}
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// signature changes whenever DescribeServices hints that the service's tasks may have changed.
+func signature(s *observed.Service) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d/%d/%d", s.Desired, s.Running, s.Pending)
+	for _, d := range s.Deployments {
+		fmt.Fprintf(&b, " %s %s %d/%d/%d/%d %s", d.ID, d.Rollout, d.Desired, d.Running, d.Pending, d.Failed, d.UpdatedAt.Format(time.RFC3339Nano))
+	}
+	if len(s.Events) > 0 {
+		b.WriteString(" " + s.Events[0].ID)
+	}
+	return b.String()
+}

@@ -1,0 +1,117 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// The outputs that a service's stack must have, and the one that it may have.
+const (
+	OutputRepository    = "RepoUri"
+	OutputCluster       = "ClusterName"
+	OutputService       = "ServiceName"
+	OutputSubnets       = "AppSubnetIds"
+	OutputSecurityGroup = "EcsSecurityGroupId"
+	OutputTemplate      = "TaskTemplate"
+	OutputParameter     = "TaskDefinitionParameter"
+)
+
+// stack is what a stack says of its service.
+type stack struct {
+	observed.Stack
+	cluster, service string // names
+}
+
+// stack answers the stack, from the cache unless fresh. A stack that does not exist or lacks outputs is a Blocked error
+// that names all of them.
+func (a *Account) stack(ctx context.Context, stackName string, fresh bool) (stack, error) {
+	if s, ok := a.stacks.get(stackName, age(a.opts.StackAge, fresh)); ok {
+		return s, nil
+	}
+	unknown := stack{Stack: observed.Stack{Name: stackName}}
+	out, err := a.aws.CloudFormation.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stackName})
+	if err = Classify(err); fault.Is(err, fault.NotFound) {
+		return unknown, fault.New(fault.Blocked, "stack_missing",
+			fmt.Errorf("stack %s does not exist in account %s, region %s: %w", stackName, a.opts.Account, a.opts.Region, err))
+	}
+	if err != nil {
+		return unknown, deed(err, "describe stack %s", stackName)
+	}
+	if len(out.Stacks) != 1 {
+		return unknown, fmt.Errorf("describe stack %s: the answer has %d stacks, not 1", stackName, len(out.Stacks))
+	}
+	s := stackOf(stackName, out.Stacks[0])
+	if err := s.complete(); err != nil {
+		return s, err
+	}
+	a.stacks.put(stackName, s)
+	return s, nil
+}
+
+func stackOf(stackName string, from cfn.Stack) stack {
+	outputs := map[string]string{}
+	for _, o := range from.Outputs {
+		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	return stack{
+		Stack: observed.Stack{
+			Name:   stackName,
+			Status: string(from.StackStatus),
+			// Every status of CloudFormation's in which it may still change something ends so.
+			InProgress: strings.HasSuffix(string(from.StackStatus), "_IN_PROGRESS"),
+			Outputs:    outputs,
+		},
+		cluster: name(outputs[OutputCluster]),
+		service: name(outputs[OutputService]),
+	}
+}
+
+func (s stack) complete() error {
+	var missing []string
+	for _, key := range []string{OutputRepository, OutputCluster, OutputService, OutputSubnets, OutputSecurityGroup, OutputTemplate} {
+		if s.Outputs[key] == "" {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fault.New(fault.Blocked, "outputs_missing", fmt.Errorf(
+		"stack %s (%s) has no output %s: add what is missing to the stack", s.Name, s.Status, strings.Join(missing, ", ")))
+}
+
+// key is the service in every cache that is about one service.
+func (s stack) key() string { return s.cluster + "/" + s.service }
+
+// parameter answers the value of the stack's task-definition parameter, nil where there is none.
+func (a *Account) parameter(ctx context.Context, s stack, fresh bool) (*string, error) {
+	parameter := s.Outputs[OutputParameter]
+	if parameter == "" {
+		return nil, nil
+	}
+	if v, ok := a.parameters.get(parameter, age(a.opts.ParameterAge, fresh)); ok {
+		return &v, nil
+	}
+	out, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &parameter})
+	if err = Classify(err); fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, deed(err, "read parameter %s", parameter)
+	}
+	if out.Parameter == nil {
+		return nil, fmt.Errorf("read parameter %s: the answer is empty", parameter)
+	}
+	v := aws.ToString(out.Parameter.Value)
+	a.parameters.put(parameter, v)
+	return &v, nil
+}
