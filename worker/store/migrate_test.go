@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/canteen/deploy/worker/pgtest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 func TestUpIsIdempotent(t *testing.T) {
@@ -213,5 +215,27 @@ func TestBothDialectsHaveTheSameMigrations(t *testing.T) {
 	pg, errPg := Postgres("").embedded()
 	if diff := cmp.Diff(lite, pg); errLite != nil || errPg != nil || diff != "" {
 		t.Errorf("errors %v, %v; (-sqlite +postgres):\n%s", errLite, errPg, diff)
+	}
+}
+
+func TestPostgresMigrationWaitsForTheSessionLock(t *testing.T) {
+	source := Postgres(pgtest.URL(t))
+	other, err := open(t, source).db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	if applied, err := source.Up(ctx); !errors.Is(err, context.DeadlineExceeded) || len(applied) != 0 {
+		t.Errorf("Up beside another: applied %v, error %v", applied, err)
+	}
+	if err := errors.Join(other.Raw(func(any) error { return driver.ErrBadConn }), other.Close()); !errors.Is(err, driver.ErrBadConn) {
+		t.Fatalf("end the other session: %v", err)
+	}
+	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 2 {
+		t.Errorf("Up afterwards: applied %v, error %v", applied, err)
 	}
 }

@@ -224,3 +224,22 @@ func TestSQLiteWriterThatHoldsTheFileTooLong(t *testing.T) {
 		t.Errorf("afterwards: created %v, error %v", created, err)
 	}
 }
+
+// A health check must not wait behind requests: a busy task would be killed for it.
+func TestPingDoesNotWaitForAConnection(t *testing.T) {
+	onBoth(t, func(t *testing.T, source Source) {
+		s := migrated(t, source)
+		for range s.db.Stats().MaxOpenConnections {
+			busy, err := s.db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer busy.Close()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := s.Ping(ctx); err != nil {
+			t.Errorf("Ping beside %d busy connections: %v", s.db.Stats().InUse, err)
+		}
+	})
+}
