@@ -1,0 +1,269 @@
+package elb
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/canteen/deploy/controller/sim/wire"
+)
+
+// CreateLoadBalancer makes an application load balancer, which is active at once.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+func (e *Engine) CreateLoadBalancer(_ context.Context, in *elbv2.CreateLoadBalancerInput) (*elbv2.CreateLoadBalancerOutput, error) {
+	if err := wire.Refuse(in, "Name", "Type", "Scheme", "Subnets", "SecurityGroups", "IpAddressType", "Tags"); err != nil {
+		return nil, err
+	}
+	name := aws.ToString(in.Name)
+	if !validName.MatchString(name) {
+		return nil, invalid("Load balancer name %q must be 1 to 32 letters, digits and hyphens, without a hyphen at an end", name)
+	}
+	if in.Type != "" && in.Type != types.LoadBalancerTypeEnumApplication {
+		return nil, invalid("Type must be application in this account, found %s", in.Type)
+	}
+	scheme := in.Scheme
+	if scheme == "" {
+		scheme = types.LoadBalancerSchemeEnumInternetFacing
+	}
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	number := id("loadbalancer", name)
+	arn := e.arn("loadbalancer/app/" + name + "/" + number)
+	if old := e.balancers[arn]; old != nil {
+		return &elbv2.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{old.LoadBalancer}}, nil
+	}
+	b := &balancer{types.LoadBalancer{
+		LoadBalancerName: in.Name, LoadBalancerArn: &arn, Type: types.LoadBalancerTypeEnumApplication, Scheme: scheme,
+		CreatedTime: &now, SecurityGroups: in.SecurityGroups, IpAddressType: types.IpAddressTypeIpv4,
+		DNSName: aws.String(name + "-" + number + "." + e.config.Region + ".elb.amazonaws.com"),
+		VpcId:   aws.String("vpc-00000000"), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive},
+	}}
+	for i, s := range in.Subnets {
+		zone := e.config.Region + string(rune('a'+i%3))
+		b.AvailabilityZones = append(b.AvailabilityZones, types.AvailabilityZone{SubnetId: aws.String(s), ZoneName: aws.String(zone)})
+	}
+	e.balancers[arn] = b
+	return &elbv2.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{b.LoadBalancer}}, nil
+}
+
+// DescribeLoadBalancers fails as a whole where one that is named is not there.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
+func (e *Engine) DescribeLoadBalancers(_ context.Context, in *elbv2.DescribeLoadBalancersInput) (*elbv2.DescribeLoadBalancersOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []types.LoadBalancer
+	seen := map[string]bool{}
+	for arn, b := range e.balancers {
+		if (len(in.LoadBalancerArns) == 0 || slices.Contains(in.LoadBalancerArns, arn)) &&
+			(len(in.Names) == 0 || slices.Contains(in.Names, *b.LoadBalancerName)) {
+			out = append(out, b.LoadBalancer)
+			seen[arn], seen[*b.LoadBalancerName] = true, true
+		}
+	}
+	for _, want := range slices.Concat(in.LoadBalancerArns, in.Names) {
+		if !seen[want] {
+			return nil, balancerNotFound(want)
+		}
+	}
+	page, next, ok := wire.Page(out, func(b types.LoadBalancer) string { return *b.LoadBalancerName }, in.Marker, pageSize(in.PageSize))
+	if !ok {
+		return nil, invalid("Marker is not one that DescribeLoadBalancers gave")
+	}
+	return &elbv2.DescribeLoadBalancersOutput{LoadBalancers: page, NextMarker: next}, nil
+}
+
+// SetRealPort says where on 127.0.0.1 the listener of that balancer and port will listen; without it a free
+// port is taken. It must be called before CreateListener.
+func (e *Engine) SetRealPort(loadBalancer string, port int32, real int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.realPorts[fmt.Sprintf("%s/%d", loadBalancer, port)] = real
+}
+
+// CreateListener makes an HTTP listener that forwards to one or several target groups, by their weights. Their
+// targets begin to be checked.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
+func (e *Engine) CreateListener(ctx context.Context, in *elbv2.CreateListenerInput) (*elbv2.CreateListenerOutput, error) {
+	if err := wire.Refuse(in, "LoadBalancerArn", "Port", "Protocol", "DefaultActions", "Tags"); err != nil {
+		return nil, err
+	}
+	if in.Protocol != types.ProtocolEnumHttp || in.Port == nil {
+		return nil, invalid("A listener needs a port and the protocol HTTP in this account")
+	}
+	weights, err := forwarded(in.DefaultActions)
+	if err != nil {
+		return nil, err
+	}
+	l, real, err := e.addListener(in, weights)
+	if err != nil {
+		return nil, err
+	}
+	if e.config.Listen {
+		r, err := e.listen(ctx, l, real)
+		if err != nil {
+			e.removeListener(*l.ListenerArn)
+			return nil, invalid("listener for port %d: %v", *in.Port, err)
+		}
+		e.mu.Lock()
+		l.real = r
+		e.mu.Unlock()
+	}
+	e.tell()
+	return &elbv2.CreateListenerOutput{Listeners: []types.Listener{l.Listener}}, nil
+}
+
+func (e *Engine) addListener(in *elbv2.CreateListenerInput, weights map[string]int) (*listener, int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.balancers[aws.ToString(in.LoadBalancerArn)]
+	if b == nil {
+		return nil, 0, balancerNotFound(aws.ToString(in.LoadBalancerArn))
+	}
+	for arn := range weights {
+		g, err := e.group(&arn)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(g.LoadBalancerArns) > 0 && g.LoadBalancerArns[0] != *b.LoadBalancerArn {
+			return nil, 0, &types.TargetGroupAssociationLimitException{Message: aws.String("The following target groups cannot be associated with more than one load balancer: " + arn)}
+		}
+	}
+	number := id("loadbalancer", *b.LoadBalancerName)
+	arn := e.arn(fmt.Sprintf("listener/app/%s/%s/%s", *b.LoadBalancerName, number, id("listener", *b.LoadBalancerName, *in.Port)))
+	if e.listeners[arn] != nil {
+		return nil, 0, &types.DuplicateListenerException{Message: aws.String("A listener already exists on this port for this load balancer")}
+	}
+	l := &listener{weights: weights, Listener: types.Listener{
+		ListenerArn: &arn, LoadBalancerArn: b.LoadBalancerArn, Port: in.Port, Protocol: in.Protocol, DefaultActions: in.DefaultActions,
+	}}
+	e.listeners[arn] = l
+	e.reattach()
+	return l, e.realPorts[fmt.Sprintf("%s/%d", *b.LoadBalancerName, *in.Port)], nil
+}
+
+// DeleteListener removes a listener; target groups that no other one forwards to are no longer in use.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteListener.html
+func (e *Engine) DeleteListener(_ context.Context, in *elbv2.DeleteListenerInput) (*elbv2.DeleteListenerOutput, error) {
+	if !e.removeListener(aws.ToString(in.ListenerArn)) {
+		return nil, listenerNotFound(aws.ToString(in.ListenerArn))
+	}
+	return &elbv2.DeleteListenerOutput{}, nil
+}
+
+func (e *Engine) removeListener(arn string) bool {
+	e.mu.Lock()
+	l := e.listeners[arn]
+	if l == nil {
+		e.mu.Unlock()
+		return false
+	}
+	delete(e.listeners, arn)
+	e.reattach()
+	e.mu.Unlock()
+	if l.real != nil {
+		l.real.close()
+	}
+	e.tell()
+	return true
+}
+
+// reattach brings the groups' load balancers, and with them their targets' health, to what the listeners say.
+// The caller holds the lock.
+func (e *Engine) reattach() {
+	for _, arn := range slices.Sorted(maps.Keys(e.groups)) {
+		g := e.groups[arn]
+		was := len(g.LoadBalancerArns) > 0
+		g.LoadBalancerArns = []string{}
+		for _, l := range e.listeners {
+			if _, ok := l.weights[arn]; ok && len(g.LoadBalancerArns) == 0 {
+				g.LoadBalancerArns = []string{*l.LoadBalancerArn}
+			}
+		}
+		if is := len(g.LoadBalancerArns) > 0; is == was {
+			continue
+		}
+		for _, k := range slices.Sorted(maps.Keys(g.targets)) {
+			if t := g.targets[k]; !t.deregistered {
+				e.begin(g, t)
+			}
+		}
+	}
+}
+
+// forwarded reads the target groups of one forward action and their weights.
+func forwarded(actions []types.Action) (map[string]int, error) {
+	if len(actions) != 1 || actions[0].Type != types.ActionTypeEnumForward {
+		return nil, invalid("DefaultActions must be one action of type forward in this account")
+	}
+	a := actions[0]
+	if err := wire.Refuse(&a, "Type", "TargetGroupArn", "ForwardConfig", "Order"); err != nil {
+		return nil, err
+	}
+	weights := map[string]int{}
+	if a.ForwardConfig != nil {
+		if err := wire.Refuse(a.ForwardConfig, "TargetGroups"); err != nil {
+			return nil, err
+		}
+		for _, t := range a.ForwardConfig.TargetGroups {
+			weights[aws.ToString(t.TargetGroupArn)] = int(*orElse(t.Weight, 1))
+		}
+	}
+	if a.TargetGroupArn != nil && len(weights) == 0 {
+		weights[*a.TargetGroupArn] = 1
+	}
+	if len(weights) == 0 {
+		return nil, invalid("A forward action needs a TargetGroupArn or a ForwardConfig")
+	}
+	return weights, nil
+}
+
+// DescribeListeners answers those of one load balancer, or those that are named.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
+func (e *Engine) DescribeListeners(_ context.Context, in *elbv2.DescribeListenersInput) (*elbv2.DescribeListenersOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if in.LoadBalancerArn != nil && e.balancers[*in.LoadBalancerArn] == nil {
+		return nil, balancerNotFound(*in.LoadBalancerArn)
+	}
+	for _, arn := range in.ListenerArns {
+		if e.listeners[arn] == nil {
+			return nil, listenerNotFound(arn)
+		}
+	}
+	var out []types.Listener
+	for arn, l := range e.listeners {
+		if slices.Contains(in.ListenerArns, arn) || (in.LoadBalancerArn != nil && *in.LoadBalancerArn == *l.LoadBalancerArn) {
+			out = append(out, l.Listener)
+		}
+	}
+	page, next, ok := wire.Page(out, func(l types.Listener) string { return *l.ListenerArn }, in.Marker, pageSize(in.PageSize))
+	if !ok {
+		return nil, invalid("Marker is not one that DescribeListeners gave")
+	}
+	return &elbv2.DescribeListenersOutput{Listeners: page, NextMarker: next}, nil
+}
+
+// Address is where a listener really listens, "" where it does not.
+func (e *Engine) Address(listenerARN string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.listeners[listenerARN]; l != nil && l.real != nil {
+		return l.real.address
+	}
+	return ""
+}
+
+func balancerNotFound(what string) error {
+	return &types.LoadBalancerNotFoundException{Message: aws.String("Load balancers '[" + what + "]' not found")}
+}
+
+func listenerNotFound(what string) error {
+	return &types.ListenerNotFoundException{Message: aws.String("One or more listeners not found: " + what)}
+}
