@@ -43,6 +43,8 @@ const (
 	FileSizeMax = 1 << 20
 	// nodesMax limits the values of one file after its aliases are followed: a few lines of aliases can stand for billions.
 	nodesMax = 100_000
+	// errorsMax limits the errors of one file that are told.
+	errorsMax = 100
 	// depthMax limits how deep values nest. The format itself needs 6.
 	depthMax = 32
 )

@@ -104,9 +104,10 @@ func (s *source) reject(n *yaml.Node, path []string, message string) {
 	s.taint(path)
 }
 
+// isText includes what only an explicit target would make more than text: dates, and << as a value.
 func isText(n *yaml.Node) bool {
 	tag := n.ShortTag()
-	return n.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp")
+	return n.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp" || tag == "!!merge")
 }
 
 func ambiguous(n *yaml.Node) bool {

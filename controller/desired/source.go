@@ -125,10 +125,16 @@ func (s *source) has(path ...string) bool {
 	return true
 }
 
-// sorted are the errors in order of position, each once: a value that is used through an alias is looked at at every use.
+// sorted are the errors in order of position, each once: a value that is used through an alias is looked at at every use. Of more
+// than errorsMax the last one says how many are left out.
 func (s *source) sorted() []Error {
 	slices.SortFunc(s.errs, compareErrors)
-	return slices.Compact(s.errs)
+	errs := slices.Compact(s.errs)
+	if more := len(errs) - errorsMax; more > 0 {
+		errs = errs[:errorsMax:errorsMax]
+		errs[errorsMax-1].Message = fmt.Sprintf("%d more errors from here on; mend those before", more+1)
+	}
+	return errs
 }
 
 func compareErrors(a, b Error) int {
