@@ -184,12 +184,24 @@ func (s *service) surplus() int {
 	return n
 }
 
+// failing is how many tasks ended by themselves and are not STOPPED yet. They
+// are replaced only then: real crash loops have a period of a whole task life.
+func (s *service) failing(d *deployment) int {
+	n := 0
+	for _, t := range s.of(d) {
+		if t.stopCode == types.TaskStopCodeEssentialContainerExited || t.stopCode == types.TaskStopCodeTaskFailedToStart {
+			n++
+		}
+	}
+	return n
+}
+
 // grow starts what the primary lacks and, where a source lost healthy tasks
 // meanwhile, what minimumHealthyPercent needs of it.
 func (e *Engine) grow(s *service) {
 	low, high := s.minMax()
 	p := s.primary()
-	if n := min(-s.surplus(), high-e.occupied(s), launchMax); n > 0 && e.mayLaunch(p) {
+	if n := min(-s.surplus()-s.failing(p), high-e.occupied(s), launchMax); n > 0 && e.mayLaunch(p) {
 		e.launchTasks(p, n)
 	}
 	d := s.candidate
@@ -198,7 +210,7 @@ func (e *Engine) grow(s *service) {
 	}
 	live := s.live(d)
 	lacking := low - e.healthyOf(s.tasks) - (len(live) - e.healthyOf(live))
-	if n := min(lacking, d.keep-len(live), high-e.occupied(s), launchMax); n > 0 {
+	if n := min(lacking, d.keep-len(live)-s.failing(d), high-e.occupied(s), launchMax); n > 0 {
 		e.launchTasks(d, n)
 	}
 }

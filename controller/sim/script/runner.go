@@ -129,10 +129,16 @@ type actor struct {
 	at     time.Time
 
 	mu       sync.Mutex
-	timers   []*time.Timer // one for the script, one for the end after Stop, and past ones
+	timers   [2]*time.Timer // by slot
 	stopping bool
 	ended    bool
 }
+
+// What an actor may be waiting for.
+const (
+	slotScript = iota // the script's next moment
+	slotStop          // the end after Stop
+)
 
 // moment is one thing that a script does.
 type moment struct {
@@ -165,27 +171,27 @@ func (a *actor) next(play []moment) {
 	if len(play) == 0 {
 		return
 	}
-	a.later(play[0].after-time.Since(a.at), func() {
+	a.later(slotScript, play[0].after-time.Since(a.at), func() {
 		play[0].do()
 		a.next(play[1:])
 	})
 }
 
 // later runs f unless the container has ended before.
-func (a *actor) later(d time.Duration, f func()) {
+func (a *actor) later(slot int, d time.Duration, f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ended {
 		return
 	}
-	a.timers = append(a.timers, time.AfterFunc(d, func() {
+	a.timers[slot] = time.AfterFunc(d, func() {
 		a.mu.Lock()
 		ended := a.ended
 		a.mu.Unlock()
 		if !ended {
 			f()
 		}
-	}))
+	})
 }
 
 func (a *actor) end(code int32, reason string) {
@@ -193,7 +199,9 @@ func (a *actor) end(code int32, reason string) {
 	ended := a.ended
 	a.ended = true
 	for _, t := range a.timers {
-		t.Stop()
+		if t != nil {
+			t.Stop()
+		}
 	}
 	a.mu.Unlock()
 	if !ended {
@@ -217,7 +225,7 @@ func (a *actor) stop() {
 	if x.After > a.spec.StopTimeout {
 		x = Exit{After: a.spec.StopTimeout, Code: 137}
 	}
-	a.later(x.After, func() { a.end(x.Code, x.Reason) })
+	a.later(slotStop, x.After, func() { a.end(x.Code, x.Reason) })
 }
 
 func (a *actor) probe(age time.Duration) ecs.Answer {
