@@ -1,0 +1,147 @@
+// Package server shows what the controller does: a read-only page, a JSON API, server-sent events, metrics, health, and the
+// webhook that wakes. Nothing on it changes the account: git does. README.md describes the API.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/status"
+)
+
+// The bounds of what one client may cost.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 60 * time.Second
+	shutdownTimeout   = 5 * time.Second
+	headerBytesMax    = 32 << 10
+	scrapesMax        = 4
+	streamsMax        = 64
+)
+
+// Config is what a server shows and whom it asks.
+type Config struct {
+	Board    *status.Board
+	Gatherer prometheus.Gatherer
+	// History returns up to limit finished rollouts of a service, newest first; none for a service that it does not know.
+	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
+	// WebhookSecret signs GitHub's deliveries. Without one there is no webhook.
+	WebhookSecret string
+	// Wake asks for a look at git now. It is called by requests and must not wait.
+	Wake func()
+	// Ready returns why the controller is not ready; nothing when it is.
+	Ready func() []string
+	// Version is shown on the page.
+	Version string
+}
+
+type server struct {
+	Config
+	streams        chan struct{} // holds one value for each open event stream
+	index, service *template.Template
+}
+
+// New returns the handler of everything. It may be served by several listeners.
+func New(c Config) http.Handler {
+	s := &server{Config: c, streams: make(chan struct{}, streamsMax), index: parse("index.html"), service: parse("service.html")}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))
+	mux.HandleFunc("/healthz", s.alive)
+	mux.HandleFunc("/readyz", s.ready)
+	mux.HandleFunc("/api/v1/services", s.listServices)
+	mux.HandleFunc("/api/v1/services/{name}", s.getService)
+	mux.HandleFunc("/api/v1/services/{name}/history", s.getHistory)
+	mux.HandleFunc("/api/v1/events", s.streamEvents)
+	mux.HandleFunc("/webhook/github", s.github)
+	mux.Handle("/static/", assets())
+	mux.HandleFunc("/{$}", s.indexPage)
+	mux.HandleFunc("/services/{name}", s.servicePage)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, fmt.Sprintf("nothing is at %s; the page is at / and the API at /api/v1/services", r.URL.Path))
+	})
+	return secure(readOnly(mux))
+}
+
+// Serve answers on the listener until ctx ends, then lets open requests finish for at most 5 s. It returns nil after an
+// orderly end. Requests see ctx, so that event streams end with it.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytesMax,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		ended <- srv.Shutdown(grace)
+	})
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	if err := <-ended; err != nil {
+		return fmt.Errorf("end open requests: %w", err)
+	}
+	return nil
+}
+
+// readOnly refuses every method that could be meant to change something, everywhere but at the webhook.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != "/webhook/github" {
+			w.Header().Set("Allow", "GET, HEAD")
+			problem(w, http.StatusMethodNotAllowed, "everything here is read-only; to change something, commit it to git")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// contentPolicy allows the page its own style sheet, script, icon, requests and search form, and nothing else.
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// alive says that the process answers; it knows nothing of the loop, so that a slow account never restarts the controller.
+func (s *server) alive(w http.ResponseWriter, _ *http.Request) {
+	respond(w, http.StatusOK, map[string]bool{"alive": true})
+}
+
+// Readiness is the answer of /readyz.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	if reasons := s.Ready(); len(reasons) > 0 {
+		respond(w, http.StatusServiceUnavailable, Readiness{Reasons: reasons})
+		return
+	}
+	respond(w, http.StatusOK, Readiness{Ready: true})
+}

@@ -1,0 +1,52 @@
+"use strict";
+// The page is whole without this script. With it, the content is fetched anew when the controller tells of a change, and
+// often enough that ages stay true.
+(() => {
+  const settle = 1000, stale = 30000;
+  let timer = 0, busy = false, words = "";
+
+  const say = (text) => {
+    words = text;
+    const place = document.getElementById("live");
+    if (place) place.textContent = text ? "· " + text : "";
+  };
+
+  async function refresh() {
+    if (busy || document.hidden) return;
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const content = next.querySelector("main");
+      for (const open of document.querySelectorAll("details[open][id]")) {
+        const same = content.querySelector("#" + CSS.escape(open.id));
+        if (same) same.open = true;
+      }
+      const focused = document.activeElement && document.activeElement.getAttribute("href");
+      document.querySelector("main").replaceWith(content);
+      if (focused && document.activeElement === document.body) {
+        const link = content.querySelector('a[href="' + CSS.escape(focused) + '"]');
+        if (link) link.focus({ preventScroll: true });
+      }
+      document.title = next.title;
+      say(words);
+    } catch {
+      say("the controller does not answer");
+    } finally {
+      busy = false;
+    }
+  }
+
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, settle);
+  };
+
+  const events = new EventSource("/api/v1/events");
+  for (const kind of ["service", "removed", "rollout", "repository", "reset"]) events.addEventListener(kind, soon);
+  events.addEventListener("open", () => say("live"));
+  events.addEventListener("error", () => say("connection lost, trying again"));
+  document.addEventListener("visibilitychange", soon);
+  setInterval(refresh, stale);
+})();

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// tone is the class of a phase in the style sheet. It only supports the glyph and the word.
+func tone(p condition.Phase) string {
+	switch p {
+	case condition.PhaseHealthy:
+		return "good"
+	case condition.PhaseInvalid, condition.PhaseStalled, condition.PhaseReverting, condition.PhaseReverted, condition.PhaseDegraded:
+		return "bad"
+	case condition.PhaseBlocked, condition.PhaseDrifted:
+		return "odd"
+	case condition.PhaseMigrating, condition.PhaseRollingOut, condition.PhaseVerifying:
+		return "busy"
+	default:
+		return "calm"
+	}
+}
+
+// Age is a span of time in its one or two largest units, such as 45s, 12m, 3h 5m or 2d 4h.
+func Age(d time.Duration) string {
+	switch d = d.Abs(); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 24*time.Hour:
+		return strings.TrimSuffix(fmt.Sprintf("%dh %dm", int(d.Hours()), int(d.Minutes())%60), " 0m")
+	default:
+		return strings.TrimSuffix(fmt.Sprintf("%dd %dh", int(d.Hours())/24, int(d.Hours())%24), " 0h")
+	}
+}
+
+// Until is how far away a time is, as people say it.
+func Until(now, at time.Time) string {
+	switch {
+	case at.IsZero():
+		return "–"
+	case !at.After(now):
+		return "now"
+	default:
+		return "in " + Age(at.Sub(now))
+	}
+}
+
+// Tags are the image tags of a version, each once, without the containers' names.
+func Tags(v condition.Version) string {
+	var tags []string
+	for _, image := range v.Images {
+		_, tag, _ := strings.Cut(image, ":")
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return strings.Join(tags, ", ")
+}
+
+// versionWords names a version by its tags and commit.
+func versionWords(v condition.Version) string {
+	switch tags := Tags(v); {
+	case tags == "" && v.Commit == "":
+		return "unknown"
+	case tags == "":
+		return short(v.Commit)
+	case v.Commit == "" || tags == short(v.Commit):
+		return tags
+	default:
+		return tags + " (" + short(v.Commit) + ")"
+	}
+}
+
+func age(now, at time.Time) string {
+	if at.IsZero() {
+		return "–"
+	}
+	return Age(now.Sub(at))
+}
+
+func clock(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+func took(from, to time.Time) string { return Age(to.Sub(from)) }
+
+// short is a commit's first seven characters.
+func short(sha string) string { return sha[:min(7, len(sha))] }
+
+// tail is the last part of an ARN.
+func tail(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
+
+func serviceOfFile(file string) string { return strings.TrimSuffix(path.Base(file), ".yaml") }
+
+// stagesOf are the stages of a rollout in their order, with the time that each took so far.
+func stagesOf(r *Rollout, now time.Time) []stage {
+	order := []rollout.Stage{rollout.StageRegister, rollout.StageMigrate, rollout.StageRoll, rollout.StageBake}
+	if r.Stage == rollout.StageEvidence {
+		order = append(order, rollout.StageEvidence)
+	}
+	spent := map[rollout.Stage]time.Duration{}
+	for _, s := range r.Spans {
+		spent[s.Stage] += s.To.Sub(s.From)
+	}
+	var out []stage
+	for _, name := range order {
+		took, done := spent[name]
+		switch {
+		case name == r.Stage:
+			out = append(out, stage{string(name), "now", took + now.Sub(r.StageAt)})
+		case done:
+			out = append(out, stage{string(name), "done", took})
+		default:
+			out = append(out, stage{string(name), "open", 0})
+		}
+	}
+	return out
+}

@@ -1,0 +1,245 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/canteen/deploy/controller/queue"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// Board holds what is told of every service. All its methods may be called from any goroutine and none of them waits for
+// a reader.
+type Board struct {
+	env     string
+	build   Build
+	log     *zap.Logger
+	metrics *metrics
+
+	mu       sync.Mutex
+	services []*View // in order of name
+	shared   bool    // services was handed out: copy it before it is changed
+	repo     RepoView
+	activity activity
+	counted  map[string]int    // by service: number of the newest rollout that was counted
+	causes   map[string]string // by service: why its newest failed rollout failed
+	started  time.Time
+	queue    func() queue.Stats
+}
+
+// New returns an empty board for one environment and registers its metrics; it panics where they are registered already.
+func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *Board {
+	now := time.Now()
+	b := &Board{
+		env: env, build: build, log: log, started: now,
+		metrics: newMetrics(reg, env, build),
+		counted: map[string]int{}, causes: map[string]string{},
+		activity: activity{epoch: strconv.FormatInt(now.UnixNano(), 36), subs: map[*subscriber]struct{}{}, log: log},
+	}
+	reg.MustRegister(newCollector(b))
+	return b
+}
+
+// Publish replaces what is told of one service, named by v.Record.Service. Publishing the same again tells nobody anything.
+func (b *Board) Publish(v View) {
+	name := v.Record.Service
+	v.Status.Service = name
+	if !v.NextAt.IsZero() {
+		v.Status.NextActionAt = v.NextAt
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, ok := find(b.services, name)
+	var old *View
+	if ok {
+		old = b.services[i]
+	}
+	v.Observed.keepIdentity(old)
+	b.own()
+	if ok {
+		b.services[i] = &v
+	} else {
+		b.services = slices.Insert(b.services, i, &v)
+		b.metrics.known(name)
+	}
+	if b.foundDrift(old, &v) {
+		b.metrics.drift.WithLabelValues(name, "reported").Inc()
+	}
+	if changed(old, &v) {
+		e := Event{At: time.Now(), Kind: EventService, Service: name, Phase: v.Status.Phase, Message: v.Status.Why, Commit: v.Status.Wanted.Commit}
+		if old != nil {
+			e.Before = old.Status.Phase
+		}
+		b.activity.tell(e)
+	}
+}
+
+// Remove forgets a service together with its metrics. A service that is not known is no error.
+func (b *Board) Remove(service string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.metrics.forget(service)
+	delete(b.counted, service)
+	delete(b.causes, service)
+	i, ok := find(b.services, service)
+	if !ok {
+		return
+	}
+	b.own()
+	b.services = slices.Delete(b.services, i, i+1)
+	b.activity.tell(Event{At: time.Now(), Kind: EventRemoved, Service: service, Message: service + " is told no more"})
+}
+
+// Repo tells what one fetch found and counts it; call it once after each. After a fetch that failed, what is not set
+// stays as it was. Credentials in Source and Error are taken out.
+func (b *Board) Repo(v RepoView) {
+	v.Source, v.Error = withoutCredentials(v.Source), stripUserinfo(v.Error)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.repo
+	v.Source = cmp.Or(v.Source, old.Source)
+	result := "ok"
+	if v.Error != "" {
+		result = "error"
+		v.Head = cmp.Or(v.Head, old.Head)
+		v.FetchedAt = cmp.Or(v.FetchedAt, old.FetchedAt)
+		if v.Invalid == nil {
+			v.Invalid = old.Invalid
+		}
+	}
+	b.metrics.fetches.WithLabelValues(result).Inc()
+	b.repo = v
+	if v.Head.SHA != old.Head.SHA || v.Error != old.Error || !maps.EqualFunc(v.Invalid, old.Invalid, slices.Equal) {
+		b.activity.tell(Event{At: time.Now(), Kind: EventRepository, Commit: v.Head.Short(), Message: repoMessage(v)})
+	}
+}
+
+// Finished counts a rollout that ended. Call it after the entry was saved; the same entry told again is not counted again.
+func (b *Board) Finished(e rollout.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.Number <= b.counted[e.Service] {
+		return
+	}
+	b.counted[e.Service] = e.Number
+	if e.Evidence != nil && e.Kind != rollout.KindRevert {
+		b.causes[e.Service] = causeOf(e.Evidence.Check, e.Evidence.Reason)
+	}
+	b.metrics.finished(e, b.revertCause(e))
+	b.activity.tell(Event{
+		At: e.EndedAt, Kind: EventRollout, Service: e.Service, Message: e.Message, Commit: e.Commit.Short(),
+		Rollout: e.Kind, Number: e.Number, Result: e.Result,
+	})
+}
+
+// Queue names who is asked for the queue's numbers at each scrape.
+func (b *Board) Queue(stats func() queue.Stats) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = stats
+}
+
+// Snapshot returns what is told of everything now.
+func (b *Board) Snapshot() Snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shared = true
+	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Services: b.services}
+}
+
+// own makes the list of services safe to change. Copying only what was handed out keeps a sweep over many services
+// from copying the list for each of them.
+func (b *Board) own() {
+	if b.shared {
+		b.services, b.shared = slices.Clone(b.services), false
+	}
+}
+
+// foundDrift reports whether the view tells of drift that was not told before. Drift that began before this process did
+// was counted by the one before it.
+func (b *Board) foundDrift(old, v *View) bool {
+	d := v.Record.Drift
+	switch {
+	case d == nil:
+		return false
+	case old == nil:
+		return !d.Since.Before(b.started)
+	default:
+		return old.Record.Drift == nil || old.Record.Drift.Deployment != d.Deployment
+	}
+}
+
+// revertCause is why the revert was necessary. Its own entry rarely says; the failed rollout before it does, or, after
+// a restart, the verdict in the record.
+func (b *Board) revertCause(e rollout.Entry) string {
+	if e.Evidence != nil {
+		return causeOf(e.Evidence.Check, e.Evidence.Reason)
+	}
+	if c, ok := b.causes[e.Service]; ok {
+		return c
+	}
+	if i, ok := find(b.services, e.Service); ok {
+		if r := b.services[i].Record.Rejected; len(r) > 0 && r[0].Rollout == e.Number-1 {
+			return causeOf(r[0].Check, r[0].Reason)
+		}
+	}
+	return causeOther
+}
+
+// keepIdentity keeps where the service lives when a look could not tell: it never moves, and a label that comes and goes
+// makes a new series each time.
+func (o *Observed) keepIdentity(old *View) {
+	if o.Account == "" && old != nil {
+		o.Cluster, o.Region, o.Account = old.Observed.Cluster, old.Observed.Region, old.Observed.Account
+	}
+}
+
+func changed(old, v *View) bool {
+	return old == nil || old.Status.Phase != v.Status.Phase || old.Status.Why != v.Status.Why ||
+		old.Status.Wanted.Ask != v.Status.Wanted.Ask || old.Status.Wanted.Commit != v.Status.Wanted.Commit ||
+		old.Status.Running.Ask != v.Status.Running.Ask || old.Status.Running.Revision != v.Status.Running.Revision
+}
+
+func find(views []*View, name string) (int, bool) {
+	return slices.BinarySearchFunc(views, name, func(v *View, name string) int { return strings.Compare(v.Record.Service, name) })
+}
+
+func repoMessage(v RepoView) string {
+	switch {
+	case v.Error != "":
+		return "git cannot be fetched: " + v.Error
+	case len(v.Invalid) == 1:
+		return "one file is invalid"
+	case len(v.Invalid) > 1:
+		return fmt.Sprintf("%d files are invalid", len(v.Invalid))
+	default:
+		return v.Head.Subject
+	}
+}
+
+var userinfo = regexp.MustCompile(`://[^/\s@]+@`)
+
+// stripUserinfo takes the user and password out of every URL in a text.
+func stripUserinfo(text string) string { return userinfo.ReplaceAllString(text, "://") }
+
+// withoutCredentials takes out of a repository's address what may let somebody in: user, password and query. The user of
+// an scp-like address (git@host:path) is no secret and stays.
+func withoutCredentials(source string) string {
+	u, err := url.Parse(source)
+	if err != nil || u.Scheme == "" {
+		return stripUserinfo(source)
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}

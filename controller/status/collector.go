@@ -1,0 +1,176 @@
+package status
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/queue"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// collector reads what is true now off the board at each scrape, so that a removed service leaves nothing behind.
+type collector struct {
+	board *Board
+
+	info, phase, phaseStart, lastDeploy, lastGood, suspendExpiry, tasks *prometheus.Desc
+	flags                                                               []flag
+
+	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
+}
+
+// flag is one 0/1 gauge of a service.
+type flag struct {
+	desc *prometheus.Desc
+	is   func(*View) bool
+}
+
+func newCollector(b *Board) *collector {
+	here := prometheus.Labels{"environment": b.env}
+	service := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("deploy_service_"+name, help, append([]string{"service"}, labels...), here)
+	}
+	flagOf := func(name, help string, is func(*View) bool) flag { return flag{service(name, help), is} }
+	return &collector{
+		board:         b,
+		info:          service("info", "Where the service lives and whose it is.", "ecs_cluster", "region", "account", "team"),
+		phase:         service("phase", "1 for the phase that the service is in, 0 for all others.", "phase"),
+		phaseStart:    service("phase_start_timestamp_seconds", "When the present phase began."),
+		lastDeploy:    service("last_deploy_timestamp_seconds", "When the newest verdict on a change was given, whatever it was."),
+		lastGood:      service("last_good_timestamp_seconds", "When the last good revision was found good."),
+		suspendExpiry: service("suspend_expiry_timestamp_seconds", "Until when git suspends the service."),
+		tasks:         service("tasks", "Tasks of the service.", "state"),
+		flags: []flag{
+			flagOf("ready", "Whether what git asks runs and is healthy.", isTrue(condition.Ready)),
+			flagOf("synced", "Whether what git asks is what runs.", isTrue(condition.Synced)),
+			flagOf("healthy", "Whether the service is healthy, whatever runs.", isTrue(condition.Healthy)),
+			flagOf("stalled", "Whether a person or a new commit is needed.", isTrue(condition.Stalled)),
+			flagOf("suspended", "Whether nothing new is started.", isTrue(condition.Suspended)),
+			flagOf("drifted", "Whether a deployment was found that git did not ask for.", isTrue(condition.Drifted)),
+			flagOf("reverted", "Whether the last good revision runs because what git asks was rejected.", isReverted),
+		},
+		invalid:    prometheus.NewDesc("deploy_invalid_manifests", "Files of the environment that are invalid.", nil, here),
+		rejected:   prometheus.NewDesc("deploy_rejected_revisions", "Asks that were rejected and are still remembered.", nil, here),
+		fetched:    prometheus.NewDesc("deploy_git_last_success_timestamp_seconds", "When the repository was last fetched.", nil, nil),
+		headCommit: prometheus.NewDesc("deploy_git_head_commit_timestamp_seconds", "When the newest commit was made.", nil, nil),
+		depth:      prometheus.NewDesc("deploy_queue_depth", "Services that are due and wait for a worker.", nil, nil),
+		oldest:     prometheus.NewDesc("deploy_queue_oldest_age_seconds", "How long the service that is due for longest has waited.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest} {
+		ch <- d
+	}
+	for _, f := range c.flags {
+		ch <- f.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	snap := c.board.Snapshot()
+	rejected := 0
+	for _, v := range snap.Services {
+		rejected += len(v.Record.Rejected)
+		c.collectService(ch, v)
+	}
+	gauge(ch, c.rejected, float64(rejected))
+	gauge(ch, c.invalid, float64(len(snap.Repo.Invalid)))
+	timestamp(ch, c.fetched, snap.Repo.FetchedAt)
+	timestamp(ch, c.headCommit, snap.Repo.Head.At)
+	if stats, ok := c.board.queueStats(); ok {
+		gauge(ch, c.depth, float64(stats.Due))
+		age := 0.0
+		if !stats.Oldest.IsZero() {
+			age = max(0, snap.At.Sub(stats.Oldest).Seconds())
+		}
+		gauge(ch, c.oldest, age)
+	}
+}
+
+func (c *collector) collectService(ch chan<- prometheus.Metric, v *View) {
+	name, team := v.Record.Service, ""
+	if in := v.Record.Intent; in != nil {
+		team = in.Service.Metadata.Labels["team"]
+		if s := in.Service.Spec.Suspend; s != nil {
+			timestamp(ch, c.suspendExpiry, s.Until, name)
+		}
+	}
+	gauge(ch, c.info, 1, name, v.Observed.Cluster, v.Observed.Region, v.Observed.Account, team)
+	for _, p := range condition.Phases() {
+		gauge(ch, c.phase, number(p == v.Status.Phase), name, string(p))
+	}
+	for _, f := range c.flags {
+		gauge(ch, f.desc, number(f.is(v)), name)
+	}
+	timestamp(ch, c.phaseStart, v.Status.Since, name)
+	timestamp(ch, c.lastDeploy, lastVerdict(v.Record), name)
+	if g := v.Record.Good; g != nil {
+		timestamp(ch, c.lastGood, g.At, name)
+	}
+	gauge(ch, c.tasks, float64(v.Observed.Desired), name, "desired")
+	gauge(ch, c.tasks, float64(v.Observed.Running), name, "running")
+	gauge(ch, c.tasks, float64(v.Observed.Pending), name, "pending")
+}
+
+// queueStats asks outside the board's lock: counting the queue takes the queue's own.
+func (b *Board) queueStats() (queue.Stats, bool) {
+	b.mu.Lock()
+	ask := b.queue
+	b.mu.Unlock()
+	if ask == nil {
+		return queue.Stats{}, false
+	}
+	return ask(), true
+}
+
+// lastVerdict is when the newest verdict on a change was given. It is read off the record, so that it survives a restart;
+// a rejection that was inferred from tags has no time of its own.
+func lastVerdict(r rollout.Record) time.Time {
+	var last time.Time
+	later := func(t time.Time) {
+		if t.After(last) {
+			last = t
+		}
+	}
+	if r.Good != nil {
+		later(r.Good.At)
+	}
+	if len(r.Rejected) > 0 && !r.Rejected[0].Inferred {
+		later(r.Rejected[0].At)
+	}
+	if r.Stalled != nil {
+		later(r.Stalled.At)
+	}
+	return last
+}
+
+func isTrue(t condition.Type) func(*View) bool {
+	return func(v *View) bool { return v.Status.Condition(t).Status == condition.True }
+}
+
+func isReverted(v *View) bool {
+	return v.Record.State == rollout.StateReverted || v.Status.Phase == condition.PhaseReverted
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// timestamp leaves out a time that never was: 0 would read as 1970 and set off every alert on age.
+func timestamp(ch chan<- prometheus.Metric, d *prometheus.Desc, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		gauge(ch, d, float64(at.UnixNano())/1e9, labels...)
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,53 @@
+// Package status is the live snapshot: what is told of every service to the page, the API, the metrics and the notifiers. A
+// Board is the only teller. Reconciliation publishes views to it after they were saved; everybody else reads snapshots that
+// never change, or subscribes to events.
+package status
+
+import (
+	"time"
+
+	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// View is everything that is told of one service. What it points at must not change after it was published.
+type View struct {
+	Record   rollout.Record
+	Status   condition.Status
+	Observed Observed
+	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
+	NextAt time.Time
+}
+
+// Build says which controller this is; both words may be empty.
+type Build struct {
+	Version  string `json:"version,omitempty"`
+	Revision string `json:"revision,omitempty"` // commit that the controller was built of
+}
+
+// RepoView is what one fetch of the repository found.
+type RepoView struct {
+	Source    string                     `json:"source"` // address without credentials
+	Head      desired.Commit             `json:"head,omitzero"`
+	FetchedAt time.Time                  `json:"fetchedAt,omitzero"` // last fetch that succeeded
+	Error     string                     `json:"error,omitempty"`    // why the last fetch failed
+	Invalid   map[string][]desired.Error `json:"invalid,omitempty"`  // by file
+}
+
+// Snapshot is what was true of all services at one moment. It never changes; nothing reached through it may be changed.
+type Snapshot struct {
+	Environment string
+	Build       Build
+	At          time.Time
+	Repo        RepoView
+	Services    []*View // in order of name
+}
+
+// Service returns the view of the named service, nil when there is none.
+func (s Snapshot) Service(name string) *View {
+	if i, ok := find(s.Services, name); ok {
+		return s.Services[i]
+	}
+	return nil
+}
