@@ -164,7 +164,11 @@ func (s *source) breaking(spec *ServiceSpec) {
 	if m == nil || m.Compatibility != CompatibilityBreaking || spec.OnFailure == OnFailureFreeze || spec.Rollout.Strategy == StrategyRecreate {
 		return
 	}
-	s.report("a breaking migration cannot be reverted; write onFailure: freeze, or rollout.strategy: recreate", "spec", "migration", "compatibility")
+	instead := "write onFailure: freeze"
+	if s.kinds.Strategies[StrategyRecreate] != nil {
+		instead += ", or rollout.strategy: " + StrategyRecreate
+	}
+	s.report("a breaking migration cannot be reverted; "+instead, "spec", "migration", "compatibility")
 }
 
 // parameters hands the strategy's and the checks' parameters to their kinds.
