@@ -101,22 +101,23 @@ func (b *Board) Remove(service string) {
 	b.activity.tell(Event{At: time.Now(), Kind: EventRemoved, Service: service, Message: service + " is told no more"})
 }
 
-// Repo tells what one fetch found and counts it; call it once after each. After a fetch that failed, what is not set
-// stays as it was. Credentials in Source and Error are taken out.
+// Repo tells what one fetch found and counts it; call it once after each. Invalid is nil when the files were not read
+// again, and empty when all are valid: nil keeps what was told before. So does, after a fetch that failed, everything that
+// is not set. Credentials in Source and Error are taken out.
 func (b *Board) Repo(v RepoView) {
 	v.Source, v.Error = withoutCredentials(v.Source), stripUserinfo(v.Error)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.repo
 	v.Source = cmp.Or(v.Source, old.Source)
+	if v.Invalid == nil {
+		v.Invalid = old.Invalid
+	}
 	result := "ok"
 	if v.Error != "" {
 		result = "error"
 		v.Head = cmp.Or(v.Head, old.Head)
 		v.FetchedAt = cmp.Or(v.FetchedAt, old.FetchedAt)
-		if v.Invalid == nil {
-			v.Invalid = old.Invalid
-		}
 	}
 	b.metrics.fetches.WithLabelValues(result).Inc()
 	b.repo = v
@@ -156,6 +157,16 @@ func (b *Board) Snapshot() Snapshot {
 	defer b.mu.Unlock()
 	b.shared = true
 	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Services: b.services}
+}
+
+// Service returns what is told of one service, nil when there is nothing. It must not be changed.
+func (b *Board) Service(name string) *View {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i, ok := find(b.services, name); ok {
+		return b.services[i]
+	}
+	return nil
 }
 
 // own makes the list of services safe to change. Copying only what was handed out keeps a sweep over many services

@@ -169,10 +169,11 @@ func causeOf(check, reason string) string {
 		return causeTimeout
 	}
 	switch check {
-	case "tasks":
+	case rollout.CheckSteady:
+		if reason == rollout.ReasonRolledBack || reason == "DeploymentFailed" {
+			return causeStability
+		}
 		return causeCrash
-	case "steady":
-		return causeStability
 	case "targets":
 		return causeTargets
 	case "logs":

@@ -223,6 +223,31 @@ func TestRevertCauseAfterRestart(t *testing.T) {
 	}
 }
 
+func TestRevertCauses(t *testing.T) {
+	tests := []struct{ check, reason, want string }{
+		{"steady", "Crashed", "ecs_crash"},
+		{"steady", "DeploymentFailed", "ecs_stability"},
+		{"steady", "RolledBackByECS", "ecs_stability"},
+		{"steady", "DeadlineExceeded", "timeout"},
+		{"targets", "TargetsUnhealthy", "alb_targets"},
+		{"targets", "NoData", "timeout"},
+		{"logs", "ForbiddenLogLine", "log_pattern"},
+		{"alarms", "AlarmRed", "cw_alarm"},
+		{"migration", "MigrationFailed", "migration"},
+		{"request", "Refused", "other"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.check+" "+tt.reason, func(t *testing.T) {
+			b, reg := board(t)
+			b.Finished(rollout.Entry{Service: "a", Number: 1, Result: rollout.ResultRejected, Evidence: &rollout.Evidence{Check: tt.check, Reason: tt.reason}})
+			b.Finished(rollout.Entry{Service: "a", Number: 2, Kind: rollout.KindRevert, Result: rollout.ResultReverted})
+			if got := value(t, reg, "deploy_reverts_total", "cause", tt.want); got != 1 {
+				t.Errorf("%v reverts because of %s, want 1", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestDriftIsReportedOnce(t *testing.T) {
 	b, reg := board(t)
 	v := full("orders")

@@ -141,7 +141,11 @@ func TestRepo(t *testing.T) {
 	if got := len(b.Activity(10)); got != 2 {
 		t.Errorf("%d events, want 2", got)
 	}
-	b.Repo(status.RepoView{Source: "git@github.com:shop/deploy.git", FetchedAt: at})
+	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1234567890"}, FetchedAt: at.Add(time.Minute)}) // the same commit: its files were not read again
+	if r := b.Snapshot().Repo; len(r.Invalid) != 1 || r.Error != "" {
+		t.Errorf("a fetch of the same commit left %+v", r)
+	}
+	b.Repo(status.RepoView{Source: "git@github.com:shop/deploy.git", FetchedAt: at, Invalid: map[string][]desired.Error{}})
 	if got := b.Snapshot().Repo; got.Source != "git@github.com:shop/deploy.git" || got.Error != "" || len(got.Invalid) != 0 {
 		t.Errorf("a fetch that succeeded left %+v", got)
 	}
