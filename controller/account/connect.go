@@ -1,0 +1,22 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// Connect opens the environment's account with the credentials that the process was given, as every AWS tool finds them:
+// environment variables, the task's role, a profile. An endpoint given the same way (AWS_ENDPOINT_URL) is used. It asks
+// nobody anything yet.
+func Connect(ctx context.Context, env desired.EnvironmentSpec, opts client.Options) (*Account, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(env.Region))
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	return New(client.New(cfg, opts), Options{Account: env.Account, Region: env.Region}), nil
+}
