@@ -7,6 +7,7 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
@@ -17,6 +18,9 @@ import (
 
 // generationsMax is how far back the head before is looked for, and how deep a remote source is fetched for that.
 const generationsMax = 64
+
+// fetchTimeMax ends a fetch whose caller set no deadline and whose server says nothing.
+const fetchTimeMax = 5 * time.Minute
 
 // Head is the folder at one commit. It is complete and never changes: it can be read for as long as it is kept,
 // whatever happens to the repository. Its maps are shared and must not be modified.
@@ -84,6 +88,8 @@ func (r *Repo) Fetch(ctx context.Context) (Head, error) {
 	case <-ctx.Done():
 		return Head{}, fmt.Errorf("wait for the fetch before this one: %w", ctx.Err())
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeMax)
+	defer cancel()
 	head, err := r.fetch(ctx)
 	if err != nil {
 		return Head{}, fmt.Errorf("follow branch %s: %w", r.cfg.Branch, err)
