@@ -24,7 +24,7 @@ func Apply(rec Record, a Action, out Outcome) Record {
 	case RunMigration:
 		ro.Migration.Task = out.Task
 	case Roll:
-		ro.Deployment.ID = out.Deployment
+		ro.Deployment.ID, rec.Deployed = out.Deployment, out.Deployment
 	}
 	return rec
 }

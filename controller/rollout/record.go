@@ -37,6 +37,9 @@ type Record struct {
 	Pins  map[string]string `json:"pins,omitempty"`
 	Known []Known           `json:"known,omitempty"` // revisions that were registered, newest first
 
+	// Deployed is the newest deployment that the controller asked for: any other is somebody else's.
+	Deployed string `json:"deployed,omitempty"`
+
 	Drift      *Drift   `json:"drift,omitempty"`   // a deployment that git did not ask for
 	Blocked    *Hold    `json:"blocked,omitempty"` // something outside git is missing; tried again at Until
 	Stalled    *Stall   `json:"stalled,omitempty"` // needs a person

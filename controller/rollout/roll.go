@@ -72,7 +72,7 @@ func recoverRoll(in Input, rec Record) Decision {
 	primary := in.Seen.Primary()
 	switch {
 	case primary.TaskDefinition == ro.Revision:
-		d.ID = primary.ID
+		d.ID, rec.Deployed = primary.ID, primary.ID
 		return moveOn(rec)
 	case primary.ID != d.Before && primary.ID != "":
 		return overtaken(in, rec, primary)

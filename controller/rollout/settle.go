@@ -185,13 +185,17 @@ func astray(in Input, rec Record) Decision {
 // final reports whether the stall forbids every further write, whatever the goal.
 func final(s Stall) bool { return s.Reason == ReasonFrozen || s.Reason == ReasonRevertFailed }
 
-// foreign reports whether PRIMARY is a deployment that the controller never asked for.
+// foreign reports whether PRIMARY is a deployment that the controller never asked for. A record rebuilt from tags does not
+// know what was asked for, only which revisions are its own.
 func foreign(in Input, rec Record) bool {
-	td := in.Seen.Primary().TaskDefinition
-	if rec.Good == nil || td == "" || td == rec.Good.Revision {
+	primary := in.Seen.Primary()
+	switch {
+	case rec.Good == nil || primary.ID == "" || primary.TaskDefinition == rec.Good.Revision:
 		return false
+	case rec.Deployed != "":
+		return primary.ID != rec.Deployed
 	}
-	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == td })
+	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == primary.TaskDefinition })
 }
 
 // tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be

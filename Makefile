@@ -1,0 +1,27 @@
+# What the pipeline runs is what a person runs: .ci/run and the workflows only call these.
+GO ?= go
+PKG ?= ./...
+
+.PHONY: test demo check bench build
+
+# Everything that must hold, with the race detector, as .ci/run runs it.
+test: check
+	$(GO) test -race -timeout 20m $(PKG)
+
+# What costs seconds: form, suspicious code, the files of desired/, the module file.
+check:
+	@out=$$(gofmt -l controller worker); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	$(GO) vet $(PKG)
+	$(GO) mod verify >/dev/null
+	$(GO) mod tidy -diff
+	$(GO) run ./controller/cmd/controller validate desired
+
+# The whole story on this machine: an account, a repository, the controller and the worker.
+demo:
+	$(GO) run ./controller/cmd/demo
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./controller/...
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./controller/cmd/controller ./worker

@@ -1,0 +1,142 @@
+// Package controller_test holds the house to its floors: imports go down only.
+package controller_test
+
+import (
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/canteen/deploy/"
+
+// floors are the packages of the product from the ground up; a package may import its own floor's list below it only.
+// Packages below a folder count as the folder's.
+var floors = [][]string{
+	{"controller/desired", "controller/observed", "controller/fault"},
+	{"controller/rollout", "controller/condition"},
+	{"controller/strategy", "controller/health"},
+	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/retry"},
+	{"controller/server", "controller/status", "controller/reconcile"},
+	{"controller/app"},
+	{"controller/cmd"},
+}
+
+// allowed are the steps within one floor that are meant; everything else on one floor stands side by side.
+var allowed = map[string][]string{
+	"controller/condition": {"controller/rollout"},
+	"controller/desired":   {},
+	"controller/server":    {"controller/status"},
+	"controller/gitrepo":   {"controller/retry"},
+}
+
+// banned says, for packages by prefix, what they must not reach even through others, and why.
+var banned = []struct{ from, to, why string }{
+	{"controller/desired", "github.com/aws/", "the lowest floors know no AWS"},
+	{"controller/observed", "github.com/aws/", "the lowest floors know no AWS"},
+	{"controller/rollout", "github.com/aws/", "reasoning is pure"},
+	{"controller/condition", "github.com/aws/", "reasoning is pure"},
+	{"controller/strategy", "github.com/aws/", "reasoning is pure"},
+	{"controller/health", "github.com/aws/", "reasoning is pure"},
+	{"controller/desired", "net/http", "the lowest floors do no I/O"},
+	{"controller/observed", "net/http", "the lowest floors do no I/O"},
+	{"controller/rollout", "net/http", "reasoning does no I/O"},
+	{"controller/condition", "net/http", "reasoning does no I/O"},
+	{"controller/strategy", "net/http", "reasoning does no I/O"},
+	{"controller/health", "net/http", "reasoning does no I/O"},
+	{"controller/rollout", "go.uber.org/zap", "reasoning writes no log"},
+	{"controller/condition", "go.uber.org/zap", "reasoning writes no log"},
+	{"controller/strategy", "go.uber.org/zap", "reasoning writes no log"},
+	{"controller/health", "go.uber.org/zap", "reasoning writes no log"},
+	{"controller/desired", "go.uber.org/zap", "reading files writes no log"},
+	{"controller/cmd/controller", module + "controller/sim", "the product does not know the account on this machine"},
+	{"controller/app", module + "controller/sim", "the product does not know the account on this machine"},
+	{"worker", module + "controller", "the worker knows nothing of who deploys it"},
+}
+
+// speaksAWS are the only packages of the product that import the SDK themselves.
+var speaksAWS = []string{"controller/account", "controller/sim", "controller/cmd/demo", "controller/story"}
+
+func TestFloors(t *testing.T) {
+	for _, p := range list(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}") {
+		for _, imported := range p.others {
+			if strings.HasPrefix(imported, "github.com/aws/") && !under(p.name, speaksAWS) {
+				t.Errorf("%s imports %s: only %s speak AWS", p.name, imported, strings.Join(speaksAWS, ", "))
+			}
+			other, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			if strings.HasPrefix(p.name, "controller/sim") && !strings.HasPrefix(other, "controller/sim") {
+				t.Errorf("%s imports %s: the account on this machine must not repeat our misunderstandings", p.name, other)
+			}
+			from, to := floorOf(p.name), floorOf(other)
+			if from < 0 || to < 0 || from > to || sameFolder(p.name, other) || slices.Contains(allowed[folderOf(p.name)], folderOf(other)) {
+				continue
+			}
+			t.Errorf("%s (floor %d) imports %s (floor %d): imports go down only", p.name, from, other, to)
+		}
+	}
+}
+
+func TestReach(t *testing.T) {
+	for _, p := range list(t, "-f", "{{.ImportPath}} {{join .Deps \" \"}}") {
+		for _, b := range banned {
+			if p.name != b.from && !strings.HasPrefix(p.name, b.from+"/") {
+				continue
+			}
+			for _, dep := range p.others {
+				if dep == b.to || strings.HasPrefix(dep, strings.TrimSuffix(b.to, "/")+"/") {
+					t.Errorf("%s reaches %s: %s", p.name, dep, b.why)
+				}
+			}
+		}
+	}
+}
+
+type pkg struct {
+	name   string
+	others []string
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append(append([]string{"list"}, args...), "./...")...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []pkg
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		fields := strings.Fields(line)
+		pkgs = append(pkgs, pkg{strings.TrimPrefix(fields[0], module), fields[1:]})
+	}
+	if len(pkgs) < 10 {
+		t.Fatalf("go list found %d packages only", len(pkgs))
+	}
+	return pkgs
+}
+
+func floorOf(name string) int {
+	return slices.IndexFunc(floors, func(folders []string) bool { return under(name, folders) })
+}
+
+// folderOf is the folder of the floors' table that the package belongs to.
+func folderOf(name string) string {
+	for _, folders := range floors {
+		for _, f := range folders {
+			if under(name, []string{f}) {
+				return f
+			}
+		}
+	}
+	return path.Dir(name)
+}
+
+func sameFolder(a, b string) bool { return folderOf(a) == folderOf(b) }
+
+func under(name string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return name == f || strings.HasPrefix(name, f+"/") })
+}
