@@ -22,6 +22,9 @@ var typesSource string
 // durationPattern is what Duration reads, as far as a pattern can say it.
 const durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 
+// unescape takes back what encoding/json does for HTML; people read the schema too.
+var unescape = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
+
 // Schema is the JSON Schema (draft 2020-12) of KindService or KindEnvironment, in any case of letters: made of the types of this
 // package and of the parameters' types of the given kinds, indented, with a newline at the end. It is for editors; the parser is
 // stricter. Any other kind is an error.
@@ -48,7 +51,7 @@ func Schema(kinds Kinds, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", kind, err)
 	}
-	return append(out, '\n'), nil
+	return []byte(unescape.Replace(string(out)) + "\n"), nil
 }
 
 // reflector writes every type out in its place: editors follow that best, and parameters of different kinds may have types of the

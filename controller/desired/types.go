@@ -58,9 +58,11 @@ type Environment struct {
 	// APIVersion is deploy/v1.
 	APIVersion string `json:"apiVersion"`
 	// Kind is Environment.
-	Kind     string          `json:"kind"`
-	Metadata Metadata        `json:"metadata"`
-	Spec     EnvironmentSpec `json:"spec"`
+	Kind string `json:"kind"`
+	// Metadata names the environment.
+	Metadata Metadata `json:"metadata"`
+	// Spec is what is asked of the environment.
+	Spec EnvironmentSpec `json:"spec"`
 }
 
 // EnvironmentSpec says where the environment lives and which policies hold in it.
@@ -143,9 +145,11 @@ type Service struct {
 	// APIVersion is deploy/v1.
 	APIVersion string `json:"apiVersion"`
 	// Kind is Service.
-	Kind     string      `json:"kind"`
-	Metadata Metadata    `json:"metadata"`
-	Spec     ServiceSpec `json:"spec"`
+	Kind string `json:"kind"`
+	// Metadata names the service.
+	Metadata Metadata `json:"metadata"`
+	// Spec is what is asked of the service.
+	Spec ServiceSpec `json:"spec"`
 }
 
 // ServiceSpec is what is asked of one service.
