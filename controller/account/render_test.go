@@ -196,6 +196,7 @@ func drawInput(t *rapid.T) *ecs.RegisterTaskDefinitionInput {
 	word := rapid.StringMatching(`[a-zA-Z][a-zA-Z0-9_]{0,5}`)
 	in := &ecs.RegisterTaskDefinitionInput{
 		Family:                  aws.String("drawn"),
+		ExecutionRoleArn:        aws.String("arn:aws:iam::000000000000:role/execution"),
 		NetworkMode:             types.NetworkModeAwsvpc,
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
 		Cpu:                     aws.String(rapid.SampledFrom([]string{"256", ".25 vCPU", "0.25 vcpu"}).Draw(t, "cpu")),
