@@ -3,9 +3,9 @@
 //
 // What a program meets: the environment that its image and its task definition say, secrets included, and
 // from this machine only PATH, HOME and TMPDIR (both of the last two are the task's own directory, which is
-// its working directory too unless the task definition or the image names one). PORT is the port to listen on,
+// its working directory too). PORT is the port to listen on,
 // on 127.0.0.1: it stands for the container's first port. Each container port n has PORT_n as well. The API
-// shows the container port only.
+// shows the container port only. A task definition's working directory is a folder inside the task's.
 package process
 
 import (
@@ -118,7 +118,10 @@ func (t *task) start(l ecs.Launch, report func(ecs.Report)) error {
 		}
 		n := &container{spec: c, report: report, files: spec.Files, env: environment(spec, c, t.dir, ports), dir: t.dir}
 		if c.WorkingDirectory != "" {
-			n.dir = c.WorkingDirectory
+			n.dir = filepath.Join(t.dir, filepath.Clean("/"+c.WorkingDirectory))
+			if err := os.MkdirAll(n.dir, 0o700); err != nil {
+				return cannotStart(err)
+			}
 		}
 		if n.argv, err = argv(spec, c); err != nil {
 			return cannotStart(err)
