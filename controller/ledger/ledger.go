@@ -1,0 +1,225 @@
+// Package ledger keeps what the controller remembers, in one embedded file: the record of each service, the table of
+// migration locks, and the history of finished rollouts. Every save is one transaction that is on disk before it is
+// acknowledged; a crash leaves it wholly done or wholly undone.
+//
+// One process holds the file at a time. What is lost with it is not lost for good: the tags in the account say which
+// revision was good and what was migrated, and a controller with an empty ledger starts from them.
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// fileSchema is the version of the file's own layout; rollout.Schema is that of the records in it.
+const fileSchema = 1
+
+// historyMax is how many finished rollouts are kept for each service.
+const historyMax = 200
+
+// lockWait is how long Open waits for a process that is just ending.
+const lockWait = time.Second
+
+// The codes of the errors that carry a kind.
+const (
+	CodeInUse    = "ledger_in_use"  // Blocked: another process holds the file
+	CodeDamaged  = "ledger_damaged" // Terminal: the file, or a record in it, cannot be read
+	CodeSchema   = "ledger_schema"  // Terminal: a newer controller wrote it
+	CodeVersion  = "version"        // Conflict: the record was saved by somebody else meanwhile
+	CodeLockHeld = "lock_held"      // Conflict: another service holds the migration lock
+)
+
+// The file's buckets.
+var (
+	metaBucket    = []byte("meta")    // schema
+	recordsBucket = []byte("records") // service → record
+	locksBucket   = []byte("locks")   // migration lock → service
+	historyBucket = []byte("history") // sequence number → entry, over all services
+	indexBucket   = []byte("index")   // service → bucket of its sequence numbers
+	schemaKey     = []byte("schema")
+)
+
+// File is the embedded ledger. It is safe for concurrent use.
+type File struct {
+	path string
+	db   *bbolt.DB
+}
+
+// Open opens the file, or creates it where there is none, and holds it until Close. A process that holds it already is
+// an error after a second; so is a file that a newer controller wrote, that is damaged, or that is something else.
+func Open(path string) (*File, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fault.New(fault.Blocked, CodeInUse, fmt.Errorf("another controller holds %s: stop it first, or name another ledger", path))
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, damaged(path, err)
+	case err != nil:
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	f := &File{path: path, db: db}
+	if err := f.prepare(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return f, nil
+}
+
+// Close lets go of the file. Calls that are under way are finished first; later ones fail.
+func (f *File) Close() error {
+	if err := f.db.Close(); err != nil {
+		return fmt.Errorf("close ledger %s: %w", f.path, err)
+	}
+	return nil
+}
+
+func (f *File) prepare() error {
+	if err := f.db.View(f.checkSize); err != nil {
+		return err
+	}
+	var schema int
+	err := f.db.View(func(tx *bbolt.Tx) (err error) {
+		if meta := tx.Bucket(metaBucket); meta != nil {
+			schema, err = strconv.Atoi(string(meta.Get(schemaKey)))
+		} else if first, _ := tx.Cursor().First(); first != nil {
+			err = errors.New("it is a database of another program")
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return damaged(f.path, err)
+	case schema == fileSchema:
+		return nil // and not one write to a ledger that is only opened
+	case schema > fileSchema:
+		return fault.New(fault.Terminal, CodeSchema, fmt.Errorf("ledger %s has schema %d and this controller knows up to %d: run the controller that wrote it, or a newer one", f.path, schema, fileSchema))
+	}
+	err = f.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{metaBucket, recordsBucket, locksBucket, historyBucket, indexBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(metaBucket).Put(schemaKey, []byte(strconv.Itoa(fileSchema)))
+	})
+	if err != nil {
+		return fmt.Errorf("create ledger %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// checkSize finds a file that was cut short. The database is mapped into memory, and reading behind the file's end would
+// kill the process.
+func (f *File) checkSize(tx *bbolt.Tx) error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return fmt.Errorf("open ledger %s: %w", f.path, err)
+	}
+	if info.Size() < tx.Size() {
+		return damaged(f.path, fmt.Errorf("it has %d bytes of %d", info.Size(), tx.Size()))
+	}
+	return nil
+}
+
+func damaged(path string, err error) error {
+	return fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("%s is damaged or not a ledger: %w; restore a copy, or move it away and the controller starts from the tags in the account", path, err))
+}
+
+// Load returns the service's record, and a zero one where there is none. A record of a newer schema is a terminal error:
+// an older controller must not act on what it does not understand.
+func (f *File) Load(ctx context.Context, service string) (rollout.Record, error) {
+	var rec rollout.Record
+	err := f.view(ctx, func(tx *bbolt.Tx) (err error) {
+		rec, err = load(tx, service)
+		return err
+	})
+	if err != nil {
+		return rollout.Record{}, fmt.Errorf("load the record of %s from %s: %w", service, f.path, err)
+	}
+	return rec, nil
+}
+
+// Services returns the names of all services that have a record, sorted.
+func (f *File) Services(ctx context.Context) ([]string, error) {
+	var names []string
+	err := f.view(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(recordsBucket).ForEach(func(name, _ []byte) error {
+			names = append(names, string(name))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the services in %s: %w", f.path, err)
+	}
+	return names, nil
+}
+
+// LockHolder returns the service that holds a migration lock, empty where none does.
+func (f *File) LockHolder(ctx context.Context, lock string) (string, error) {
+	var holder string
+	err := f.view(ctx, func(tx *bbolt.Tx) error {
+		holder = string(tx.Bucket(locksBucket).Get([]byte(lock)))
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the holder of lock %s from %s: %w", lock, f.path, err)
+	}
+	return holder, nil
+}
+
+func (f *File) view(ctx context.Context, read func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f.db.View(read)
+}
+
+func load(tx *bbolt.Tx, service string) (rollout.Record, error) {
+	data := tx.Bucket(recordsBucket).Get([]byte(service))
+	if data == nil {
+		return rollout.Record{}, nil
+	}
+	return decode(data, service)
+}
+
+// decode reads the schema first: what a newer schema means by the other members is not known.
+func decode(data []byte, service string) (rollout.Record, error) {
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
+	}
+	if err := checkSchema(head.Schema); err != nil {
+		return rollout.Record{}, err
+	}
+	var rec rollout.Record
+	if err := json.Unmarshal(data, &rec); err != nil {
+		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
+	}
+	if rec.Service != service {
+		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is the record of %q", rec.Service))
+	}
+	return rec, nil
+}
+
+func checkSchema(schema int) error {
+	if schema > rollout.Schema {
+		return fault.New(fault.Terminal, CodeSchema, fmt.Errorf("the record has schema %d and this controller knows up to %d: run the controller that wrote it, or a newer one", schema, rollout.Schema))
+	}
+	return nil
+}
+
+// sequence is a number as a key: in order of the numbers.
+func sequence(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

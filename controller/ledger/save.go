@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// Save stores a record, appends the finished rollouts to the service's history and moves its migration lock, all or
+// nothing, and returns the record as it was stored: one version on. It is on disk when Save returns without an error.
+//
+// next.Version must be the stored record's, 0 where there is none; otherwise somebody else saved meanwhile, and the error
+// is fault.Conflict with CodeVersion. The lock that next.HoldsLock names is taken, and any other that the service held is
+// released; where another service holds it the error is fault.Conflict with CodeLockHeld. Nothing is saved then.
+func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.Entry) (rollout.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return rollout.Record{}, f.unsaved(next, err)
+	}
+	if next.Service == "" {
+		return rollout.Record{}, f.unsaved(next, fault.New(fault.Terminal, CodeDamaged, errors.New("it names no service")))
+	}
+	if err := checkSchema(next.Schema); err != nil {
+		return rollout.Record{}, f.unsaved(next, err)
+	}
+	stored := next
+	stored.Version++
+	err := f.db.Update(func(tx *bbolt.Tx) error {
+		before, err := load(tx, next.Service)
+		if err != nil {
+			return err
+		}
+		if before.Version != next.Version {
+			return fault.New(fault.Conflict, CodeVersion, fmt.Errorf("it builds on version %d and the stored one is %d", next.Version, before.Version))
+		}
+		if err := moveLock(tx, next.Service, next.HoldsLock()); err != nil {
+			return err
+		}
+		if err := remember(tx, next.Service, history); err != nil {
+			return err
+		}
+		data, err := json.Marshal(stored)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(recordsBucket).Put([]byte(next.Service), data)
+	})
+	if err != nil {
+		return rollout.Record{}, f.unsaved(next, err)
+	}
+	return stored, nil
+}
+
+func (f *File) unsaved(rec rollout.Record, err error) error {
+	return fmt.Errorf("save the record of %s in %s: %w", rec.Service, f.path, err)
+}
+
+// moveLock makes lock, "" for none, the only one that the service holds.
+func moveLock(tx *bbolt.Tx, service, lock string) error {
+	locks := tx.Bucket(locksBucket)
+	if lock != "" {
+		if holder := string(locks.Get([]byte(lock))); holder != "" && holder != service {
+			return fault.New(fault.Conflict, CodeLockHeld, fmt.Errorf("migration lock %s is held by %s", lock, holder))
+		}
+	}
+	// The table is asked what the service holds, and not its record before: another controller's idea of HoldsLock may
+	// have been another one. It is short, since only running migrations are in it.
+	var free [][]byte
+	held := false
+	err := locks.ForEach(func(name, holder []byte) error {
+		switch {
+		case string(holder) != service:
+		case string(name) == lock:
+			held = true
+		default:
+			free = append(free, name)
+		}
+		return nil
+	})
+	for _, name := range free {
+		err = errors.Join(err, locks.Delete(name))
+	}
+	if lock != "" && !held {
+		err = errors.Join(err, locks.Put([]byte(lock), []byte(service)))
+	}
+	return err
+}
