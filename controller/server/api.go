@@ -181,7 +181,7 @@ func serviceOf(snap status.Snapshot, v *status.View, entries []Entry) Service {
 		out.Labels, out.Containers = rec.Intent.Service.Metadata.Labels, rec.Intent.Service.Spec.Containers
 	}
 	if g := rec.Good; g != nil {
-		out.Good = &Good{Ask: g.Target.Ask, Commit: g.Target.Commit, Images: imagesOf(g.Target), Revision: g.Revision, At: g.At}
+		out.Good = &Good{Ask: g.Target.Ask, Commit: g.Target.Commit, Images: g.Target.Images(), Revision: g.Revision, At: g.At}
 	}
 	return out
 }
@@ -191,7 +191,7 @@ func rolloutOf(r *rollout.Rollout) *Rollout {
 		return nil
 	}
 	out := &Rollout{
-		Number: r.Number, Kind: r.Kind, Trigger: r.Trigger, Ask: r.Target.Ask, Commit: r.Target.Commit, Images: imagesOf(r.Target),
+		Number: r.Number, Kind: r.Kind, Trigger: r.Trigger, Ask: r.Target.Ask, Commit: r.Target.Commit, Images: r.Target.Images(),
 		Stage: r.Stage, StartedAt: r.StartedAt, StageAt: r.StageAt, Deadline: r.Deadline, BakeUntil: r.BakeUntil, Spans: r.Spans,
 		Revision: r.Revision, Readings: r.Readings, Failure: evidenceOf(r.Failure),
 	}
@@ -209,15 +209,6 @@ func evidenceOf(e *rollout.Evidence) *Evidence {
 		return nil
 	}
 	return &Evidence{Evidence: *e, Alarms: status.Alarms(e.Alarms)}
-}
-
-func imagesOf(t rollout.Target) []string {
-	var out []string
-	for name, c := range t.Containers {
-		out = append(out, name+":"+c.Tag)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // invalidOf returns the errors of the service's own file, in order of line.

@@ -25,7 +25,7 @@ var staticFiles embed.FS
 func parse(name string) *template.Template {
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
-		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age,
+		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
 		"ago": func(now, at time.Time) moment { return moment{now, at} },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name))
 }

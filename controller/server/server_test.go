@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -271,6 +272,34 @@ func TestHistoryThatCannotBeRead(t *testing.T) {
 	if w := h.get("/services/orders"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "the ledger is locked") {
 		t.Errorf("the page answers %d, want the rest of it with the reason", w.Code)
 	}
+}
+
+// Every face may be looked at while services are published and removed.
+func TestConcurrentReaders(t *testing.T) {
+	h := newHouse(t)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 200 {
+			v := reverted()
+			v.Record.Service = fmt.Sprintf("s%d", i%5)
+			v.Status.Why = fmt.Sprint(i)
+			h.board.Publish(v)
+			h.board.Finished(rollout.Entry{Service: v.Record.Service, Number: i})
+			if i%9 == 0 {
+				h.board.Remove(v.Record.Service)
+			}
+		}
+	})
+	for _, path := range []string{"/", "/services/orders", "/api/v1/services", "/api/v1/services/orders", "/metrics"} {
+		wg.Go(func() {
+			for range 10 {
+				if w := h.get(path); w.Code != http.StatusOK {
+					t.Errorf("%s answers %d: %s", path, w.Code, w.Body)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestServeEndsInOrder(t *testing.T) {

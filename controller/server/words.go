@@ -79,6 +79,12 @@ func versionWords(v condition.Version) string {
 	}
 }
 
+// differs reports whether git asks for something else than what runs. A commit that changes no image is told only while
+// there is something to do about it: it may have changed a deadline.
+func differs(s condition.Status) bool {
+	return !slices.Equal(s.Wanted.Images, s.Running.Images) || s.Phase != condition.PhaseHealthy && s.Wanted.Commit != s.Running.Commit
+}
+
 func age(now, at time.Time) string {
 	if at.IsZero() {
 		return "–"
@@ -100,9 +106,13 @@ func tail(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 func serviceOfFile(file string) string { return strings.TrimSuffix(path.Base(file), ".yaml") }
 
-// stagesOf are the stages of a rollout in their order, with the time that each took so far.
+// stagesOf are the stages of a rollout in their order, with the time that each took so far. Those that were left out, such
+// as a migration where there is none, are not shown; only a deploy registers and bakes.
 func stagesOf(r *Rollout, now time.Time) []stage {
-	order := []rollout.Stage{rollout.StageRegister, rollout.StageMigrate, rollout.StageRoll, rollout.StageBake}
+	order := []rollout.Stage{rollout.StageRoll}
+	if r.Kind == rollout.KindDeploy {
+		order = []rollout.Stage{rollout.StageRegister, rollout.StageMigrate, rollout.StageRoll, rollout.StageBake}
+	}
 	if r.Stage == rollout.StageEvidence {
 		order = append(order, rollout.StageEvidence)
 	}
@@ -110,15 +120,16 @@ func stagesOf(r *Rollout, now time.Time) []stage {
 	for _, s := range r.Spans {
 		spent[s.Stage] += s.To.Sub(s.From)
 	}
+	current := slices.Index(order, r.Stage)
 	var out []stage
-	for _, name := range order {
+	for i, name := range order {
 		took, done := spent[name]
 		switch {
-		case name == r.Stage:
+		case i == current:
 			out = append(out, stage{string(name), "now", took + now.Sub(r.StageAt)})
 		case done:
 			out = append(out, stage{string(name), "done", took})
-		default:
+		case i > current:
 			out = append(out, stage{string(name), "open", 0})
 		}
 	}

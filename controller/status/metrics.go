@@ -154,7 +154,7 @@ func migrationResult(word string) string {
 		return ""
 	case "succeeded":
 		return "succeeded"
-	case "timed out":
+	case "timeout", "timed out":
 		return "timeout"
 	case "already applied":
 		return "skipped_already_applied"

@@ -223,6 +223,16 @@ func TestRevertCauseAfterRestart(t *testing.T) {
 	}
 }
 
+func TestMigrationResults(t *testing.T) {
+	for word, want := range map[string]string{"succeeded": "succeeded", "failed": "failed", "timeout": "timeout", "timed out": "timeout", "already applied": "skipped_already_applied"} {
+		b, reg := board(t)
+		b.Finished(rollout.Entry{Service: "a", Number: 1, Migration: word})
+		if got := value(t, reg, "deploy_migrations_total", "result", want); got != 1 {
+			t.Errorf("%q counts %v as %s, want 1", word, got, want)
+		}
+	}
+}
+
 func TestRevertCauses(t *testing.T) {
 	tests := []struct{ check, reason, want string }{
 		{"steady", "Crashed", "ecs_crash"},
