@@ -93,10 +93,8 @@ func told(snap *desired.Snapshot) string {
 func writeWant(t *testing.T, name string, archive *txtar.Archive, want string) {
 	archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
 	archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(want)})
-	if out := txtar.Format(archive); !bytes.Equal(out, nil) {
-		if err := os.WriteFile(name, out, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -188,7 +188,7 @@ func TestHostile(t *testing.T) {
 			if svc != nil || len(errs) == 0 || len(errs) > 100 {
 				t.Errorf("service %v, %d errors", svc, len(errs))
 			}
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %s", took)
 			} else {
 				t.Logf("%d errors in %s", len(errs), took.Round(time.Millisecond))
