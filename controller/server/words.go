@@ -41,11 +41,11 @@ func Age(d time.Duration) string {
 	}
 }
 
-// Until is how far away a time is, as people say it.
+// Until is how far away a time is, as people say it; empty for a time that never was.
 func Until(now, at time.Time) string {
 	switch {
 	case at.IsZero():
-		return "–"
+		return ""
 	case !at.After(now):
 		return "now"
 	default:

@@ -24,7 +24,7 @@ func TestAge(t *testing.T) {
 
 func TestUntil(t *testing.T) {
 	now := time.Unix(1000, 0)
-	for at, want := range map[time.Time]string{{}: "–", now: "now", now.Add(-time.Hour): "now", now.Add(90 * time.Second): "in 1m"} {
+	for at, want := range map[time.Time]string{{}: "", now: "now", now.Add(-time.Hour): "now", now.Add(90 * time.Second): "in 1m"} {
 		if got := Until(now, at); got != want {
 			t.Errorf("%v is told as %q, want %q", at, got, want)
 		}

@@ -24,7 +24,6 @@ import (
 type Board struct {
 	env     string
 	build   Build
-	log     *zap.Logger
 	metrics *metrics
 
 	mu       sync.Mutex
@@ -42,7 +41,7 @@ type Board struct {
 func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *Board {
 	now := time.Now()
 	b := &Board{
-		env: env, build: build, log: log, started: now,
+		env: env, build: build, started: now,
 		metrics: newMetrics(reg, env, build),
 		counted: map[string]int{}, causes: map[string]string{},
 		activity: activity{epoch: strconv.FormatInt(now.UnixNano(), 36), subs: map[*subscriber]struct{}{}, log: log},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap/zaptest"
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
@@ -326,7 +327,8 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func BenchmarkScrape(b *testing.B) {
-	board, reg := board(b)
+	reg := prometheus.NewRegistry()
+	board := status.New(reg, "dev", status.Build{}, zaptest.NewLogger(b))
 	for i := range 1_000 {
 		board.Publish(full(fmt.Sprintf("s%05d", i)))
 	}

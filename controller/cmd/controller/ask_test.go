@@ -81,8 +81,8 @@ func TestStatusTable(t *testing.T) {
 	got := columns(out)
 	want := []string{
 		"[SERVICE PHASE VERSION COMMIT SINCE NEXT WHY]",
-		"[orders ↩ Reverted 9f9f9f9 0badcaf 1h 30m – Refused: [2J it crashed.]",
-		"[menu ✔ Healthy - - - – All is well.]",
+		"[orders ↩ Reverted 9f9f9f9 0badcaf 1h 30m - Refused: [2J it crashed.]",
+		"[menu ✔ Healthy - - - - All is well.]",
 		"[invalid: kitchen.yaml:3:5: unknown field]",
 		"[git cannot be fetched: timeout]",
 	}
