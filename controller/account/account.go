@@ -25,6 +25,10 @@ type Options struct {
 	ImageAge     time.Duration // that an image exists, 10 min
 	SecretAge    time.Duration // the ARN of a secret, 10 min
 	TasksAge     time.Duration // a settled service's tasks while DescribeServices hints at no change, 1 min
+
+	// BatchWait is how long a look at a service waits for looks at others of its cluster, to share one request of up to ten.
+	// Zero, the default, waits for none: it pays only where many workers observe at once.
+	BatchWait time.Duration
 }
 
 // The default ages.
@@ -49,6 +53,9 @@ type Account struct {
 	aws  *client.Clients
 	opts Options
 
+	describer  *describer
+	listing    chan struct{} // holds one token: whoever has it lists all stacks
+	listed     time.Time     // when that was last tried; belongs to the token
 	stacks     *cache[stack]
 	templates  *cache[template]
 	parameters *cache[string]
@@ -73,6 +80,8 @@ func New(clients *client.Clients, opts Options) *Account {
 	opts.TasksAge = or(opts.TasksAge, tasksAge)
 	return &Account{
 		aws: clients, opts: opts,
+		describer:  &describer{aws: clients, wait: opts.BatchWait, open: map[string]*batch{}},
+		listing:    make(chan struct{}, 1),
 		stacks:     newCache[stack](servicesMax),
 		templates:  newCache[template](servicesMax),
 		parameters: newCache[string](servicesMax),

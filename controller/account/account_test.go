@@ -8,10 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/canteen/deploy/controller/account"
+	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/wire"
 )
 
 // TestOneRollout goes the whole way: register, migrate, roll, verify, remember.
@@ -167,6 +173,42 @@ func TestIdentity(t *testing.T) {
 	bubble(t, sim.Config{Seed: 4}, func(w *world) {
 		if err := w.account.CheckIdentity(w.ctx()); err != nil {
 			w.Error(err)
+		}
+		other := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{Account: "333333333333", Region: sim.DefaultRegion})
+		if err := other.CheckIdentity(w.ctx()); !fault.Is(err, fault.Blocked) || !strings.Contains(err.Error(), "belong to account 000000000000, the environment's is 333333333333") {
+			w.Errorf("error %v, want both accounts named", err)
+		}
+	})
+}
+
+// TestRollRequest holds what is sent with every roll: one who decides is left, and what git does not own is not written.
+func TestRollRequest(t *testing.T) {
+	bubble(t, sim.Config{Seed: 17}, func(w *world) {
+		var sent []*awsecs.UpdateServiceInput
+		w.sim.Faults.Add(wire.Fault{Service: "ecs", Operation: "UpdateService", When: func(c *wire.Call) bool {
+			sent = append(sent, c.Input.(*awsecs.UpdateServiceInput))
+			return false
+		}})
+		revision := w.mustAct(w.register("v2")).Revision
+		w.mustAct(roll(revision))
+		with := roll(revision)
+		with.Count = aws.Int(4)
+		w.mustAct(with)
+		w.mustAct(rollout.Scale{Count: 5})
+		want := &awsecs.UpdateServiceInput{
+			Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: &revision,
+			DeploymentConfiguration: &types.DeploymentConfiguration{
+				MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
+				DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true},
+				Alarms:                   &types.DeploymentAlarms{AlarmNames: []string{}},
+			},
+		}
+		counted := *want
+		counted.DesiredCount = aws.Int32(4)
+		scaled := &awsecs.UpdateServiceInput{Cluster: want.Cluster, Service: want.Service, DesiredCount: aws.Int32(5)}
+		unexported := cmpopts.IgnoreUnexported(awsecs.UpdateServiceInput{}, types.DeploymentConfiguration{}, types.DeploymentCircuitBreaker{}, types.DeploymentAlarms{})
+		if diff := cmp.Diff([]*awsecs.UpdateServiceInput{want, &counted, scaled}, sent, unexported); diff != "" {
+			w.Error(diff)
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/canteen/deploy/controller/fault"
@@ -28,9 +27,7 @@ type placement struct {
 // describeService fills in what DescribeServices says. A service that does not exist is StatusMissing, not an error; an
 // answer that has neither the service nor its absence is an error: a short listing never means that it is gone.
 func (a *Account) describeService(ctx context.Context, s stack, into *observed.Service) error {
-	out, err := a.aws.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
-		Cluster: &s.cluster, Services: []string{s.service}, Include: []types.ServiceField{types.ServiceFieldTags},
-	})
+	out, err := a.describer.describe(ctx, s.cluster, s.service)
 	if err = deed(err, "describe service %s in cluster %s", s.service, s.cluster); fault.Is(err, fault.NotFound) {
 		return blocked(err)
 	}

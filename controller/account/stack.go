@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -37,6 +38,11 @@ func (a *Account) stack(ctx context.Context, stackName string, fresh bool) (stac
 	if s, ok := a.stacks.get(stackName, age(a.opts.StackAge, fresh)); ok {
 		return s, nil
 	}
+	if !fresh && a.stacks.len() >= stacksListedFrom {
+		if s, ok := a.listStacks(ctx, stackName); ok {
+			return s, nil
+		}
+	}
 	unknown := stack{Stack: observed.Stack{Name: stackName}}
 	out, err := a.aws.CloudFormation.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stackName})
 	if err = Classify(err); fault.Is(err, fault.NotFound) {
@@ -55,6 +61,54 @@ func (a *Account) stack(ctx context.Context, stackName string, fresh bool) (stac
 	}
 	a.stacks.put(stackName, s)
 	return s, nil
+}
+
+const (
+	// stacksListedFrom is how many stacks must be known before all are asked for together: a page of the list has up to a
+	// hundred, and CloudFormation answers about ten requests a second.
+	stacksListedFrom = 10
+	stackPagesMax    = 200
+)
+
+// listStacks renews every stack that the account shows, and answers the one that is asked for if it is among them. Callers
+// that come meanwhile wait for the same list. Where the list cannot be had, for lack of permission perhaps, ok is false,
+// the stack is asked for by its name, and the list is not tried again for Options.StackAge.
+func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok bool) {
+	select {
+	case a.listing <- struct{}{}:
+		defer func() { <-a.listing }()
+	case <-ctx.Done():
+		return stack{}, false
+	}
+	if s, ok := a.stacks.get(stackName, a.opts.StackAge); ok {
+		return s, true
+	}
+	if time.Since(a.listed) < a.opts.StackAge {
+		return stack{}, false
+	}
+	a.listed = time.Now()
+	in := &cloudformation.DescribeStacksInput{}
+	for range stackPagesMax {
+		out, err := a.aws.CloudFormation.DescribeStacks(ctx, in)
+		if err != nil {
+			break
+		}
+		for _, from := range out.Stacks {
+			key := aws.ToString(from.StackName)
+			// Other stacks of the account's are none of the controller's.
+			if _, known := a.stacks.get(key, forever); !known {
+				continue
+			}
+			if s := stackOf(key, from); s.complete() == nil {
+				a.stacks.put(key, s)
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	return a.stacks.get(stackName, a.opts.StackAge)
 }
 
 func stackOf(stackName string, from cfn.Stack) stack {

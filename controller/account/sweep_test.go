@@ -1,0 +1,105 @@
+package account_test
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/canteen/deploy/controller/account"
+	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/cfn"
+	"github.com/canteen/deploy/controller/sim/wire"
+)
+
+const fleet = 24
+
+// fleet makes services in stacks of their own.
+func (w *world) fleet() {
+	for i := range fleet {
+		n := fmt.Sprintf("web-%d", i)
+		must(w.sim.ECS.CreateService(w.ctx(), &awsecs.CreateServiceInput{
+			Cluster: aws.String(cluster), ServiceName: &n, TaskDefinition: aws.String("orders-template"), DesiredCount: aws.Int32(0),
+			LaunchType: types.LaunchTypeFargate, NetworkConfiguration: network("subnet-1"),
+		}))
+		outputs := maps.Clone(w.outputs)
+		outputs[account.OutputService] = n
+		w.sim.CFN.Put(cfn.Stack{Name: "stack-" + n, Outputs: outputs})
+	}
+}
+
+// sweep observes every service of the fleet at once and checks that each got its own answer.
+func (w *world) sweep(a *account.Account) {
+	w.Helper()
+	var all sync.WaitGroup
+	for i := range fleet {
+		all.Go(func() {
+			n := fmt.Sprintf("web-%d", i)
+			s, err := a.Observe(w.ctx(), nil, observed.Look{Stack: "stack-" + n})
+			if err != nil || s.Name != n || s.Status != observed.StatusActive {
+				w.Errorf("%s: %s %s, error %v", n, s.Name, s.Status, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestSweepSharesRequests(t *testing.T) {
+	bubble(t, sim.Config{Seed: 20}, func(w *world) {
+		w.fleet()
+		a := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{
+			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
+		})
+		w.sweep(a)
+		time.Sleep(time.Minute)
+		w.sim.Calls.Reset()
+		w.sweep(a)
+		counts := w.sim.Calls.Counts()
+		if counts["ecs.DescribeServices"] != 3 || counts["cloudformation.DescribeStacks"] != 1 || len(counts) != 2 {
+			w.Errorf("a sweep over %d services made %v, want 3 DescribeServices and 1 DescribeStacks", fleet, counts)
+		}
+	})
+}
+
+func TestSweepWithoutTheListOfStacks(t *testing.T) {
+	bubble(t, sim.Config{Seed: 21}, func(w *world) {
+		w.fleet()
+		a := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{
+			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
+		})
+		w.sweep(a)
+		time.Sleep(time.Minute)
+		w.sim.Calls.Reset()
+		first := true
+		w.sim.Faults.Add(wire.Fault{Service: "cloudformation", Before: refused("AccessDenied"), When: func(c *wire.Call) bool {
+			was := first
+			first = false
+			return was
+		}})
+		w.sweep(a)
+		if n := w.sim.Calls.Count("cloudformation", "DescribeStacks"); n != fleet+1 {
+			w.Errorf("%d DescribeStacks, want one refused list and %d by name", n, fleet)
+		}
+	})
+}
+
+// TestBatchOfManyNamesSurvivesOne gives one batch a name that ECS refuses.
+func TestBatchOfManyNamesSurvivesOne(t *testing.T) {
+	bubble(t, sim.Config{Seed: 22}, func(w *world) {
+		w.fleet()
+		w.sim.Faults.Add(wire.Fault{Service: "ecs", Operation: "DescribeServices", Before: &types.InvalidParameterException{}, When: func(c *wire.Call) bool {
+			return len(c.Input.(*awsecs.DescribeServicesInput).Services) > 1
+		}})
+		a := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{
+			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
+		})
+		w.sweep(a)
+	})
+}
