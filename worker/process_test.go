@@ -248,7 +248,10 @@ func TestWrongUseIsNamed(t *testing.T) {
 		{[]string{"serve"}, []string{"DRAIN=1h"}, "DRAIN must be a duration from 0s to 3s"},
 		{[]string{"serve"}, []string{"DATABASE_URL=mysql://x"}, "DATABASE_URL must start with postgres://"},
 		{[]string{"serve"}, []string{"DB_HOST=db"}, "DB_HOST set without DB_NAME"},
+		{[]string{"serve"}, []string{"DB_PASSWORD=x"}, "DB_PASSWORD set without DB_HOST"},
 		{[]string{"migrate"}, []string{"SQLITE_PATH=/nowhere/orders.db"}, "unable to open database file"},
+		{[]string{"migrate"}, []string{"SQLITE_PATH=/nowhere/orders.db", "DB_PASSWORD=x"}, "unable to open database file"},
+		{[]string{"migrate"}, []string{"SQLITE_PATH=/nowhere/orders.db", "DB_PASSWORD=x", "DB_HOST=db"}, "DB_HOST, DB_PASSWORD set without DB_NAME"},
 		{[]string{"migrate", "down"}, nil, `invalid argument "down" for "worker migrate"`},
 		{[]string{"server"}, nil, `unknown command "server" for "worker"`},
 	} {

@@ -58,7 +58,8 @@ func (s Source) GoString() string { return s.String() }
 
 // FromEnv chooses the database: DATABASE_URL, else DB_HOST, DB_PORT (5432), DB_NAME, DB_USER, DB_PASSWORD and
 // DB_SSLMODE (require), else the SQLite file SQLITE_PATH (orders.db). Some of the DB_ parts without the others are an
-// error: a task that lost its DB_HOST must not quietly take orders into a file that dies with it.
+// error: a task that lost its DB_HOST must not quietly take orders into a file that dies with it. A SQLITE_PATH that is
+// set without DB_HOST is a clear word, whatever other parts an environment's template brings along.
 func FromEnv(getenv func(string) string) (Source, error) {
 	if dsn := getenv("DATABASE_URL"); dsn != "" {
 		if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
@@ -79,7 +80,7 @@ func FromEnv(getenv func(string) string) (Source, error) {
 		}
 	}
 	switch {
-	case len(given) == 0:
+	case len(given) == 0, getenv("SQLITE_PATH") != "" && getenv("DB_HOST") == "":
 		return SQLite(orDefault(getenv("SQLITE_PATH"), "orders.db")), nil
 	case len(missing) > 0:
 		return Source{}, fmt.Errorf("%s set without %s: set all of them, or DATABASE_URL, or none for SQLite",
