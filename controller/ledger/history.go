@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -99,7 +100,7 @@ func remember(tx *bbolt.Tx, service string, entries []rollout.Entry) error {
 func forgetOldest(history, index *bbolt.Bucket) error {
 	var keys [][]byte
 	if err := index.ForEach(func(key, _ []byte) error {
-		keys = append(keys, key)
+		keys = append(keys, bytes.Clone(key)) // a key is not the caller's once its bucket is written to
 		return nil
 	}); err != nil {
 		return err

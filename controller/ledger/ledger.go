@@ -60,14 +60,12 @@ type File struct {
 // Open opens the file, or creates it where there is none, and holds it until Close. A process that holds it already is
 // an error after a second; so is a file that a newer controller wrote, that is damaged, or that is something else.
 func Open(path string) (*File, error) {
+	if err := checkSize(path); err != nil {
+		return nil, unopened(path, err)
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fault.New(fault.Blocked, CodeInUse, fmt.Errorf("another controller holds %s: stop it first, or name another ledger", path))
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, damaged(path, err)
-	case err != nil:
-		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	if err != nil {
+		return nil, unopened(path, err)
 	}
 	f := &File{path: path, db: db}
 	if err := f.prepare(); err != nil {
@@ -85,9 +83,6 @@ func (f *File) Close() error {
 }
 
 func (f *File) prepare() error {
-	if err := f.db.View(f.checkSize); err != nil {
-		return err
-	}
 	var schema int
 	err := f.db.View(func(tx *bbolt.Tx) (err error) {
 		if meta := tx.Bucket(metaBucket); meta != nil {
@@ -119,17 +114,45 @@ func (f *File) prepare() error {
 	return nil
 }
 
-// checkSize finds a file that was cut short. The database is mapped into memory, and reading behind the file's end would
-// kill the process.
-func (f *File) checkSize(tx *bbolt.Tx) error {
-	info, err := os.Stat(f.path)
+// checkSize finds a file that was cut short. A database is mapped into memory when it is opened for writing, and reading
+// behind the file's end then kills the process. Opened for reading, its head alone is looked at.
+func checkSize(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("open ledger %s: %w", f.path, err)
+		return err
 	}
-	if info.Size() < tx.Size() {
-		return damaged(f.path, fmt.Errorf("it has %d bytes of %d", info.Size(), tx.Size()))
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
 	}
-	return nil
+	if info.Size() == 0 {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		if info, err := os.Stat(path); err != nil || info.Size() < tx.Size() {
+			return errors.Join(err, errCut)
+		}
+		return nil
+	})
+	return errors.Join(err, db.Close())
+}
+
+var errCut = errors.New("the file ends before its content does")
+
+func unopened(path string, err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fault.New(fault.Blocked, CodeInUse, fmt.Errorf("another controller holds %s: stop it first, or name another ledger", path))
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, errCut):
+		return damaged(path, err)
+	}
+	return fmt.Errorf("open ledger %s: %w", path, err)
 }
 
 func damaged(path string, err error) error {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,7 @@ func moveLock(tx *bbolt.Tx, service, lock string) error {
 		case string(name) == lock:
 			held = true
 		default:
-			free = append(free, name)
+			free = append(free, bytes.Clone(name)) // a key is not the caller's once its bucket is written to
 		}
 		return nil
 	})

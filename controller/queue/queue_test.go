@@ -84,6 +84,8 @@ func TestEarlierWakeInterruptsAWait(t *testing.T) {
 		q.WakeAt("a", in(time.Hour))
 		time.AfterFunc(time.Second, func() { q.WakeAt("b", time.Now()) })
 		expect(t, q, "b", time.Second)
+		time.AfterFunc(time.Second, func() { q.WakeAt("a", in(time.Second)) }) // queued already, and now sooner
+		expect(t, q, "a", 2*time.Second)
 	})
 }
 
@@ -135,37 +137,41 @@ func TestDoneOfAKeyThatNobodyHoldsPanics(t *testing.T) {
 	queue.New().Done("a")
 }
 
-// A worker that stops while it watches the head leaves the head to the others.
+// A worker that stops while it watches the head leaves the head to the others, whichever of them is left.
 func TestAWorkerThatStopsHandsItsWatchOver(t *testing.T) {
-	bubble(t, func(t *testing.T, q *queue.Queue) {
-		got := make(chan string, 8)
-		worker := func(ctx context.Context) {
-			if key, err := q.Get(ctx); err == nil {
-				got <- key
+	const workers = 4
+	for left := range workers {
+		bubble(t, func(t *testing.T, q *queue.Queue) {
+			got := make(chan string, workers)
+			var stops [workers]context.CancelFunc
+			for i := range workers {
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				stops[i] = stop
+				go func() {
+					if key, err := q.Get(ctx); err == nil {
+						got <- key
+					}
+				}()
+				synctest.Wait()
 			}
-		}
-		var stops []context.CancelFunc
-		for range 4 {
-			ctx, stop := context.WithCancel(t.Context())
-			stops = append(stops, stop)
-			go worker(ctx)
-		}
-		synctest.Wait()
-		q.WakeAt("a", in(time.Minute)) // one token: one of the four watches
-		synctest.Wait()
-		for _, stop := range stops[:3] {
-			stop()
+			q.WakeAt("a", in(time.Minute)) // one token: one of the four watches
 			synctest.Wait()
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		select {
-		case <-got:
-		default:
-			t.Error("nobody got the key when it was due")
-		}
-		stops[3]()
-	})
+			for i, stop := range stops {
+				if i != left {
+					stop()
+					synctest.Wait()
+				}
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			select {
+			case <-got:
+			default:
+				t.Errorf("nobody got the key when it was due; worker %d was left", left)
+			}
+		})
+	}
 }
 
 // Several keys due at one instant reach as many waiting workers at that instant.
