@@ -24,7 +24,12 @@ func (e *Engine) event(s *service, format string, args ...any) {
 	e.addEvent(s, e.now, fmt.Sprintf("(service %s) ", s.name)+fmt.Sprintf(format, args...))
 }
 
+// addEvent keeps the list in order of time also where an event of the same
+// instant was dated a little later.
 func (e *Engine) addEvent(s *service, at time.Time, message string) {
+	if n := len(s.events); n > 0 && s.events[n-1].at.After(at) {
+		at = s.events[n-1].at
+	}
 	s.events = append(s.events, serviceEvent{id: uuid(e.random("event " + s.arn)), at: at, message: message})
 	if len(s.events) > eventsMax {
 		s.events = slices.Delete(s.events, 0, len(s.events)-eventsMax)
