@@ -1,0 +1,232 @@
+package sim_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canteen/deploy/controller/sim"
+)
+
+// ok calls an operation, which must succeed.
+func ok[I, O, F any](t *testing.T, call func(context.Context, I, ...F) (O, error), in I) O {
+	t.Helper()
+	out, err := call(t.Context(), in)
+	if err != nil {
+		t.Errorf("%T: %v", in, err)
+	}
+	return out
+}
+
+// TestEveryOperationAnswersTheSDK calls every operation of the account with the SDK's client and its default
+// protocol. An operation that is added without a call here fails the test.
+func TestEveryOperationAnswersTheSDK(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, sim.Config{Unthrottled: true}, exampleSeed(t))
+		for _, part := range []func(*testing.T, aws.Config){callIdentityAndStacks, callECR, callLogs, callAlarms, callSecretsAndParameters, callELB} {
+			part(t, a.AWSConfig())
+		}
+		callECS(t, a)
+		var missed []string
+		for service, operations := range a.Operations() {
+			for _, op := range operations {
+				if a.Calls.Count(service, op) == 0 {
+					missed = append(missed, service+"."+op)
+				}
+			}
+		}
+		slices.Sort(missed)
+		if diff := cmp.Diff([]string(nil), missed); diff != "" {
+			t.Errorf("operations without a call in this test:\n%s", diff)
+		}
+		for _, c := range a.Calls.Recent() {
+			if c.Error != "" {
+				t.Errorf("%s.%s: %s", c.Service, c.Operation, c.Error)
+			}
+		}
+	})
+}
+
+func callIdentityAndStacks(t *testing.T, c aws.Config) {
+	if out := ok(t, sts.NewFromConfig(c).GetCallerIdentity, &sts.GetCallerIdentityInput{}); *out.Account != sim.DefaultAccount {
+		t.Errorf("account %s", *out.Account)
+	}
+	out := ok(t, cloudformation.NewFromConfig(c).DescribeStacks, &cloudformation.DescribeStacksInput{StackName: aws.String("orders-dev")})
+	got := map[string]string{}
+	for _, o := range out.Stacks[0].Outputs {
+		got[*o.OutputKey] = *o.OutputValue
+	}
+	if want := "000000000000.dkr.ecr.eu-central-1.amazonaws.com/orders"; got["RepoUri"] != want || !strings.HasPrefix(got["TargetGroupArn"], "arn:aws:elasticloadbalancing:") {
+		t.Errorf("outputs %v", got)
+	}
+}
+
+func callECR(t *testing.T, c aws.Config) {
+	client, name := ecr.NewFromConfig(c), aws.String("pushed")
+	ok(t, client.CreateRepository, &ecr.CreateRepositoryInput{RepositoryName: name})
+	put := ok(t, client.PutImage, &ecr.PutImageInput{RepositoryName: name, ImageTag: aws.String("v1"), ImageManifest: aws.String(`{"schemaVersion":2}`)})
+	ids := []ecrtypes.ImageIdentifier{{ImageTag: aws.String("v1")}}
+	if out := ok(t, client.DescribeImages, &ecr.DescribeImagesInput{RepositoryName: name, ImageIds: ids}); *out.ImageDetails[0].ImageDigest != *put.Image.ImageId.ImageDigest {
+		t.Errorf("pushed %v, described %v", put.Image.ImageId, out.ImageDetails[0])
+	}
+	ok(t, client.BatchGetImage, &ecr.BatchGetImageInput{RepositoryName: name, ImageIds: ids})
+	ok(t, client.ListImages, &ecr.ListImagesInput{RepositoryName: name})
+	ok(t, client.BatchDeleteImage, &ecr.BatchDeleteImageInput{RepositoryName: name, ImageIds: ids})
+	if out := ok(t, client.DescribeRepositories, &ecr.DescribeRepositoriesInput{}); len(out.Repositories) != 2 {
+		t.Errorf("repositories %v", out.Repositories)
+	}
+}
+
+func callLogs(t *testing.T, c aws.Config) {
+	client, group, stream := cloudwatchlogs.NewFromConfig(c), aws.String("/new"), aws.String("s")
+	ok(t, client.CreateLogGroup, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
+	ok(t, client.CreateLogStream, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream})
+	ok(t, client.PutLogEvents, &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: []logtypes.InputLogEvent{
+		{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: aws.String("line")},
+	}})
+	if out := ok(t, client.FilterLogEvents, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group}); len(out.Events) != 1 || *out.Events[0].Message != "line" {
+		t.Errorf("events %v", out.Events)
+	}
+	if out := ok(t, client.GetLogEvents, &cloudwatchlogs.GetLogEventsInput{LogGroupName: group, LogStreamName: stream}); len(out.Events) != 1 {
+		t.Errorf("events %v", out.Events)
+	}
+	ok(t, client.DescribeLogStreams, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: group})
+	ok(t, client.DescribeLogGroups, &cloudwatchlogs.DescribeLogGroupsInput{})
+	ok(t, client.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: group})
+}
+
+func callAlarms(t *testing.T, c aws.Config) {
+	client := cloudwatch.NewFromConfig(c)
+	ok(t, client.PutMetricAlarm, &cloudwatch.PutMetricAlarmInput{
+		AlarmName: aws.String("cpu"), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
+		Dimensions: []cwtypes.Dimension{{Name: aws.String("ServiceName"), Value: aws.String("orders")}},
+	})
+	ok(t, client.PutCompositeAlarm, &cloudwatch.PutCompositeAlarmInput{AlarmName: aws.String("any"), AlarmRule: aws.String("ALARM(cpu)")})
+	ok(t, client.SetAlarmState, &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("cpu"), StateValue: cwtypes.StateValueAlarm, StateReason: aws.String("test")})
+	out := ok(t, client.DescribeAlarms, &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"cpu", "any"}, AlarmTypes: []cwtypes.AlarmType{"MetricAlarm", "CompositeAlarm"}})
+	if len(out.MetricAlarms) != 1 || out.MetricAlarms[0].StateValue != cwtypes.StateValueAlarm || len(out.CompositeAlarms) != 1 {
+		t.Errorf("alarms %v", out)
+	}
+	ok(t, client.DeleteAlarms, &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"cpu", "any"}})
+}
+
+func callSecretsAndParameters(t *testing.T, c aws.Config) {
+	s, id := secretsmanager.NewFromConfig(c), aws.String("new")
+	ok(t, s.CreateSecret, &secretsmanager.CreateSecretInput{Name: id, SecretString: aws.String("one")})
+	ok(t, s.PutSecretValue, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("two")})
+	ok(t, s.DescribeSecret, &secretsmanager.DescribeSecretInput{SecretId: id})
+	if out := ok(t, s.GetSecretValue, &secretsmanager.GetSecretValueInput{SecretId: id}); *out.SecretString != "two" {
+		t.Errorf("secret %s", *out.SecretString)
+	}
+	ok(t, s.DeleteSecret, &secretsmanager.DeleteSecretInput{SecretId: id})
+	ok(t, s.RestoreSecret, &secretsmanager.RestoreSecretInput{SecretId: id})
+
+	p, name := ssm.NewFromConfig(c), aws.String("/new")
+	ok(t, p.PutParameter, &ssm.PutParameterInput{Name: name, Value: aws.String("1"), Type: ssmtypes.ParameterTypeString})
+	if out := ok(t, p.GetParameter, &ssm.GetParameterInput{Name: name}); *out.Parameter.Value != "1" || out.Parameter.Version != 1 {
+		t.Errorf("parameter %v", out.Parameter)
+	}
+	ok(t, p.GetParameters, &ssm.GetParametersInput{Names: []string{"/new"}})
+	ok(t, p.DeleteParameter, &ssm.DeleteParameterInput{Name: name})
+}
+
+func callELB(t *testing.T, c aws.Config) {
+	client := elbv2.NewFromConfig(c)
+	group := ok(t, client.CreateTargetGroup, &elbv2.CreateTargetGroupInput{
+		Name: aws.String("new"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, TargetType: elbtypes.TargetTypeEnumIp,
+		Matcher: &elbtypes.Matcher{HttpCode: aws.String("200-299")},
+	}).TargetGroups[0].TargetGroupArn
+	lb := ok(t, client.CreateLoadBalancer, &elbv2.CreateLoadBalancerInput{Name: aws.String("new"), Subnets: []string{"subnet-0a"}}).LoadBalancers[0].LoadBalancerArn
+	listener := ok(t, client.CreateListener, &elbv2.CreateListenerInput{
+		LoadBalancerArn: lb, Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, ForwardConfig: &elbtypes.ForwardActionConfig{
+			TargetGroups: []elbtypes.TargetGroupTuple{{TargetGroupArn: group, Weight: aws.Int32(100)}},
+		}}},
+	}).Listeners[0].ListenerArn
+	targets := []elbtypes.TargetDescription{{Id: aws.String("10.9.9.9")}}
+	ok(t, client.RegisterTargets, &elbv2.RegisterTargetsInput{TargetGroupArn: group, Targets: targets})
+	if out := ok(t, client.DescribeTargetHealth, &elbv2.DescribeTargetHealthInput{TargetGroupArn: group}); out.TargetHealthDescriptions[0].TargetHealth.State != elbtypes.TargetHealthStateEnumInitial {
+		t.Errorf("health %v", out.TargetHealthDescriptions[0].TargetHealth)
+	}
+	ok(t, client.DeregisterTargets, &elbv2.DeregisterTargetsInput{TargetGroupArn: group, Targets: targets})
+	ok(t, client.ModifyTargetGroupAttributes, &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: group, Attributes: []elbtypes.TargetGroupAttribute{
+		{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String("5")},
+	}})
+	ok(t, client.DescribeTargetGroupAttributes, &elbv2.DescribeTargetGroupAttributesInput{TargetGroupArn: group})
+	if out := ok(t, client.DescribeTargetGroups, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: lb}); len(out.TargetGroups) != 1 || *out.TargetGroups[0].HealthCheckTimeoutSeconds != 6 {
+		t.Errorf("groups %v", out.TargetGroups)
+	}
+	ok(t, client.DescribeLoadBalancers, &elbv2.DescribeLoadBalancersInput{})
+	ok(t, client.DescribeListeners, &elbv2.DescribeListenersInput{LoadBalancerArn: lb})
+	ok(t, client.DeleteListener, &elbv2.DeleteListenerInput{ListenerArn: listener})
+	ok(t, client.DeleteTargetGroup, &elbv2.DeleteTargetGroupInput{TargetGroupArn: group})
+}
+
+func callECS(t *testing.T, a *sim.Account) {
+	client, cluster, orders := ecs.NewFromConfig(a.AWSConfig()), aws.String("orders-dev"), aws.String("orders")
+	ok(t, client.CreateCluster, &ecs.CreateClusterInput{ClusterName: aws.String("other")})
+	ok(t, client.DescribeClusters, &ecs.DescribeClustersInput{Clusters: []string{"other"}})
+	until(t, "first deployment", time.Hour, func() bool { return completed(service(t, a)) })
+
+	s := ok(t, client.DescribeServices, &ecs.DescribeServicesInput{Cluster: cluster, Services: []string{"orders"}, Include: []ecstypes.ServiceField{ecstypes.ServiceFieldTags}}).Services[0]
+	ok(t, client.ListServices, &ecs.ListServicesInput{Cluster: cluster})
+	ok(t, client.ListTaskDefinitions, &ecs.ListTaskDefinitionsInput{})
+	ok(t, client.TagResource, &ecs.TagResourceInput{ResourceArn: s.ServiceArn, Tags: []ecstypes.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+	if out := ok(t, client.ListTagsForResource, &ecs.ListTagsForResourceInput{ResourceArn: s.ServiceArn}); len(out.Tags) != 1 {
+		t.Errorf("tags %v", out.Tags)
+	}
+	ok(t, client.UntagResource, &ecs.UntagResourceInput{ResourceArn: s.ServiceArn, TagKeys: []string{"k"}})
+
+	run := ok(t, client.RunTask, &ecs.RunTaskInput{Cluster: cluster, TaskDefinition: s.TaskDefinition, LaunchType: ecstypes.LaunchTypeFargate, NetworkConfiguration: s.NetworkConfiguration})
+	ok(t, client.ListTasks, &ecs.ListTasksInput{Cluster: cluster})
+	ok(t, client.DescribeTasks, &ecs.DescribeTasksInput{Cluster: cluster, Tasks: []string{*run.Tasks[0].TaskArn}})
+	ok(t, client.StopTask, &ecs.StopTaskInput{Cluster: cluster, Task: run.Tasks[0].TaskArn, Reason: aws.String("test")})
+
+	revision := register(t, client, s, "good002")
+	ok(t, client.UpdateService, &ecs.UpdateServiceInput{Cluster: cluster, Service: orders, TaskDefinition: &revision})
+	time.Sleep(20 * time.Second)
+	list := ok(t, client.ListServiceDeployments, &ecs.ListServiceDeploymentsInput{Cluster: cluster, Service: orders})
+	newest := *list.ServiceDeployments[0].ServiceDeploymentArn
+	described := ok(t, client.DescribeServiceDeployments, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{newest}}).ServiceDeployments[0]
+	ok(t, client.DescribeServiceRevisions, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{*described.TargetServiceRevision.Arn}})
+	ok(t, client.StopServiceDeployment, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: &newest})
+	until(t, "rollback", time.Hour, func() bool { return completed(service(t, a)) })
+
+	ok(t, client.DeregisterTaskDefinition, &ecs.DeregisterTaskDefinitionInput{TaskDefinition: &revision})
+	ok(t, client.CreateService, &ecs.CreateServiceInput{
+		Cluster: aws.String("other"), ServiceName: aws.String("none"), TaskDefinition: s.TaskDefinition, DesiredCount: aws.Int32(0),
+		LaunchType: ecstypes.LaunchTypeFargate, NetworkConfiguration: s.NetworkConfiguration,
+	})
+	ok(t, client.DeleteService, &ecs.DeleteServiceInput{Cluster: aws.String("other"), Service: aws.String("none")})
+}
+
+// A service that is not in the account is told by name, whatever protocol its client speaks.
+func TestServicesOfTheAccount(t *testing.T) {
+	a := open(t, sim.Config{}, "")
+	want := []string{"cloudformation", "ecr", "ecs", "elasticloadbalancing", "logs", "monitoring", "secretsmanager", "ssm", "sts"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(a.Operations()))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
