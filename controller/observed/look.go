@@ -1,6 +1,7 @@
 package observed
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -37,6 +38,17 @@ type LogLook struct {
 
 // Merge adds what other asks for.
 func (l Look) Merge(other Look) Look {
+	if l.Stack == "" {
+		l.Stack = other.Stack
+	}
+	if len(other.Containers) > 0 {
+		merged := maps.Clone(l.Containers)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		maps.Copy(merged, other.Containers)
+		l.Containers = merged
+	}
 	l.Template = l.Template || other.Template
 	l.Parameter = l.Parameter || other.Parameter
 	l.ServiceDeployment = l.ServiceDeployment || other.ServiceDeployment

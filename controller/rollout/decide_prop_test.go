@@ -147,7 +147,7 @@ func anyInput(t *rapid.T) Input {
 		in.Want.Invalid = "orders.yaml:1:1: broken"
 	}
 	in.Want.LockHolder = rapid.SampledFrom([]string{"", "orders", "billing"}).Draw(t, "lock holder")
-	in.Look = observed.Look{Fresh: true, Tasks: rapid.Bool().Draw(t, "looked at tasks"), Revisions: []string{td(1), td(2), td(3)}}
+	in.Look = observed.Look{Fresh: true, Template: true, Tasks: rapid.Bool().Draw(t, "looked at tasks"), Revisions: []string{td(1), td(2), td(3)}}
 	if in.Want.Intent != nil {
 		d := in.Want.Intent.Service.Spec.Containers["app"].Image.Digest
 		in.Look.Containers = map[string]string{"app": d}

@@ -22,7 +22,7 @@ type Entry struct {
 	StartedAt time.Time      `json:"startedAt"`
 	EndedAt   time.Time      `json:"endedAt"`
 	Spans     []Span         `json:"spans,omitempty"`
-	Migration string         `json:"migration,omitempty"` // succeeded, failed, timed out, already applied; empty without one
+	Migration string         `json:"migration,omitempty"` // succeeded, failed, timeout, already applied; empty without one
 	Evidence  *Evidence      `json:"evidence,omitempty"`
 }
 

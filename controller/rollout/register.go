@@ -15,7 +15,7 @@ func register(in Input, rec Record) Decision {
 	if known := rec.RevisionOf(ro.Fingerprint); known != "" {
 		r, seen := in.Seen.Revisions[known]
 		if _, lacks := in.Seen.Lacks(observed.FactRevisions); !seen && !lacks && !contains(in.Look.Revisions, known) {
-			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}}}
+			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}, Startable: []string{known}, Fresh: true}}
 		}
 		if r.Active && r.Fingerprint == ro.Fingerprint {
 			ro.Revision = known

@@ -18,6 +18,11 @@ func settle(in Input, rec Record) Decision {
 	if len(unknown) > 0 {
 		return imageMissing(in, rec, unknown)
 	}
+	if !in.Look.Template {
+		// A rollout ended in this pass, and what follows it was not looked at.
+		look := Needs(in.Want, rec)
+		return Decision{Record: rec, Look: &look}
+	}
 	if in.Seen.Template == nil {
 		return templateMissing(in, rec)
 	}

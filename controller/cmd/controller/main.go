@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newValidateCommand(kinds), newSchemaCommand(kinds))
+	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand())
 	return root
 }
 

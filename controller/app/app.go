@@ -1,0 +1,225 @@
+// Package app is the wiring of a running controller: what production starts, the tests and the demo start too.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/gitrepo"
+	"github.com/canteen/deploy/controller/health"
+	"github.com/canteen/deploy/controller/ledger"
+	"github.com/canteen/deploy/controller/queue"
+	"github.com/canteen/deploy/controller/reconcile"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/server"
+	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/controller/strategy"
+)
+
+// Account is the account as the wiring needs it.
+type Account interface {
+	reconcile.Account
+	// CheckIdentity returns an error unless the credentials belong to the environment's account.
+	CheckIdentity(context.Context) error
+}
+
+// Config is everything that a controller is started with.
+type Config struct {
+	Env           string // the folder below desired/
+	Git           gitrepo.Config
+	Ledger        string        // path of the embedded ledger's file
+	Poll          time.Duration // between two questions to git
+	Pace          rollout.Pace
+	Workers       int
+	WebhookSecret string
+	Build         status.Build
+
+	// Connect opens the account that the environment names. It is called once, after the environment was read.
+	Connect  func(context.Context, desired.EnvironmentSpec) (Account, error)
+	Listener net.Listener // nil serves nothing; Handler still answers
+	Registry *prometheus.Registry
+	Log      *zap.Logger
+}
+
+// The defaults.
+const (
+	DefaultPoll    = 30 * time.Second
+	DefaultWatch   = 4 * time.Second
+	DefaultIdle    = time.Minute
+	DefaultWorkers = 8
+)
+
+// graceFor is how long passes under way may take once the controller is asked to stop; with the saving of an outcome it
+// stays within five seconds.
+const graceFor = 3 * time.Second
+
+// App is one controller.
+type App struct {
+	cfg     Config
+	ledger  *ledger.File
+	repo    *gitrepo.Repo
+	asked   *reconcile.Asked
+	queue   *queue.Queue
+	board   *status.Board
+	kick    chan struct{}
+	ready   *readiness
+	handler http.Handler
+}
+
+// New opens the ledger and prepares everything; it asks neither git nor the account yet. Close it with Close, or by Run.
+func New(cfg Config) (*App, error) {
+	repo, err := gitrepo.Open(cfg.Git)
+	if err != nil {
+		return nil, err
+	}
+	file, err := ledger.Open(cfg.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		cfg: cfg, ledger: file, repo: repo,
+		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(),
+		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
+	}
+	a.board.Queue(a.queue.Stats)
+	a.handler = server.New(server.Config{
+		Board: a.board, Gatherer: cfg.Registry, History: file.History, WebhookSecret: cfg.WebhookSecret,
+		Wake: a.Kick, Ready: a.ready.reasons, Version: cfg.Build.Version,
+	})
+	return a, nil
+}
+
+// Handler answers the page, the API and the metrics.
+func (a *App) Handler() http.Handler { return a.handler }
+
+// Board is the live snapshot.
+func (a *App) Board() *status.Board { return a.board }
+
+// Kick asks git now instead of at the next poll.
+func (a *App) Kick() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Close releases the ledger. Run does so itself.
+func (a *App) Close() error { return a.ledger.Close() }
+
+// Run works until ctx ends, then lets the passes under way finish within a few seconds. It returns nil after an orderly
+// end, and an error when it could not work at all: a foreign account, a port that is taken.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.ledger.Close()) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(graceFor, stop)
+		context.AfterFunc(hard, func() { timer.Stop() })
+	})
+
+	parts := []func() error{
+		func() error { return a.follow(ctx) },
+		func() error { return a.work(ctx, hard) },
+	}
+	if a.cfg.Listener != nil {
+		parts = append(parts, func() error { return server.Serve(ctx, a.cfg.Listener, a.handler) })
+	}
+	ended := make(chan error, len(parts))
+	for _, part := range parts {
+		go func() { ended <- part() }()
+	}
+	var first error
+	for range parts {
+		if err := <-ended; err != nil && first == nil && !errors.Is(err, context.Canceled) {
+			first = err
+		}
+		cancel(first)
+	}
+	return first
+}
+
+// work waits for the environment, connects to its account and runs passes.
+func (a *App) work(ctx, hard context.Context) error {
+	select {
+	case <-a.ready.environment:
+	case <-ctx.Done():
+		return nil
+	}
+	env := a.asked.Environment()
+	account, err := a.connect(ctx, env)
+	if err != nil {
+		return err
+	}
+	services, records, err := a.remembered(ctx)
+	if err != nil {
+		return err
+	}
+	r := &reconcile.Reconciler{
+		Account: account, Ledger: a.ledger, Asked: a.asked, Fleet: reconcile.NewFleet(records...),
+		Teller: &teller{board: a.board, log: a.cfg.Log}, Pace: a.cfg.Pace, Log: a.cfg.Log,
+	}
+	for _, name := range services {
+		a.queue.WakeAt(name, time.Now())
+	}
+	a.ready.done(partAccount)
+	a.cfg.Log.Info("working", zap.String("environment", env.Metadata.Name), zap.String("account", env.Spec.Account), zap.Int("remembered", len(services)))
+	r.Run(ctx, hard, a.queue, a.cfg.Workers)
+	return nil
+}
+
+// connect opens the account and makes sure that it is the environment's. Trouble with the network is waited out; the
+// wrong account is an error at once, since nothing will ever be right about it.
+func (a *App) connect(ctx context.Context, env *desired.Environment) (Account, error) {
+	account, err := a.cfg.Connect(ctx, env.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("connect to account %s: %w", env.Spec.Account, err)
+	}
+	for attempt := 1; ; attempt++ {
+		err := account.CheckIdentity(ctx)
+		if err == nil {
+			return account, nil
+		}
+		if final(err) || ctx.Err() != nil {
+			return nil, err
+		}
+		a.cfg.Log.Warn("account cannot be reached", zap.Error(err), zap.Int("attempt", attempt))
+		a.ready.why(partAccount, err.Error())
+		select {
+		case <-time.After(rollout.Backoff(attempt)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// remembered are the services that the ledger has records of.
+func (a *App) remembered(ctx context.Context) ([]string, []rollout.Record, error) {
+	services, err := a.ledger.Services(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the ledger's services: %w", err)
+	}
+	var records []rollout.Record
+	for _, name := range services {
+		rec, err := a.ledger.Load(ctx, name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("load the record of %s: %w", name, err)
+		}
+		records = append(records, rec)
+	}
+	return services, records, nil
+}
+
+// Kinds are the checks and strategies that this controller knows.
+func Kinds() desired.Kinds {
+	return desired.Kinds{Checks: health.Kinds(), Strategies: strategy.Kinds()}
+}

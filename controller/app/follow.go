@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/retry"
+	"github.com/canteen/deploy/controller/status"
+)
+
+// fetchFor bounds one round of questions to git, retries included.
+const fetchFor = 30 * time.Second
+
+// follow asks git at every poll and every kick, and hands each new snapshot on. Trouble with git keeps the last snapshot
+// and is told.
+func (a *App) follow(ctx context.Context) error {
+	var head string
+	for {
+		head = a.fetch(ctx, head)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.kick:
+		case <-time.After(a.cfg.Poll):
+		}
+	}
+}
+
+// fetch asks git once and returns the commit that the snapshot is of.
+func (a *App) fetch(ctx context.Context, before string) string {
+	view := status.RepoView{Source: a.cfg.Git.Source}
+	ctx, cancel := context.WithTimeout(ctx, fetchFor)
+	defer cancel()
+	var snapshot *desired.Snapshot
+	err := retry.Do(ctx, retry.Policy{Elapsed: fetchFor / 2}, func(ctx context.Context) error {
+		head, err := a.repo.Fetch(ctx)
+		if err != nil {
+			return err
+		}
+		view.Head, view.FetchedAt = head.Commit, time.Now()
+		if head.Commit.SHA != before {
+			snapshot = desired.Load(head.FS(), Kinds())
+			snapshot.Commit = head.Commit
+		}
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() == nil || before == "" {
+			a.cfg.Log.Warn("git cannot be read", zap.Error(err), zap.String("kind", string(fault.KindOf(err))))
+		}
+		a.ready.why(partGit, "git cannot be read: "+err.Error())
+		view.Error = err.Error()
+		a.board.Repo(view)
+		return before
+	}
+	if snapshot != nil {
+		view.Invalid = byFile(snapshot.Errors)
+		a.take(snapshot, &view)
+	}
+	a.ready.done(partGit)
+	a.board.Repo(view)
+	return view.Head.SHA
+}
+
+// take hands a snapshot on and wakes the services whose word changed.
+func (a *App) take(s *desired.Snapshot, view *status.RepoView) {
+	if old := a.asked.Environment(); old != nil && s.Environment != nil && (old.Spec.Account != s.Environment.Spec.Account || old.Spec.Region != s.Environment.Spec.Region) {
+		// The credentials stay what they were: a typing error must not point them elsewhere, nor stop the controller.
+		why := fmt.Sprintf("%s now names account %s in %s; this controller works in %s in %s and keeps the environment's last word. Restart it where that is meant",
+			desired.EnvironmentFile, s.Environment.Spec.Account, s.Environment.Spec.Region, old.Spec.Account, old.Spec.Region)
+		view.Invalid[desired.EnvironmentFile] = append(view.Invalid[desired.EnvironmentFile], desired.Error{File: desired.EnvironmentFile, Line: 1, Col: 1, Message: why})
+		s.Environment = nil
+	}
+	changed := a.asked.Take(s)
+	a.cfg.Log.Info("snapshot", zap.String("commit", s.Commit.Short()), zap.String("subject", s.Commit.Subject), zap.Int("services", len(s.Services)),
+		zap.Int("invalid", len(s.Invalid)), zap.Strings("changed", changed))
+	for _, e := range s.Errors {
+		a.cfg.Log.Warn("invalid file", zap.String("commit", s.Commit.Short()), zap.String("file", e.File), zap.Int("line", e.Line), zap.Int("column", e.Col), zap.String("message", e.Message))
+	}
+	if a.asked.Known() {
+		a.ready.known()
+	} else {
+		a.ready.why(partEnvironment, "no valid "+desired.EnvironmentFile+" has been read yet")
+	}
+	now := time.Now()
+	for _, name := range changed {
+		a.queue.WakeAt(name, now)
+	}
+}
+
+func byFile(errs []desired.Error) map[string][]desired.Error {
+	out := map[string][]desired.Error{}
+	for _, e := range errs {
+		out[e.File] = append(out[e.File], e)
+	}
+	return out
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/canteen/deploy/controller/sim"
+	simecs "github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/process"
+)
+
+//go:embed account.yaml
+var demoSeed string
+
+// The names that account.yaml gives.
+const (
+	cluster    = "order-processing-dev"
+	service    = "order-processing"
+	repository = "order-processing"
+	balancer   = "order-processing-dev"
+	container  = "AppContainer"
+)
+
+// openAccount makes the account, with its delays shortened and its clock as it is.
+func openAccount(ctx context.Context, dir, seedFile string) (*sim.Account, error) {
+	seed, from := []byte(strings.ReplaceAll(demoSeed, "@DATABASE@", filepath.Join(dir, "orders.db"))), dir
+	if seedFile != "" {
+		data, err := os.ReadFile(seedFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the seed: %w", err)
+		}
+		seed, from = data, filepath.Dir(seedFile)
+	}
+	parsed, err := sim.ReadSeed(seed, from)
+	if err != nil {
+		return nil, err
+	}
+	account, err := sim.New(sim.Config{Seed: 1, Timing: simecs.FastTiming(), Processes: true, Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	if err := account.Plant(ctx, parsed); err != nil {
+		_ = account.Close()
+		return nil, err
+	}
+	return account, nil
+}
+
+// push is what a pipeline does after a build: the image goes into the registry under its short SHA.
+func push(ctx context.Context, cfg aws.Config, v *version) error {
+	spec, err := json.Marshal(process.Spec{Files: map[string]string{"/worker": v.binary}, Cmd: []string{"/worker", "serve"}})
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal(map[string]any{
+		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"annotations": map[string]string{sim.ProcessAnnotation: string(spec), "org.opencontainers.image.revision": v.tag},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = ecr.NewFromConfig(cfg).PutImage(ctx, &ecr.PutImageInput{RepositoryName: aws.String(repository), ImageTag: &v.tag, ImageManifest: aws.String(string(manifest))})
+	if err != nil {
+		return fmt.Errorf("push image %s: %w", v.tag, err)
+	}
+	return nil
+}
+
+// deployByHand is what a person does in the console at 3 a.m.: a copy of what runs with one setting changed, deployed
+// without git.
+func deployByHand(ctx context.Context, cfg aws.Config) (revision string, err error) {
+	client := ecs.NewFromConfig(cfg)
+	running, err := runningRevision(ctx, client)
+	if err != nil {
+		return "", err
+	}
+	out, err := client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &running})
+	if err != nil {
+		return "", fmt.Errorf("read what runs: %w", err)
+	}
+	td := out.TaskDefinition
+	for i := range td.ContainerDefinitions {
+		td.ContainerDefinitions[i].Environment = append(td.ContainerDefinitions[i].Environment, ecstypes.KeyValuePair{Name: aws.String("MAX_IN_FLIGHT"), Value: aws.String("64")})
+	}
+	registered, err := client.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
+		Family: td.Family, ContainerDefinitions: td.ContainerDefinitions, Cpu: td.Cpu, Memory: td.Memory, NetworkMode: td.NetworkMode,
+		RequiresCompatibilities: td.RequiresCompatibilities, ExecutionRoleArn: td.ExecutionRoleArn, TaskRoleArn: td.TaskRoleArn,
+	})
+	if err != nil {
+		return "", fmt.Errorf("register by hand: %w", err)
+	}
+	arn := aws.ToString(registered.TaskDefinition.TaskDefinitionArn)
+	if _, err := client.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: &arn}); err != nil {
+		return "", fmt.Errorf("deploy by hand: %w", err)
+	}
+	return arn[strings.LastIndexByte(arn, '/')+1:], nil
+}
+
+func runningRevision(ctx context.Context, client *ecs.Client) (string, error) {
+	out, err := client.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{service}})
+	if err != nil || len(out.Services) == 0 {
+		return "", fmt.Errorf("look at the service: %w", err)
+	}
+	return aws.ToString(out.Services[0].TaskDefinition), nil
+}
+
+// listen opens an address of this machine; where its port is taken, a free one.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := sim.Listen(ctx, addr)
+	if err == nil {
+		return l, nil
+	}
+	host, port, splitErr := net.SplitHostPort(addr)
+	if splitErr != nil || port == "0" {
+		return nil, err
+	}
+	if l, freeErr := sim.Listen(ctx, net.JoinHostPort(host, "0")); freeErr == nil {
+		return l, nil
+	}
+	return nil, err
+}
+
+// balancerAddress is where the load balancer listens on this machine.
+func balancerAddress(ctx context.Context, account *sim.Account) (string, error) {
+	balancers, err := account.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{Names: []string{balancer}})
+	if err != nil {
+		return "", fmt.Errorf("find the load balancer: %w", err)
+	}
+	listeners, err := account.ELB.DescribeListeners(ctx, &elbv2.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn})
+	if err != nil || len(listeners.Listeners) == 0 {
+		return "", fmt.Errorf("find the load balancer's listener: %w", err)
+	}
+	return account.ELB.Address(aws.ToString(listeners.Listeners[0].ListenerArn)), nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/server"
+)
+
+// step is one thing that happens, and what must come of it.
+type step struct {
+	title  string
+	do     func(context.Context) (string, error) // returns what was done, as a sentence
+	expect []ending
+	phase  condition.Phase
+	// untouched demands that the deployment that serves is the one from before.
+	untouched bool
+}
+
+// ending is how one rollout must end.
+type ending struct {
+	kind      rollout.Kind
+	result    rollout.Result
+	check     string // that failed
+	migration string
+}
+
+// stepFor bounds a step: a controller that hangs must not let the demo hang.
+const stepFor = 90 * time.Second
+
+// teller walks through the story.
+type teller struct {
+	say        func(string, ...any)
+	controller *controller
+	repo       *repo
+	aws        aws.Config
+	versions   map[string]*version
+	seen       int // the newest rollout's number that was told
+}
+
+func (t *teller) steps() []step {
+	return []step{
+		{title: "A first version, with its migration", do: t.ship("first"), phase: condition.PhaseHealthy,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultSucceeded, migration: "succeeded"}}},
+		{title: "A good version", do: t.ship("better"), phase: condition.PhaseHealthy,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultSucceeded, migration: "succeeded"}}},
+		{title: "A version that crashes on start", do: t.ship("crash"), phase: condition.PhaseReverted,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultRejected, check: "steady"}, {kind: rollout.KindRevert, result: rollout.ResultReverted}}},
+		{title: "A version that is healthy at first, and panics while it is watched", do: t.ship("panic"), phase: condition.PhaseReverted,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultRejected, check: "logs"}, {kind: rollout.KindRevert, result: rollout.ResultReverted}}},
+		{title: "A version whose migration fails", do: t.ship("migration"), phase: condition.PhaseReverted, untouched: true,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultRejected, check: "migration", migration: "failed"}}},
+		{title: "Somebody deploys by hand", do: t.byHand, phase: condition.PhaseReverted,
+			expect: []ending{{kind: rollout.KindRestore, result: rollout.ResultRestored}}},
+		{title: "A good version heals all", do: t.ship("healing"), phase: condition.PhaseHealthy,
+			expect: []ending{{kind: rollout.KindDeploy, result: rollout.ResultSucceeded, migration: "succeeded"}}},
+	}
+}
+
+// ship does what a developer and the pipeline do: push the image, commit its tag.
+func (t *teller) ship(name string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		v := t.versions[name]
+		if err := push(ctx, t.aws, v); err != nil {
+			return "", err
+		}
+		sha, err := t.repo.commit(v.subject, bump(v))
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("The pipeline pushed image %s and committed %s: %q.", v.tag, sha, v.subject), nil
+	}
+}
+
+func (t *teller) byHand(ctx context.Context) (string, error) {
+	revision, err := deployByHand(ctx, t.aws)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Somebody registered %s in the console and deployed it. Git knows nothing of it.", revision), nil
+}
+
+// tell does one step and waits for what must come of it.
+func (t *teller) tell(ctx context.Context, number int, s step) error {
+	t.say("")
+	t.say("%d. %s", number, s.title)
+	before, _ := t.controller.look(ctx)
+	done, err := s.do(ctx)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", number, err)
+	}
+	t.say("   %s", done)
+	ctx, cancel := context.WithTimeout(ctx, stepFor)
+	defer cancel()
+	after, err := t.await(ctx, s)
+	if err != nil {
+		return fmt.Errorf("step %d (%s): %w", number, s.title, err)
+	}
+	if s.untouched && serving(before) != serving(after) {
+		return fmt.Errorf("step %d (%s): deployment %s serves, want %s untouched", number, s.title, serving(after), serving(before))
+	}
+	t.say("   ✔ as expected")
+	return nil
+}
+
+func serving(s server.Service) string {
+	if len(s.Observed.Deployments) == 0 {
+		return ""
+	}
+	return s.Observed.Deployments[0].ID
+}
+
+// await tells what the controller says until the step's rollouts have ended and its phase is reached.
+func (t *teller) await(ctx context.Context, s step) (server.Service, error) {
+	var last string
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := t.controller.look(ctx)
+		if err == nil {
+			if line := fmt.Sprintf("   %s %-10s %s", now.Phase.Glyph(), now.Phase, now.Why); line != last {
+				t.say("%s", line)
+				last = line
+			}
+			finished, err := t.compare(now, s.expect)
+			if err != nil {
+				return now, err
+			}
+			if finished && now.Phase == s.phase {
+				t.seen = now.History[0].Number
+				return now, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return now, fmt.Errorf("not within %s: phase %s, want %s (%w)", stepFor, now.Phase, s.phase, errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
+}
+
+// compare holds the rollouts that ended since the last step against the expected ones.
+func (t *teller) compare(now server.Service, want []ending) (finished bool, err error) {
+	ended := slices.DeleteFunc(slices.Clone(now.History), func(e server.Entry) bool { return e.Number <= t.seen })
+	slices.Reverse(ended)
+	for i, e := range ended {
+		if i >= len(want) {
+			return false, fmt.Errorf("rollout %d (%s %s) was not expected: %s", e.Number, e.Kind, e.Result, e.Message)
+		}
+		w := want[i]
+		check := ""
+		if e.Evidence != nil {
+			check = e.Evidence.Check
+		}
+		if e.Kind != w.kind || e.Result != w.result || check != w.check || w.migration != "" && e.Migration != w.migration {
+			return false, fmt.Errorf("rollout %d: %s %s (check %q, migration %q), want %s %s (check %q, migration %q): %s",
+				e.Number, e.Kind, e.Result, check, e.Migration, w.kind, w.result, w.check, w.migration, e.Message)
+		}
+	}
+	return len(ended) == len(want), nil
+}
