@@ -314,3 +314,106 @@ func TestStuck(t *testing.T) {
 		}
 	})
 }
+
+// Default: 50 % of the desired count, at least 3 and at most 200.
+func TestBreakerThreshold(t *testing.T) {
+	cases := []struct {
+		desired int32
+		config  *types.ThresholdConfiguration
+		want    int32
+	}{
+		{1, nil, 3}, {6, nil, 3}, {7, nil, 4}, {10, nil, 5}, {25, nil, 13}, {100, nil, 50}, {400, nil, 200}, {1000, nil, 200},
+		{2, &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 7}, 7},
+		{1, &types.ThresholdConfiguration{Type: types.ThresholdTypeUnboundedPercent, Value: 10}, 1},
+		{1000, &types.ThresholdConfiguration{Type: types.ThresholdTypeUnboundedPercent, Value: 50}, 500},
+		{100, &types.ThresholdConfiguration{Type: types.ThresholdTypeBoundedPercent, Value: 10}, 10},
+	}
+	for _, c := range cases {
+		w := newWorld(t, nil)
+		in := createInput(w.register("web:1"), c.desired, withBreaker(true))
+		in.DeploymentConfiguration.DeploymentCircuitBreaker.ThresholdConfiguration = c.config
+		s := must(w.CreateService(ctx(), in)).Service
+		if got := w.record(*s.Deployments[0].Id).DeploymentCircuitBreaker.Threshold; got != c.want {
+			t.Errorf("desired %d, %+v: threshold %d, want %d", c.desired, c.config, got, c.want)
+		}
+		w.Close()
+	}
+}
+
+// resetOnHealthyTask: one healthy task sets the count back, unless told not to.
+func TestResetOnHealthyTask(t *testing.T) {
+	for _, reset := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			// Bad, bad, good for long enough, then bad again.
+			w := newWorld(t, script.Book{
+				{Match: script.Match{Image: ":2"}, Times: 2, Script: script.Script{HealthStatus: 503}},
+				{Match: script.Match{Image: ":2"}, Times: 1, Script: script.Script{HealthyFor: 40 * time.Second}},
+				{Match: script.Match{Image: ":2"}, Times: 1, Script: script.Script{HealthStatus: 503}},
+			})
+			w.settle(w.register("web:1"), 3, withLB, withBreaker(true), func(in *awsecs.CreateServiceInput) {
+				in.DeploymentConfiguration.DeploymentCircuitBreaker.ResetOnHealthyTask = aws.Bool(reset)
+			})
+			b := w.roll(w.register("web:2"))
+			w.until(30*time.Minute, "an end", func() bool { r := w.record(*b.Id); return r != nil && r.FinishedAt != nil })
+			want := types.ServiceDeploymentStatusSuccessful
+			if !reset {
+				want = types.ServiceDeploymentStatusRollbackSuccessful
+			}
+			if r := w.record(*b.Id); r.Status != want {
+				t.Errorf("resetOnHealthyTask %v: %s, want %s\n%s", reset, r.Status, want, w.story())
+			}
+		})
+	}
+}
+
+// A slow start is forgiven within the grace period and punished without.
+func TestGracePeriod(t *testing.T) {
+	for _, grace := range []int32{0, 120} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, script.Book{{Match: script.Match{Image: ":slow"}, Script: script.Script{StartsIn: 90 * time.Second}}})
+			w.settle(w.register("web:1"), 1, withLB, withBreaker(true), func(in *awsecs.CreateServiceInput) { in.HealthCheckGracePeriodSeconds = &grace })
+			b := w.roll(w.register("web:slow"))
+			w.until(30*time.Minute, "an end", func() bool { r := w.record(*b.Id); return r != nil && r.FinishedAt != nil })
+			if good := w.record(*b.Id).Status == types.ServiceDeploymentStatusSuccessful; good != (grace > 0) {
+				t.Errorf("grace %d s: %s", grace, w.record(*b.Id).Status)
+			}
+		})
+	}
+}
+
+// A task that hangs in a settled service is replaced, the new one first.
+func TestHungTaskReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, script.Book{{Times: 1, Script: script.Script{HealthyFor: 10 * time.Minute, HangsAfter: true}}})
+		w.settle(w.register("web:1"), 2, withLB)
+		w.until(time.Hour, "replacement started", func() bool { return w.said("Amazon ECS replaced 1 tasks due to an unhealthy status.") })
+		if s := w.service(); s.RunningCount != 2 {
+			t.Errorf("%d tasks run while the replacement starts, want 2", s.RunningCount)
+		}
+		w.until(10*time.Minute, "hung task stopped", func() bool {
+			for _, k := range w.tasks(types.DesiredStatusStopped) {
+				if *k.StoppedReason == "Task failed ELB health checks in (target-group "+group+")" {
+					return true
+				}
+			}
+			return false
+		})
+		pass(5 * time.Minute)
+		if s := w.service(); s.RunningCount != 2 || s.PendingCount != 0 {
+			t.Errorf("afterwards:\n%s", w.story())
+		}
+	})
+}
+
+// The demo's rollout of two tasks behind a load balancer.
+func TestFastTiming(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, nil, func(c *ecs.Config) { c.Timing = ecs.FastTiming() })
+		w.lb.every, w.lb.delay = time.Second, time.Second
+		w.settle(w.register("web:1"), 2, withLB)
+		w.roll(w.register("web:2"))
+		if took := w.until(time.Minute, "COMPLETED", func() bool { return w.primary().RolloutState == completed }); took < 3*time.Second || took > 8*time.Second {
+			t.Errorf("a demo's rollout took %s", took)
+		}
+	})
+}

@@ -231,11 +231,12 @@ func (l *logs) Put(group, stream string, _ time.Time, line string) {
 	l.lines = append(l.lines, group+" "+stream+" "+line)
 }
 
-// balancer is the smallest load balancer: it asks each target every 10 s; one
+// balancer is the smallest load balancer: it asks each target at intervals; one
 // pass makes a new target healthy, two failures in a row an unhealthy one.
 type balancer struct {
 	mu      sync.Mutex
 	delay   time.Duration
+	every   time.Duration
 	changed func(string, ecs.Target, ecs.TargetHealth)
 	targets map[string]*watched
 	ever    int
@@ -248,7 +249,7 @@ type watched struct {
 }
 
 func newBalancer() *balancer {
-	return &balancer{delay: 30 * time.Second, targets: map[string]*watched{}}
+	return &balancer{delay: 30 * time.Second, every: 10 * time.Second, targets: map[string]*watched{}}
 }
 
 func (b *balancer) Notify(changed func(string, ecs.Target, ecs.TargetHealth)) { b.changed = changed }
@@ -279,7 +280,7 @@ func (b *balancer) Deregister(_ string, t ecs.Target) {
 }
 
 func (b *balancer) check(w *watched) {
-	time.AfterFunc(10*time.Second, func() {
+	time.AfterFunc(b.every, func() {
 		answer := w.target.Probe()
 		b.mu.Lock()
 		if b.targets[w.target.ID] != w {
