@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/process"
 )
 
 // ok calls an operation, which must succeed.
@@ -222,7 +224,30 @@ func callECS(t *testing.T, a *sim.Account) {
 	ok(t, client.DeleteService, &ecs.DeleteServiceInput{Cluster: aws.String("other"), Service: aws.String("none")})
 }
 
-// A service that is not in the account is told by name, whatever protocol its client speaks.
+func TestPushedImageCarriesItsProcess(t *testing.T) {
+	a := open(t, sim.Config{}, "repositories: [{name: orders}]")
+	client := ecr.NewFromConfig(a.AWSConfig())
+	push := func(tag, process string) error {
+		manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "annotations": map[string]string{sim.ProcessAnnotation: process}})
+		if err != nil {
+			return err
+		}
+		_, err = client.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: aws.String("orders"), ImageTag: &tag, ImageManifest: aws.String(string(manifest))})
+		return err
+	}
+	if err := push("v1", `{"files":{"/app":"/bin/true"},"entrypoint":["/app"]}`); err != nil {
+		t.Fatal(err)
+	}
+	_, spec, err := a.ECR.Resolve(a.ECR.Registry() + "/orders:v1")
+	want := &process.Spec{Files: map[string]string{"/app": "/bin/true"}, EntryPoint: []string{"/app"}}
+	if diff := cmp.Diff(any(want), spec); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if err := push("v2", `{"file":{}}`); err == nil || !strings.Contains(err.Error(), `annotation local.account.process: json: unknown field "file"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestServicesOfTheAccount(t *testing.T) {
 	a := open(t, sim.Config{}, "")
 	want := []string{"cloudformation", "ecr", "ecs", "elasticloadbalancing", "logs", "monitoring", "secretsmanager", "ssm", "sts"}

@@ -107,6 +107,18 @@ func TestRoundRobinOverHealthyTargets(t *testing.T) {
 	}
 }
 
+// Where no target is healthy, every one of them gets requests.
+func TestFailsOpen(t *testing.T) {
+	f, url := realFixture(t)
+	sick, _ := realTarget(t, "10.0.0.1", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sick", http.StatusTeapot) })
+	if err := f.Register(f.group, sick); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := get(t, http.MethodGet, url, ""); code != http.StatusTeapot || body != "sick\n" {
+		t.Errorf("got %d %q", code, body)
+	}
+}
+
 // A target that died without a word: nothing could be sent to it, so another one gets the request, whole.
 func TestRequestsGoElsewhereWhenNoConnectionOpens(t *testing.T) {
 	f, url := realFixture(t)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,6 +74,25 @@ func program(args []string) int {
 		}
 		fmt.Println("child", child.Process.Pid)
 		time.Sleep(200 * time.Millisecond)
+		return 0
+	case "account": // runs a task and waits to be killed
+		r, err := process.New(args[1])
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		_, err = r.Start(ecs.Launch{TaskID: "1", Containers: []ecs.ContainerSpec{{
+			Name: "app", Command: []string{"pid"}, Log: func(_ time.Time, line string) { fmt.Println(line) },
+			Spec: &process.Spec{Files: map[string]string{"/app": os.Args[0]}, EntryPoint: []string{"/app"}, Env: map[string]string{"TEST_PROGRAM": "yes"}},
+		}}}, func(ecs.Report) {})
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		select {}
+	case "pid":
+		fmt.Println("child", os.Getpid())
+		time.Sleep(time.Hour)
 		return 0
 	case "file":
 		_, err := os.Stat(args[1])
@@ -267,6 +287,25 @@ func TestChildrenDoNotOutliveTheirContainer(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	eventually(t, "the child is gone", func() bool { return !alive(pid) })
+}
+
+// Whoever kills the account's process with SIGKILL must not be left with its tasks.
+func TestTasksDoNotOutliveAKilledParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells children of their parent's death")
+	}
+	b := newBed(t)
+	p, err := b.start(ecs.ContainerSpec{Command: []string{"account", t.TempDir()}, StopTimeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := childOf(t, b)
+	// The task is in a process group of its own, so that this reaches its parent only.
+	p.Stop()
+	if code := b.exit(t); code <= 128 {
+		t.Errorf("the parent ended with %d, want death by a signal", code)
+	}
+	eventually(t, "the task is gone", func() bool { return !alive(pid) })
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
