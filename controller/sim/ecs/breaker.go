@@ -60,7 +60,7 @@ func (e *Engine) classify(t *task) {
 		d.failedSeen++
 	}
 	if d.failedSeen == 2 && strings.HasPrefix(t.stoppedReason, "CannotPullContainerError") &&
-		e.random("stall "+d.number).Float64() < doubts.BreakerStallOnBadImage {
+		e.random("stall "+t.svc.arn).Float64() < doubts.BreakerStallOnBadImage {
 		d.stalled = true
 	}
 	if never && t.wave > d.badWave {

@@ -81,7 +81,7 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 	use := &tokenUse{asked: asked, at: e.now}
 	for range max(1, aws.ToInt32(in.Count)) {
 		t := e.newTask(c, td, "run "+c.name+"/"+td.family, plan, maps.Clone(own))
-		t.visibleAt = e.now.Add(upTo(e.cfg.Doubts.TaskRecordLagMax, e.random("visible "+t.id)))
+		t.visibleAt = e.now.Add(upTo(e.cfg.Doubts.TaskRecordLagMax, e.random("visible "+c.name)))
 		e.told(t)
 		use.tasks = append(use.tasks, t)
 		out.Tasks = append(out.Tasks, t.view(true))

@@ -160,7 +160,7 @@ func (e *Engine) started(t *task, p Process, err error) {
 		}
 		return
 	}
-	t.proc = p
+	t.proc, t.startedAt = p, e.now
 	for _, c := range t.containers {
 		c.ran = true
 	}
@@ -169,9 +169,6 @@ func (e *Engine) started(t *task, p Process, err error) {
 			e.endContainers(t)
 		}
 		return
-	}
-	if t.startedAt = e.now; t.ended() {
-		return // an essential container reported its end before Start returned
 	}
 	e.register(t)
 	e.after(t.latency.activate, func() { e.run(t) })
