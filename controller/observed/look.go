@@ -1,6 +1,7 @@
 package observed
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -36,18 +37,17 @@ type LogLook struct {
 	Tail     int      // how many last lines are wanted
 }
 
-// Merge adds what other asks for.
+// Merge adds what other asks for. Where both name one thing, such as the deployment that is followed, l's stands.
 func (l Look) Merge(other Look) Look {
-	if l.Stack == "" {
-		l.Stack = other.Stack
-	}
+	l.Stack = cmp.Or(l.Stack, other.Stack)
+	l.Deployment = cmp.Or(l.Deployment, other.Deployment)
+	l.ServiceRecord = cmp.Or(l.ServiceRecord, other.ServiceRecord)
+	l.Migration = cmp.Or(l.Migration, other.Migration)
+	l.MigrationSince = cmp.Or(l.MigrationSince, other.MigrationSince)
 	if len(other.Containers) > 0 {
-		merged := maps.Clone(l.Containers)
-		if merged == nil {
-			merged = map[string]string{}
-		}
-		maps.Copy(merged, other.Containers)
-		l.Containers = merged
+		containers := maps.Clone(other.Containers)
+		maps.Copy(containers, l.Containers)
+		l.Containers = containers
 	}
 	l.Template = l.Template || other.Template
 	l.Parameter = l.Parameter || other.Parameter

@@ -27,10 +27,21 @@ func settle(in Input, rec Record) Decision {
 		return templateMissing(in, rec)
 	}
 	rec = rebuild(in, rec, target)
-	if a := due(in, rec); a != nil {
+	d := toward(in, rec, target)
+	a := due(in, rec)
+	switch {
+	case a == nil || d.Look != nil:
+		return d
+	case d.Action != nil || d.again:
+		// What must not be lost is written down before anything else is begun.
 		return act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
 	}
+	d.Action, d.WakeAt = a, in.Now // it holds nothing back that is told
+	return d
+}
 
+// toward decides which goal git's target comes to, and the first step toward it.
+func toward(in Input, rec Record, target Target) Decision {
 	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && (rec.Good == nil || in.Seen.Primary().TaskDefinition != rec.Good.Revision) {
 		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
 	}

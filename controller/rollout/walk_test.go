@@ -484,3 +484,29 @@ func (w *walker) rest(minutes int) {
 		}
 	}
 }
+
+// The evidence is taken before the revert begins, from the deployment that failed and from no other.
+func TestEvidenceIsTakenBeforeTheRevert(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.fallsOver(digestB, 2)
+	w.seen.Tasks = []observed.Task{
+		{ARN: "task/old", Deployment: "ecs-svc/10", LastStatus: "STOPPED", StopCode: "ServiceSchedulerInitiated"},
+		{ARN: "task/new", Deployment: "ecs-svc/20", LastStatus: "STOPPED", StopCode: "EssentialContainerExited", StoppedReason: "Essential container in task exited",
+			Containers: []observed.Container{{Name: "app", Exited: true, ExitCode: 1}}},
+	}
+	w.seen.Logs = &observed.Logs{Tail: []observed.LogLine{{Message: "password=hunter2"}, {Message: "boom"}}}
+	w.seen.Events = []observed.Event{{Message: "(service orders) has started 1 tasks"}}
+	look := Needs(w.want, w.rec)
+	if !look.Tasks || !look.Targets || look.Logs == nil || look.Logs.Tail == 0 || look.Deployment != "ecs-svc/20" {
+		t.Fatalf("the evidence is not looked for: %+v", look)
+	}
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/21"})
+	e := w.past[len(w.past)-1].Evidence
+	if e == nil || !e.Complete || len(e.Tasks) != 1 || e.Tasks[0].Task != "new" || e.Tasks[0].ExitCodes["app"] != 1 || len(e.Events) != 1 {
+		t.Fatalf("evidence %+v", e)
+	}
+	if len(e.Log) != 2 || e.Log[1] != "boom" || containsWord(e.Log[0], "hunter2") {
+		t.Errorf("log %q", e.Log)
+	}
+}

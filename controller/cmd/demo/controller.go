@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/canteen/deploy/controller/server"
+	"github.com/canteen/deploy/controller/status"
 )
 
 // controller is the real program, as a process of its own. It is started again whenever it dies.
@@ -85,6 +88,45 @@ func (c *controller) kill() {
 	defer c.mu.Unlock()
 	if c.cmd != nil && c.cmd.Process != nil {
 		_ = c.cmd.Process.Kill()
+	}
+}
+
+// listenTo hands on what the controller tells, event by event, until ctx ends. It connects again whenever the controller
+// was away; what was told meanwhile is not told again.
+func (c *controller) listenTo(ctx context.Context, told func(status.Event)) {
+	for ctx.Err() == nil {
+		c.stream(ctx, told)
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (c *controller) stream(ctx context.Context, told func(status.Event)) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/api/v1/events", nil)
+	if err != nil {
+		return
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return
+	}
+	defer func() { _ = res.Body.Close() }()
+	lines := bufio.NewScanner(res.Body)
+	for kind := ""; lines.Scan(); {
+		if k, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			kind = k
+		}
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		e := status.Event{}
+		if json.Unmarshal([]byte(data), &e) == nil {
+			e.Kind = status.EventKind(kind)
+			told(e)
+		}
 	}
 }
 

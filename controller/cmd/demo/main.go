@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -99,15 +100,7 @@ type stage struct {
 func demo(ctx context.Context, f flags, dir string, stdout io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	start := time.Now()
-	say := func(format string, args ...any) {
-		line := fmt.Sprintf(format, args...)
-		if line == "" {
-			fmt.Fprintln(stdout)
-			return
-		}
-		fmt.Fprintf(stdout, "[%6.1fs] %s\n", time.Since(start).Seconds(), line)
-	}
+	say := narrator(stdout)
 	build, err := newBuilder(ctx, dir)
 	if err != nil {
 		return err
@@ -117,7 +110,6 @@ func demo(ctx context.Context, f flags, dir string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	start = time.Now()
 	account, err := openAccount(ctx, dir, "")
 	if err != nil {
 		return err
@@ -142,6 +134,22 @@ func demo(ctx context.Context, f flags, dir string, stdout io.Writer) error {
 		<-ctx.Done()
 	}
 	return err
+}
+
+// narrator writes lines with the time since the story began. It is safe for concurrent use.
+func narrator(stdout io.Writer) func(string, ...any) {
+	var mu sync.Mutex
+	start := time.Now()
+	return func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		line := fmt.Sprintf(format, args...)
+		if line == "" {
+			fmt.Fprintln(stdout)
+			return
+		}
+		fmt.Fprintf(stdout, "[%6.1fs] %s\n", time.Since(start).Seconds(), line)
+	}
 }
 
 // raise starts the endpoint and the controller. wait returns when both have ended.
@@ -185,9 +193,14 @@ func raise(ctx context.Context, cancel context.CancelCauseFunc, f flags, dir str
 		defer close(killing)
 		killNowAndThen(ctx, f, c, say)
 	}()
-	wait := func() { <-killing; <-ran; stopServing(); <-served }
-	say("The account answers at %s, the page is at http://%s, the service will be at http://%s.", c.endpoint, c.listen, address)
 	t := &teller{say: say, controller: c, repo: repository, aws: account.AWSConfig(), versions: all}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		c.listenTo(ctx, t.hear)
+	}()
+	wait := func() { <-listening; <-killing; <-ran; stopServing(); <-served }
+	say("The account answers at %s, the page is at http://%s, the service will be at http://%s.", c.endpoint, c.listen, address)
 	return stage{account: account, page: c.listen, teller: t, visitor: newVisitor("http://" + address)}, wait, nil
 }
 

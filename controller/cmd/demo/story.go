@@ -12,6 +12,7 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/server"
+	"github.com/canteen/deploy/controller/status"
 )
 
 // step is one thing that happens, and what must come of it.
@@ -117,23 +118,29 @@ func serving(s server.Service) string {
 	return s.Observed.Deployments[0].ID
 }
 
-// await tells what the controller says until the step's rollouts have ended and its phase is reached.
+// hear narrates what the controller tells.
+func (t *teller) hear(e status.Event) {
+	switch e.Kind {
+	case status.EventService:
+		t.say("   %s %-10s %s", e.Phase.Glyph(), e.Phase, e.Message)
+	case status.EventRollout:
+		t.say("   ● %s %d %s: %s", e.Rollout, e.Number, e.Result, e.Message)
+	}
+}
+
+// await waits until the step's rollouts have ended and its phase is reached.
 func (t *teller) await(ctx context.Context, s step) (server.Service, error) {
-	var last string
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		now, err := t.controller.look(ctx)
 		if err == nil {
-			if line := fmt.Sprintf("   %s %-10s %s", now.Phase.Glyph(), now.Phase, now.Why); line != last {
-				t.say("%s", line)
-				last = line
-			}
 			finished, err := t.compare(now, s.expect)
 			if err != nil {
 				return now, err
 			}
 			if finished && now.Phase == s.phase {
+				t.evidence(now)
 				t.seen = now.History[0].Number
 				return now, nil
 			}
@@ -142,6 +149,21 @@ func (t *teller) await(ctx context.Context, s step) (server.Service, error) {
 		case <-ctx.Done():
 			return now, fmt.Errorf("not within %s: phase %s, want %s (%w)", stepFor, now.Phase, s.phase, errors.Join(err, ctx.Err()))
 		case <-tick.C:
+		}
+	}
+}
+
+// evidence shows what the controller kept of the rollouts that failed in this step.
+func (t *teller) evidence(now server.Service) {
+	for _, e := range now.History {
+		if e.Number <= t.seen || e.Evidence == nil {
+			continue
+		}
+		for _, task := range e.Evidence.Tasks {
+			t.say("     evidence: task %s %s %v", task.Task[:min(8, len(task.Task))], task.Reason, task.ExitCodes)
+		}
+		if lines := e.Evidence.Log; len(lines) > 0 {
+			t.say("     its last line: %s", lines[len(lines)-1])
 		}
 	}
 }
