@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/canteen/deploy/controller/account/client"
@@ -19,12 +20,13 @@ type Options struct {
 	Account string // 12 digits
 	Region  string
 
-	StackAge     time.Duration // a stack's outputs and status, 30 s
-	TemplateAge  time.Duration // the newest revision of a template's family, 30 s
-	ParameterAge time.Duration // the task-definition parameter, 30 s
+	StackAge     time.Duration // a stack's outputs and status while nothing is rolling, 5 min; else 30 s at most
+	TemplateAge  time.Duration // the newest revision of a template's family, 5 min
+	ParameterAge time.Duration // the task-definition parameter, 5 min
 	ImageAge     time.Duration // that an image exists, 10 min
 	SecretAge    time.Duration // the ARN of a secret, 10 min
-	TasksAge     time.Duration // a settled service's tasks while DescribeServices hints at no change, 1 min
+	TasksAge     time.Duration // a service's tasks while DescribeServices hints at no change, 1 min
+	ServiceAge   time.Duration // what DescribeServices said, unless this controller has written since; 1 s
 
 	// BatchWait is how long a look at a service waits for looks at others of its cluster, to share one request of up to ten.
 	// Zero, the default, waits for none: it pays only where many workers observe at once.
@@ -33,12 +35,14 @@ type Options struct {
 
 // The default ages.
 const (
-	stackAge     = 30 * time.Second
-	templateAge  = 30 * time.Second
-	parameterAge = 30 * time.Second
+	stackAge     = 5 * time.Minute
+	stackAgeBusy = 30 * time.Second
+	templateAge  = 5 * time.Minute
+	parameterAge = 5 * time.Minute
 	imageAge     = 10 * time.Minute
 	secretAge    = 10 * time.Minute
 	tasksAge     = time.Minute
+	serviceAge   = time.Second
 )
 
 // The bounds of what is kept, by number of entries: three revisions for each of 10,000 services, one of everything else.
@@ -65,6 +69,7 @@ type Account struct {
 	secrets    *cache[string]
 	services   *cache[placement]
 	tasks      *cache[taskList]
+	looks      *cache[types.Service]
 	records    *cache[string] // deployment id → service deployment ARN
 	ended      *cache[observed.ServiceDeployment]
 	logs       *cache[logState]
@@ -78,6 +83,7 @@ func New(clients *client.Clients, opts Options) *Account {
 	opts.ImageAge = or(opts.ImageAge, imageAge)
 	opts.SecretAge = or(opts.SecretAge, secretAge)
 	opts.TasksAge = or(opts.TasksAge, tasksAge)
+	opts.ServiceAge = or(opts.ServiceAge, serviceAge)
 	return &Account{
 		aws: clients, opts: opts,
 		describer:  &describer{aws: clients, wait: opts.BatchWait, open: map[string]*batch{}},
@@ -91,6 +97,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		secrets:    newCache[string](servicesMax),
 		services:   newCache[placement](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
+		looks:      newCache[types.Service](servicesMax),
 		records:    newCache[string](servicesMax),
 		ended:      newCache[observed.ServiceDeployment](servicesMax),
 		logs:       newCache[logState](servicesMax),

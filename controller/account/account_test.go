@@ -132,6 +132,7 @@ func TestIdleObservationIsOneCall(t *testing.T) {
 		w.mustAct(rollout.Keep{Revision: "r"})
 		w.until(5*time.Minute, look, func(s observed.Service) bool { return len(s.Tasks) == 2 })
 		w.observe(look)
+		time.Sleep(time.Second)
 		w.sim.Calls.Reset()
 		s := w.observe(look)
 		counts := w.sim.Calls.Counts()
@@ -162,9 +163,9 @@ func TestCachesGrowOld(t *testing.T) {
 		if s := w.observe(look); s.Template.ARN != first.Template.ARN {
 			w.Error("the template is not cached")
 		}
-		time.Sleep(31 * time.Second)
+		time.Sleep(5*time.Minute + time.Second)
 		if s := w.observe(look); s.Template.ARN == first.Template.ARN || s.Template.Content == first.Template.Content {
-			w.Errorf("the template is still %s after 31 s", s.Template.ARN)
+			w.Errorf("the template is still %s after five minutes", s.Template.ARN)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func (a *Account) Act(ctx context.Context, intent *rollout.Intent, seen observed
 	case rollout.Scale:
 		return rollout.Outcome{}, a.scale(ctx, s, action)
 	case rollout.Tag:
-		return rollout.Outcome{}, a.tag(ctx, seen, action)
+		return rollout.Outcome{}, a.tag(ctx, s, seen, action)
 	case rollout.Keep:
 		return rollout.Outcome{}, a.keep(ctx, s, action)
 	}
@@ -58,10 +58,7 @@ func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (ro
 			return rollout.Outcome{Revision: arn}, err
 		}
 	}
-	from, err := a.describeTaskDefinition(ctx, r.Template)
-	if fault.Is(err, fault.NotFound) {
-		return rollout.Outcome{}, blocked(err)
-	}
+	from, err := a.definition(ctx, r.Template)
 	if err != nil {
 		return rollout.Outcome{}, err
 	}
@@ -69,7 +66,7 @@ func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (ro
 	if err != nil {
 		return rollout.Outcome{}, fmt.Errorf("register a revision of %s: %w", s.service, err)
 	}
-	in, err := Render(from.TaskDefinition, s.service, r.Containers, secrets)
+	in, err := Render(from, s.service, r.Containers, secrets)
 	if err != nil {
 		return rollout.Outcome{}, fmt.Errorf("register a revision of %s: %w", s.service, err)
 	}
@@ -137,6 +134,7 @@ func (a *Account) roll(ctx context.Context, s stack, r rollout.Roll) (rollout.Ou
 	if r.Count != nil {
 		in.DesiredCount = aws.Int32(int32(*r.Count))
 	}
+	a.looks.drop(s.key())
 	out, err := a.aws.ECS.UpdateService(ctx, in)
 	if err != nil {
 		return rollout.Outcome{}, deed(err, "roll %s to %s", s.service, name(r.Revision))
@@ -151,11 +149,13 @@ func (a *Account) roll(ctx context.Context, s stack, r rollout.Roll) (rollout.Ou
 }
 
 func (a *Account) scale(ctx context.Context, s stack, c rollout.Scale) error {
+	a.looks.drop(s.key())
 	_, err := a.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &s.cluster, Service: &s.service, DesiredCount: aws.Int32(int32(c.Count))})
 	return deed(err, "set the count of %s to %d", s.service, c.Count)
 }
 
-func (a *Account) tag(ctx context.Context, seen observed.Service, t rollout.Tag) error {
+func (a *Account) tag(ctx context.Context, s stack, seen observed.Service, t rollout.Tag) error {
+	a.looks.drop(s.key())
 	_, err := a.aws.ECS.TagResource(ctx, &ecs.TagResourceInput{ResourceArn: aws.String(seen.ARN), Tags: tagsOf(t.Set)})
 	return deed(err, "tag service %s", seen.Name)
 }

@@ -76,6 +76,10 @@ func (a *Account) recordOf(ctx context.Context, s *observed.Service, deployment 
 			if name(aws.ToString(d.TargetServiceRevisionArn)) == name(deployment) {
 				arn := aws.ToString(d.ServiceDeploymentArn)
 				a.records.put(s.ARN+" "+deployment, arn)
+				if ended(d.Status) {
+					// The listing says all that the record would; one that has ended will not change.
+					a.ended.put(arn, observed.ServiceDeployment{ARN: arn, Deployment: deployment, Status: string(d.Status), Reason: aws.ToString(d.StatusReason), FinishedAt: aws.ToTime(d.FinishedAt)})
+				}
 				return arn, nil
 			}
 		}

@@ -17,12 +17,12 @@ import (
 // Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh takes only the former.
 func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look observed.Look) (observed.Service, error) {
 	s := observed.Service{At: time.Now()}
-	where, err := a.stack(ctx, stackName(intent, look), look.Fresh)
+	where, err := a.stack(ctx, stackName(intent, look), a.stackAge(look))
 	s.Stack = where.Stack
 	if err != nil {
 		return s, err
 	}
-	if err := a.describeService(ctx, where, &s); err != nil {
+	if err := a.describeService(ctx, where, look.Fresh, &s); err != nil {
 		return s, err
 	}
 	try := func(fact observed.Fact, wanted bool, do func() error) {
@@ -40,13 +40,24 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	try(observed.FactStartable, len(look.Startable) > 0, func() error { return a.observeStartable(ctx, &s, look) })
 	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, look.Fresh); return err })
 	try(observed.FactServiceDeployment, exists && look.ServiceDeployment && look.Deployment != "", func() error { return a.observeServiceDeployment(ctx, &s, look) })
-	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil), func() error { return a.observeTasks(ctx, &s, look.Fresh) })
+	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil), func() error { return a.observeTasks(ctx, &s, look) })
 	try(observed.FactTargets, look.Targets, func() error { return a.observeTargets(ctx, &s) })
 	try(observed.FactAlarms, len(look.Alarms) > 0, func() error { return a.observeAlarms(ctx, &s, look.Alarms) })
 	_, tasksMissing := s.Lacks(observed.FactTasks)
 	try(observed.FactLogs, exists && look.Logs != nil && !tasksMissing, func() error { return a.observeLogs(ctx, &s, look) })
 	try(observed.FactMigration, look.Migration != "", func() error { return a.observeMigration(ctx, &s, look) })
 	return s, nil
+}
+
+// stackAge is how old a stack's status may be: what is rolling must not run into the infrastructure's own change.
+func (a *Account) stackAge(look observed.Look) time.Duration {
+	switch {
+	case look.Fresh:
+		return 0
+	case look.Rolling:
+		return min(stackAgeBusy, a.opts.StackAge)
+	}
+	return a.opts.StackAge
 }
 
 func stackName(intent *rollout.Intent, look observed.Look) string {

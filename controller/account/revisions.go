@@ -25,7 +25,10 @@ type revision struct {
 }
 
 // template is what is kept of a template.
-type template struct{ observed.Template }
+type template struct {
+	observed.Template
+	definition *types.TaskDefinition
+}
 
 func (a *Account) describeTaskDefinition(ctx context.Context, id string) (*ecs.DescribeTaskDefinitionOutput, error) {
 	out, err := a.aws.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
@@ -57,7 +60,7 @@ func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.
 	if err != nil {
 		return nil, err
 	}
-	t := template{observed.Template{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Content: string(content)}}
+	t := template{observed.Template{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Content: string(content)}, out.TaskDefinition}
 	for _, c := range out.TaskDefinition.ContainerDefinitions {
 		t.Containers = append(t.Containers, aws.ToString(c.Name))
 		if c.LogConfiguration == nil || c.LogConfiguration.LogDriver != types.LogDriverAwslogs {
@@ -68,7 +71,23 @@ func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.
 		}
 	}
 	a.templates.put(id, t)
+	a.templates.put(t.ARN, t)
 	return &t.Template, nil
+}
+
+// definition answers the content of a template's revision, which never changes.
+func (a *Account) definition(ctx context.Context, arn string) (*types.TaskDefinition, error) {
+	if t, ok := a.templates.get(arn, forever); ok {
+		return t.definition, nil
+	}
+	out, err := a.describeTaskDefinition(ctx, arn)
+	if fault.Is(err, fault.NotFound) {
+		return nil, blocked(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.TaskDefinition, nil
 }
 
 // revision answers a revision that was looked at no longer than maxAge ago. One that does not exist any more is not Active.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -26,7 +25,11 @@ type placement struct {
 
 // describeService fills in what DescribeServices says. A service that does not exist is StatusMissing, not an error; an
 // answer that has neither the service nor its absence is an error: a short listing never means that it is gone.
-func (a *Account) describeService(ctx context.Context, s stack, into *observed.Service) error {
+func (a *Account) describeService(ctx context.Context, s stack, fresh bool, into *observed.Service) error {
+	if recent, ok := a.looks.get(s.key(), age(a.opts.ServiceAge, fresh)); ok {
+		fillService(into, recent)
+		return nil
+	}
 	out, err := a.describer.describe(ctx, s.cluster, s.service)
 	if err = deed(err, "describe service %s in cluster %s", s.service, s.cluster); fault.Is(err, fault.NotFound) {
 		return blocked(err)
@@ -48,6 +51,7 @@ func (a *Account) describeService(ctx context.Context, s stack, into *observed.S
 		if aws.ToString(service.ServiceName) == s.service {
 			fillService(into, service)
 			a.services.put(s.key(), placementOf(service))
+			a.looks.put(s.key(), service)
 			return nil
 		}
 	}
@@ -107,7 +111,7 @@ func (a *Account) placement(ctx context.Context, s stack) (placement, error) {
 	if p, ok := a.services.get(s.key(), forever); ok {
 		return p, nil
 	}
-	if err := a.describeService(ctx, s, &observed.Service{}); err != nil {
+	if err := a.describeService(ctx, s, true, &observed.Service{}); err != nil {
 		return placement{}, err
 	}
 	if p, ok := a.services.get(s.key(), forever); ok {
@@ -131,17 +135,4 @@ func networkFrom(s stack) *types.NetworkConfiguration {
 
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// signature changes whenever DescribeServices hints that the service's tasks may have changed.
-func signature(s *observed.Service) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d/%d/%d", s.Desired, s.Running, s.Pending)
-	for _, d := range s.Deployments {
-		fmt.Fprintf(&b, " %s %s %d/%d/%d/%d %s", d.ID, d.Rollout, d.Desired, d.Running, d.Pending, d.Failed, d.UpdatedAt.Format(time.RFC3339Nano))
-	}
-	if len(s.Events) > 0 {
-		b.WriteString(" " + s.Events[0].ID)
-	}
-	return b.String()
 }

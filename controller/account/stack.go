@@ -32,13 +32,13 @@ type stack struct {
 	cluster, service string // names
 }
 
-// stack answers the stack, from the cache unless fresh. A stack that does not exist or lacks outputs is a Blocked error
+// stack answers the stack as it was no longer than maxAge ago. A stack that does not exist or lacks outputs is a Blocked error
 // that names all of them.
-func (a *Account) stack(ctx context.Context, stackName string, fresh bool) (stack, error) {
-	if s, ok := a.stacks.get(stackName, age(a.opts.StackAge, fresh)); ok {
+func (a *Account) stack(ctx context.Context, stackName string, maxAge time.Duration) (stack, error) {
+	if s, ok := a.stacks.get(stackName, maxAge); ok {
 		return s, nil
 	}
-	if !fresh && a.stacks.len() >= stacksListedFrom {
+	if maxAge == a.opts.StackAge && a.stacks.len() >= stacksListedFrom {
 		if s, ok := a.listStacks(ctx, stackName); ok {
 			return s, nil
 		}

@@ -58,7 +58,7 @@ func TestSweepSharesRequests(t *testing.T) {
 			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
 		})
 		w.sweep(a)
-		time.Sleep(time.Minute)
+		time.Sleep(6 * time.Minute)
 		w.sim.Calls.Reset()
 		w.sweep(a)
 		counts := w.sim.Calls.Counts()
@@ -75,7 +75,7 @@ func TestSweepWithoutTheListOfStacks(t *testing.T) {
 			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
 		})
 		w.sweep(a)
-		time.Sleep(time.Minute)
+		time.Sleep(6 * time.Minute)
 		w.sim.Calls.Reset()
 		first := true
 		w.sim.Faults.Add(wire.Fault{Service: "cloudformation", Before: refused("AccessDenied"), When: func(c *wire.Call) bool {

@@ -3,7 +3,10 @@ package account
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -20,47 +23,92 @@ const (
 
 // taskList is what was last seen of a service's tasks, and the hints it was seen under.
 type taskList struct {
-	signature string
-	settled   bool // every task has reached what is desired of it, so that only a hint could mean a change
-	tasks     []observed.Task
+	tasks   []observed.Task
+	counts  string    // of the followed deployment when the running tasks were described
+	live    int       // of its tasks, when they were last listed
+	running time.Time // when the running tasks were listed
+	stopped time.Time // when the stopped tasks were listed
 }
 
-// observeTasks answers the service's running tasks and its stopped ones that are still visible. While nothing in
-// DescribeServices hints at a change and every task is where it should be, the last answer is good for Options.TasksAge.
-func (a *Account) observeTasks(ctx context.Context, s *observed.Service, fresh bool) error {
-	key, now := s.ARN, signature(s)
-	last, seen := a.tasks.get(key, forever)
-	if recent, ok := a.tasks.get(key, age(a.opts.TasksAge, fresh)); ok && recent.settled && recent.signature == now {
-		s.Tasks = slices.Clone(recent.tasks)
+// observeTasks answers the tasks of the service. ECS charges two listings and a description for them, so they are asked
+// for again only where DescribeServices hints at a change of the deployment that is followed, and every TasksAge.
+func (a *Account) observeTasks(ctx context.Context, s *observed.Service, look observed.Look) error {
+	last, _ := a.tasks.get(s.ARN, forever)
+	d, followed := s.Deployment(look.Deployment)
+	if !followed {
+		d = s.Primary()
+	}
+	due := func(at time.Time) bool { return look.Fresh || time.Since(at) >= a.opts.TasksAge }
+	running := due(last.running) || liveOf(last.tasks, d.ID) != d.Running+d.Pending
+	stopped := due(last.stopped) || dying(s, d, last.live)
+	counts := fmt.Sprint(d.ID, " ", d.Running, " ", d.Pending)
+	if !running && !stopped && counts == last.counts {
+		s.Tasks = slices.Clone(last.tasks)
 		return nil
 	}
+	next := taskList{counts: counts, live: d.Running + d.Pending, running: last.running, stopped: last.stopped}
+	arns := make([]string, 0, len(last.tasks))
+	for _, t := range last.tasks {
+		arns = append(arns, t.ARN)
+	}
 	cluster := name(s.Stack.Outputs[OutputCluster])
-	running, err := a.listTasks(ctx, cluster, s.Name, types.DesiredStatusRunning, runningPagesMax)
-	if err != nil {
+	list := func(status types.DesiredStatus, pages int, at *time.Time) error {
+		found, err := a.listTasks(ctx, cluster, s.Name, status, pages)
+		arns, *at = append(arns, found...), time.Now()
 		return err
 	}
-	stopped, err := a.listTasks(ctx, cluster, s.Name, types.DesiredStatusStopped, stoppedPagesMax)
-	if err != nil {
-		return err
+	if running {
+		if err := list(types.DesiredStatusRunning, runningPagesMax, &next.running); err != nil {
+			return err
+		}
 	}
-	arns := append(running, stopped...)
+	if stopped {
+		if err := list(types.DesiredStatusStopped, stoppedPagesMax, &next.stopped); err != nil {
+			return err
+		}
+	}
 	slices.Sort(arns)
-	arns = slices.Compact(arns)
-	var known []observed.Task
-	if seen {
-		known = last.tasks
-	}
-	tasks, err := a.describeTasks(ctx, cluster, arns, known)
+	tasks, err := a.describeTasks(ctx, cluster, slices.Compact(arns), last.tasks)
 	if err != nil {
 		return err
 	}
-	a.tasks.put(key, taskList{signature: now, settled: settled(tasks), tasks: tasks})
+	next.tasks = tasks
+	a.tasks.put(s.ARN, next)
 	s.Tasks = slices.Clone(tasks)
 	return nil
 }
 
-func settled(tasks []observed.Task) bool {
-	return !slices.ContainsFunc(tasks, func(t observed.Task) bool { return t.LastStatus != t.DesiredStatus })
+// liveOf counts the deployment's tasks that are to run.
+func liveOf(tasks []observed.Task, deployment string) int {
+	n := 0
+	for _, t := range tasks {
+		if t.Deployment == deployment && t.DesiredStatus == "RUNNING" && !t.Stopped() {
+			n++
+		}
+	}
+	return n
+}
+
+// started reads how many tasks an event says were started. It is a hint that saves calls, and decides nothing.
+var started = regexp.MustCompile(`has started (\d+) tasks`)
+
+// dying reports whether DescribeServices hints that tasks of the deployment have ended: ECS counts failures, fewer run
+// than did, or more were started than are wanted.
+func dying(s *observed.Service, d observed.Deployment, live int) bool {
+	if d.Failed > 0 || d.Rollout == observed.RolloutFailed || d.Running+d.Pending < live {
+		return true
+	}
+	n := 0
+	for _, e := range s.Events {
+		if e.At.Before(d.CreatedAt) {
+			break // newest first
+		}
+		if m := started.FindStringSubmatch(e.Message); m != nil {
+			more, _ := strconv.Atoi(m[1])
+			n += more
+		}
+	}
+	return n > d.Desired
 }
 
 func (a *Account) listTasks(ctx context.Context, cluster, service string, desired types.DesiredStatus, pages int) ([]string, error) {

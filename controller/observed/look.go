@@ -26,6 +26,7 @@ type Look struct {
 	Migration         string    // ARN of the one-off task
 	MigrationSince    time.Time // when it was asked for
 	MigrationLog      bool
+	Rolling           bool // a rollout is in flight: what would stop it must be recent
 	Fresh             bool // do not answer from a cache: something is about to be decided on it
 }
 
@@ -56,6 +57,7 @@ func (l Look) Merge(other Look) Look {
 	l.Targets = l.Targets || other.Targets
 	l.MigrationLog = l.MigrationLog || other.MigrationLog
 	l.Fresh = l.Fresh || other.Fresh
+	l.Rolling = l.Rolling || other.Rolling
 	l.Revisions = union(l.Revisions, other.Revisions)
 	l.Startable = union(l.Startable, other.Startable)
 	l.Alarms = union(l.Alarms, other.Alarms)

@@ -51,7 +51,10 @@ func good(in Input, rec Record) Decision {
 	rec = rec.forgive(ro.Target.Ask)
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded = nil, nil, nil, 0
 	rec.Rollout = nil
-	return moveOn(rec, entry)
+	// The verdict is saved and told at once; what follows from it is another pass.
+	d := wait(in, rec, StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", ro.Target.Name()), in.Now)
+	d.History = []Entry{entry}
+	return d
 }
 
 // complete ends a revert or a restore: the revision was good before, so it needs no bake.
@@ -64,7 +67,9 @@ func complete(in Input, rec Record) Decision {
 	entry := rec.entry(in.Now, result, message)
 	rec.Drift = nil
 	rec.Rollout = nil
-	return moveOn(rec, entry)
+	d := wait(in, rec, rec.State, sentence(message), in.Now)
+	d.History = []Entry{entry}
+	return d
 }
 
 // own are the readings about the deployment.

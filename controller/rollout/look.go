@@ -57,6 +57,7 @@ func Needs(want Want, rec Record) observed.Look {
 		}
 		return look
 	}
+	look.Rolling = true
 	switch ro.Stage {
 	case StageMigrate:
 		if m := ro.Migration; m != nil && m.Task != "" {
@@ -87,7 +88,7 @@ func begins(intent Intent, rec Record) bool {
 }
 
 func evidenceLook(ro Rollout) observed.Look {
-	look := observed.Look{Tasks: true, Targets: true, Alarms: alarmNames(ro.Baseline)}
+	look := observed.Look{Tasks: true, Targets: true, Fresh: true, Alarms: alarmNames(ro.Baseline)}
 	if m := ro.Migration; m != nil && ro.Failure != nil && ro.Failure.Check == checkMigration {
 		look.Migration, look.MigrationSince, look.MigrationLog = m.Task, m.RequestedAt, true
 	}

@@ -12,10 +12,13 @@ func register(in Input, rec Record) Decision {
 		return d
 	}
 	ro := rec.Rollout
+	if ro.Revision != "" {
+		return moveOn(rec.enter(in.Now, StageMigrate)) // registered in the pass before
+	}
 	if known := rec.RevisionOf(ro.Fingerprint); known != "" {
 		r, seen := in.Seen.Revisions[known]
 		if _, lacks := in.Seen.Lacks(observed.FactRevisions); !seen && !lacks && !contains(in.Look.Revisions, known) {
-			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}, Startable: []string{known}, Fresh: true}}
+			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}, Startable: []string{known}}}
 		}
 		if r.Active && r.Fingerprint == ro.Fingerprint {
 			ro.Revision = known

@@ -37,7 +37,13 @@ func ask(in Input, rec Record) Decision {
 	ro.Deployment = &Deployment{Before: primary.ID, RequestedAt: in.Now, Tries: 1}
 	ro.Deadline = in.Now.Add(rec.spec().Rollout.Deadline.Std())
 	state, why := rollingWords(rec)
-	return act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen))
+	return requested(in, act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen)))
+}
+
+// requested puts the first look at a deployment off: no task can have started and died within two looks' time.
+func requested(in Input, d Decision) Decision {
+	d.WakeAt = in.Now.Add(2 * in.Want.Pace.Watch)
+	return d
 }
 
 func rollingWords(rec Record) (State, string) {
@@ -81,7 +87,7 @@ func recoverRoll(in Input, rec Record) Decision {
 	}
 	d.Tries++
 	d.RequestedAt = in.Now
-	return act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen))
+	return requested(in, act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen)))
 }
 
 // watch follows the deployment to its end.
@@ -122,7 +128,8 @@ func completedAt(in Input, ro Rollout, before time.Time) time.Time {
 	if sd := in.Seen.ServiceDeployment; sd != nil && sd.FinishedAt.After(at) {
 		at = sd.FinishedAt
 	}
-	if before.IsZero() || !at.After(before) || at.After(in.Now) {
+	at = at.Add(time.Millisecond) // AWS's times are cut to the millisecond
+	if before.IsZero() || at.Before(before) || at.After(in.Now) {
 		return in.Now
 	}
 	return at

@@ -36,7 +36,7 @@ func settle(in Input, rec Record) Decision {
 		// What must not be lost is written down before anything else is begun.
 		return act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
 	}
-	d.Action, d.WakeAt = a, in.Now // it holds nothing back that is told
+	d.Action, d.WakeAt = a, in.watchAt() // it holds nothing back that is told
 	return d
 }
 

@@ -176,7 +176,8 @@ func (w *walker) good(digest string, n int) {
 	w.pass(passing())
 	w.state(StateBaking)
 	w.after(2 * time.Minute)
-	answer[Tag](w, Outcome{}, passing())
+	w.pass(passing())
+	answer[Tag](w, Outcome{})
 	w.pass()
 	w.state(StateSettled)
 	if w.rec.Good == nil || w.rec.Good.Revision != td(n) {
@@ -240,7 +241,8 @@ func TestCrashIsRevertedAndRejected(t *testing.T) {
 	w.pass(under())
 	w.state(StateReverting)
 	w.complete()
-	answer[Tag](w, Outcome{}, passing())
+	w.pass(passing())
+	answer[Tag](w, Outcome{})
 	w.pass()
 	w.state(StateReverted)
 	if n := count[RunMigration](w.done); n != migrations {
@@ -442,6 +444,7 @@ func TestSomebodyElsesDeploymentIsToldThenCorrected(t *testing.T) {
 	}
 	w.complete()
 	w.pass(passing())
+	w.pass()
 	w.state(StateSettled)
 	if last := w.past[len(w.past)-1]; last.Result != ResultRestored || count[RunMigration](w.done) != 1 {
 		t.Errorf("ended %s with %d migrations", last.Result, count[RunMigration](w.done))
