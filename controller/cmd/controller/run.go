@@ -124,6 +124,7 @@ func runController(ctx context.Context, f runFlags) error {
 		if cfg.Listener, err = net.Listen("tcp", f.listen); err != nil {
 			return fmt.Errorf("listen on %s: %w; name another address with --listen", f.listen, err)
 		}
+		f.listen = cfg.Listener.Addr().String() // port 0 has become a real one
 	}
 	a, err := app.New(cfg)
 	if err != nil {
