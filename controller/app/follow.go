@@ -54,13 +54,14 @@ func (a *App) fetch(ctx context.Context, before string) string {
 			a.cfg.Log.Warn("git cannot be read", zap.Error(err), zap.String("kind", string(fault.KindOf(err))))
 		}
 		a.ready.why(partGit, "git cannot be read: "+err.Error())
+		a.recall(ctx)
 		view.Error = err.Error()
 		a.board.Repo(view)
 		return before
 	}
 	if snapshot != nil {
 		view.Invalid = byFile(snapshot.Errors)
-		a.take(snapshot, &view)
+		a.take(ctx, snapshot, &view)
 	}
 	a.ready.done(partGit)
 	a.board.Repo(view)
@@ -68,7 +69,7 @@ func (a *App) fetch(ctx context.Context, before string) string {
 }
 
 // take hands a snapshot on and wakes the services whose word changed.
-func (a *App) take(s *desired.Snapshot, view *status.RepoView) {
+func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoView) {
 	if old := a.asked.Environment(); old != nil && s.Environment != nil && (old.Spec.Account != s.Environment.Spec.Account || old.Spec.Region != s.Environment.Spec.Region) {
 		// The credentials stay what they were: a typing error must not point them elsewhere, nor stop the controller.
 		why := fmt.Sprintf("%s now names account %s in %s; this controller works in %s in %s and keeps the environment's last word. Restart it where that is meant",
@@ -76,7 +77,15 @@ func (a *App) take(s *desired.Snapshot, view *status.RepoView) {
 		view.Invalid[desired.EnvironmentFile] = append(view.Invalid[desired.EnvironmentFile], desired.Error{File: desired.EnvironmentFile, Line: 1, Col: 1, Message: why})
 		s.Environment = nil
 	}
+	if s.Environment != nil {
+		if err := a.ledger.KeepEnvironment(ctx, s.Environment); err != nil {
+			a.cfg.Log.Warn("environment not kept", zap.Error(err))
+		}
+	}
 	changed := a.asked.Take(s)
+	if s.Environment == nil {
+		a.recall(ctx)
+	}
 	a.cfg.Log.Info("snapshot", zap.String("commit", s.Commit.Short()), zap.String("subject", s.Commit.Subject), zap.Int("services", len(s.Services)),
 		zap.Int("invalid", len(s.Invalid)), zap.Strings("changed", changed))
 	for _, e := range s.Errors {
@@ -91,6 +100,25 @@ func (a *App) take(s *desired.Snapshot, view *status.RepoView) {
 	for _, name := range changed {
 		a.queue.WakeAt(name, now)
 	}
+}
+
+// recall takes over what the environment was before the controller was stopped, where git cannot say what it is now: a
+// revert that was under way must not wait for a git server, nor for a typing error.
+func (a *App) recall(ctx context.Context) {
+	if a.asked.Known() {
+		return
+	}
+	env, err := a.ledger.Environment(context.WithoutCancel(ctx))
+	if err != nil {
+		a.cfg.Log.Warn("environment not recalled", zap.Error(err))
+		return
+	}
+	if env == nil {
+		return
+	}
+	a.cfg.Log.Info("environment recalled", zap.String("environment", env.Metadata.Name), zap.String("account", env.Spec.Account))
+	a.asked.Remember(env)
+	a.ready.known()
 }
 
 func byFile(errs []desired.Error) map[string][]desired.Error {

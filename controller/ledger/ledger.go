@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -43,12 +44,13 @@ const (
 
 // The file's buckets.
 var (
-	metaBucket    = []byte("meta")    // schema
+	metaBucket    = []byte("meta")    // schema, environment
 	recordsBucket = []byte("records") // service → record
 	locksBucket   = []byte("locks")   // migration lock → service
 	historyBucket = []byte("history") // sequence number → entry, over all services
 	indexBucket   = []byte("index")   // service → bucket of its sequence numbers
 	schemaKey     = []byte("schema")
+	environKey    = []byte("environment")
 )
 
 // File is the embedded ledger. It is safe for concurrent use.
@@ -186,6 +188,39 @@ func (f *File) Services(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("list the services in %s: %w", f.path, err)
 	}
 	return names, nil
+}
+
+// Environment returns the environment that was kept last, nil where there is none.
+func (f *File) Environment(ctx context.Context) (*desired.Environment, error) {
+	var env *desired.Environment
+	err := f.view(ctx, func(tx *bbolt.Tx) error {
+		data := tx.Bucket(metaBucket).Get(environKey)
+		if data == nil {
+			return nil
+		}
+		env = new(desired.Environment)
+		return json.Unmarshal(data, env)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the environment of ledger %s: %w", f.path, err)
+	}
+	return env, nil
+}
+
+// KeepEnvironment keeps the newest valid environment, so that a controller that starts while git is away knows under which
+// policy it goes on.
+func (f *File) KeepEnvironment(ctx context.Context, env *desired.Environment) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, err := json.Marshal(env)
+	if err == nil {
+		err = f.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(environKey, data) })
+	}
+	if err != nil {
+		return fmt.Errorf("keep the environment in ledger %s: %w", f.path, err)
+	}
+	return nil
 }
 
 // LockHolder returns the service that holds a migration lock, empty where none does.

@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/rollout"
@@ -97,6 +98,23 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 	save(t, f, record("billing"))
 	if names, err := f.Services(t.Context()); err != nil || !cmp.Equal(names, []string{"billing", "orders"}) {
 		t.Errorf("services %v, %v", names, err)
+	}
+}
+
+func TestTheEnvironmentIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deploy.db")
+	f := open(t, path)
+	if env, err := f.Environment(t.Context()); env != nil || err != nil {
+		t.Errorf("a fresh ledger has %v, %v", env, err)
+	}
+	for _, account := range []string{"111111111111", "222222222222"} {
+		env := &desired.Environment{Metadata: desired.Metadata{Name: "dev"}, Spec: desired.EnvironmentSpec{Account: account}}
+		if err := f.KeepEnvironment(t.Context(), env); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Environment(t.Context()); err != nil || got.Spec.Account != account {
+			t.Errorf("kept %s, got %+v, %v", account, got, err)
+		}
 	}
 }
 

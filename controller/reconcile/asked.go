@@ -59,19 +59,32 @@ func (a *Asked) Take(s *desired.Snapshot) (changed []string) {
 	return changed
 }
 
-// Known reports whether passes can run: a snapshot was seen, and an environment that is valid.
+// Remember takes over the environment that was valid before the controller started. Until git is read, passes go on with
+// what the records say that git asked: a revert must not wait for a git server.
+func (a *Asked) Remember(env *desired.Environment) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.environment == nil {
+		a.environment = env
+	}
+}
+
+// Known reports whether passes can run: an environment is known that is or was valid.
 func (a *Asked) Known() bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.known && a.environment != nil
+	return a.environment != nil
 }
 
 // Want is what git says of the service now; ok is false until Known.
 func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if !a.known || a.environment == nil {
+	if a.environment == nil {
 		return rollout.Want{}, false
+	}
+	if !a.known {
+		return rollout.Want{Intent: rec.Intent, Environment: a.environment.Metadata.Name, Policy: a.environment.Spec}, rec.Intent != nil
 	}
 	want = rollout.Want{
 		Intent: a.intents[service], Invalid: a.invalid[service],
