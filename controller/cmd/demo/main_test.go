@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// safe is a buffer that the story writes to while the test reads it.
+type safe struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *safe) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *safe) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
+
+// The story comes out as told, with real processes, and no request fails; also when the controller is killed over and
+// over, which must change nothing that the visitor or the history could tell.
+func TestStory(t *testing.T) {
+	for name, args := range map[string][]string{
+		"undisturbed": nil,
+		"killed":      {"--kill-controller-every", "4s", "--kill-seed", "7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out, errs safe
+			args := append([]string{"--exit-when-done", "--aws-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"}, args...)
+			if code := run(t.Context(), args, &out, &errs); code != 0 {
+				t.Fatalf("exit code %d: %s\n%s", code, errs.String(), out.String())
+			}
+			if !strings.Contains(out.String(), "\nfailed requests: 0 of ") || strings.Count(out.String(), "✔ as expected") != 7 {
+				t.Errorf("the story reads:\n%s", out.String())
+			}
+			if name == "killed" && strings.Count(out.String(), "✂") < 10 {
+				t.Errorf("the controller was killed %d times only", strings.Count(out.String(), "✂"))
+			}
+		})
+	}
+}
+
+func TestWrongCalls(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "seed.yaml")
+	if err := os.WriteFile(bad, []byte("clusters: [a]\nclusterz: [b]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--no-such-flag"}, 2, "no-such-flag"},
+		{[]string{"something"}, 2, "takes flags only"},
+		{[]string{"--seed", bad}, 2, "--seed only with --account-only"},
+		{[]string{"--account-only", "--seed", bad}, 1, "clusterz"},
+		{[]string{"--account-only", "--seed", "/no/such/file"}, 1, "/no/such/file"},
+		{[]string{"--account-only", "--aws-listen", "0.0.0.0:0"}, 1, "this machine only"},
+	} {
+		var out, errs safe
+		if code := run(t.Context(), tc.args, &out, &errs); code != tc.code || !strings.Contains(errs.String(), tc.want) {
+			t.Errorf("%v: exit code %d, want %d: %s", tc.args, code, tc.code, errs.String())
+		}
+	}
+}
+
+// The account alone answers any client, and ends when it is told to.
+func TestAccountOnly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, errs safe
+	done := make(chan int)
+	go func() { done <- run(ctx, []string{"--account-only", "--aws-listen", addr}, &out, &errs) }()
+	var answer string
+	for end := time.Now().Add(20 * time.Second); answer == "" && time.Now().Before(end); {
+		answer = listClusters(ctx, addr)
+	}
+	if !strings.Contains(answer, "cluster/order-processing-dev") {
+		t.Errorf("ListClusters or DescribeClusters answered %q; output %s%s", answer, out.String(), errs.String())
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
+func listClusters(ctx context.Context, addr string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/", strings.NewReader(`{"clusters":["order-processing-dev"]}`))
+	if err != nil {
+		return ""
+	}
+	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerServiceV20141113.DescribeClusters")
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return string(body)
+}
