@@ -1,0 +1,110 @@
+package story
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/sim/wire"
+)
+
+// change edits files and commits them.
+func (t *Telling) change(subject string, edit func() error) error {
+	if err := edit(); err != nil {
+		return err
+	}
+	sha, err := t.repo.commit(subject)
+	if err != nil {
+		return err
+	}
+	t.journal.add("git", "commit %s %q", sha, subject)
+	return nil
+}
+
+func (t *Telling) reach(gone bool) error {
+	t.journal.add("git", "unreachable: %t", gone)
+	return t.repo.away(gone)
+}
+
+// runs tells in one line what most stories begin with: a first version that was deployed and is good.
+func (t *Telling) runs(service, tag string) error {
+	if t.image(service, tag).digest == "" {
+		if err := t.Push(service, tag); err != nil {
+			return err
+		}
+	}
+	if err := t.change(service+": image "+tag, func() error { return t.repo.set(service+".yaml", "spec.containers.app.image.tag", tag) }); err != nil {
+		return err
+	}
+	if t.life == nil {
+		if err := t.Start(); err != nil {
+			return err
+		}
+	}
+	if err := t.expectEnded(service, ending{kind: rollout.KindDeploy, result: rollout.ResultSucceeded}, defaultLimit); err != nil {
+		return err
+	}
+	return t.expectPhase(service, "Healthy", defaultLimit)
+}
+
+// fault arms one fault for requests of the operation that begin from now on.
+func (t *Telling) fault(operation, how, times string) error {
+	f := wire.Fault{Operation: operation}
+	switch how {
+	case "is throttled":
+		f.Before = wire.Throttled()
+	case "fails":
+		f.Before = unavailable()
+	case "fails after its effect":
+		f.After = unavailable()
+	case "gets no answer":
+		f.After = wire.ErrResponseLost
+	case "is lost":
+		f.Before = wire.ErrResponseLost
+	}
+	if times != "" {
+		n, err := strconv.Atoi(times)
+		if err != nil {
+			return err
+		}
+		f.Times = n
+	}
+	t.faults.Add(f)
+	t.journal.add("fault", "%s %s %s", operation, how, times)
+	return nil
+}
+
+// unavailable is AWS's own trouble.
+func unavailable() error {
+	return &wire.StatusError{Status: http.StatusServiceUnavailable, Code: "ServerException", Message: "Service Unavailable"}
+}
+
+// secretive holds that the planted secret's value came to light nowhere: not in the log, nor in what is remembered or told.
+func (t *Telling) secretive() error {
+	var err error
+	for _, l := range t.journal.entries() {
+		if strings.Contains(l.text, planted) {
+			err = errors.Join(err, fmt.Errorf("property 14 is broken: the log shows a secret at %s", t.journal.clock(l.at)))
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text, bad := json.Marshal([]any{t.records, t.endings})
+	if err = errors.Join(err, bad); strings.Contains(string(text), planted) {
+		err = errors.Join(err, errors.New("property 14 is broken: the ledger holds a secret"))
+	}
+	return err
+}
+
+// within reads a limit of a line.
+func within(s string, otherwise time.Duration) (time.Duration, error) {
+	if s == "" {
+		return otherwise, nil
+	}
+	return time.ParseDuration(s)
+}

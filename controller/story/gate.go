@@ -1,0 +1,190 @@
+package story
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/canteen/deploy/controller/reconcile"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// The latency of a request, on the way there and on the way back. What AWS does because of a request is over before the
+// controller goes on, and no request falls on the same instant as something else, so that runs repeat themselves.
+const (
+	latencyThere = 3*time.Millisecond + 7*time.Microsecond
+	latencyBack  = 4*time.Millisecond + 11*time.Microsecond
+)
+
+// Kill is one moment to kill the controller at, by the number of its requests or of its saves from the world's beginning.
+type Kill struct {
+	Save   bool // a save of the ledger, else a request to AWS
+	Number int  // from 1
+	After  bool // after the effect, its answer lost; else before it
+}
+
+// String names the moment as tests do.
+func (k Kill) String() string {
+	what, when := "request", "before"
+	if k.Save {
+		what = "save"
+	}
+	if k.After {
+		when = "after"
+	}
+	return fmt.Sprintf("%s_%03d_%s", what, k.Number, when)
+}
+
+// gate is the only way from one life of the controller to AWS and to its ledger. Once it is shut, nothing passes any more:
+// that is what kill -9 means to everybody else.
+type gate struct {
+	meter *meter
+	next  http.RoundTripper
+	kill  context.CancelFunc
+
+	mu   sync.Mutex
+	shut bool
+}
+
+// meter counts over all lives.
+type meter struct {
+	mu              sync.Mutex
+	plan            *Kill
+	requests, saves int
+	names           []string // of the requests, where they are wanted
+}
+
+// step counts one moment and answers whether it is the one to be killed at.
+func (m *meter) step(save bool, name string) *Kill {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := &m.requests
+	if save {
+		n = &m.saves
+	} else {
+		m.names = append(m.names, name)
+	}
+	*n++
+	if k := m.plan; k != nil && k.Save == save && k.Number == *n {
+		m.plan = nil
+		return k
+	}
+	return nil
+}
+
+// errKilled is what a dead controller sees. Its method tells the SDK not to try again.
+type errKilled struct{}
+
+func (errKilled) Error() string       { return "this controller was killed" }
+func (errKilled) CanceledError() bool { return true }
+func (errKilled) Unwrap() error       { return context.Canceled }
+
+// close shuts the gate; it answers false where it was shut already.
+func (g *gate) close() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first := !g.shut
+	g.shut = true
+	g.kill()
+	return first
+}
+
+func (g *gate) closed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shut
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if g.closed() {
+		return nil, errKilled{}
+	}
+	name, err := operation(r)
+	if err != nil {
+		return nil, err
+	}
+	k := g.meter.step(false, name)
+	if k != nil && !k.After {
+		g.close()
+	}
+	if err := pause(r.Context(), latencyThere); err != nil {
+		return nil, err
+	}
+	if g.closed() {
+		return nil, errKilled{}
+	}
+	res, err := g.next.RoundTrip(r)
+	if k != nil {
+		g.close()
+	}
+	if wait := pause(r.Context(), latencyBack); wait != nil && err == nil {
+		err = wait
+	}
+	if g.closed() {
+		return nil, errKilled{}
+	}
+	return res, err
+}
+
+// operation names a request by what its protocol says, without reading more of it than that.
+func operation(r *http.Request) (string, error) {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		return target[bytes.LastIndexByte([]byte(target), '.')+1:], nil
+	}
+	if path := r.URL.Path; len(path) > 1 {
+		return path[bytes.LastIndexByte([]byte(path), '/')+1:], nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return "", err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	_, action, _ := bytes.Cut(body, []byte("Action="))
+	action, _, _ = bytes.Cut(action, []byte("&"))
+	return string(action), nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ledger is the real ledger behind the gate.
+type ledger struct {
+	reconcile.Ledger
+	gate  *gate
+	saved func(rollout.Record, []rollout.Entry)
+}
+
+// Save implements reconcile.Ledger.
+func (l ledger) Save(ctx context.Context, next rollout.Record, history []rollout.Entry) (rollout.Record, error) {
+	if l.gate.closed() {
+		return rollout.Record{}, errKilled{}
+	}
+	k := l.gate.meter.step(true, "")
+	if k != nil && !k.After {
+		l.gate.close()
+		return rollout.Record{}, errKilled{}
+	}
+	rec, err := l.Ledger.Save(ctx, next, history)
+	if err == nil {
+		l.saved(rec, history)
+	}
+	if k != nil {
+		l.gate.close()
+		return rollout.Record{}, errors.Join(err, errKilled{})
+	}
+	return rec, err
+}

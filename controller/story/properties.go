@@ -1,0 +1,258 @@
+package story
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// recent is how long an ask that git has overtaken may still be written toward: git is asked every poll, and a request
+// whose answer was lost is repeated after half a minute.
+const recent = poll + 35*time.Second
+
+// asks are the words of git about a service of the last while, oldest first.
+func (o *Observer) asks(service string) []*desired.Service {
+	return o.world.repo.asks(service, time.Now().Add(-recent))
+}
+
+// says reports whether the revision is what the word asks: its images by digest, its environment and its secrets.
+func (o *Observer) says(word *desired.Service, r *revision) bool {
+	service := word.Metadata.Name
+	for name, want := range word.Spec.Containers {
+		i := slices.IndexFunc(r.definition.ContainerDefinitions, func(c types.ContainerDefinition) bool { return aws.ToString(c.Name) == name })
+		if i < 0 {
+			return false
+		}
+		c := r.definition.ContainerDefinitions[i]
+		digest := want.Image.Digest
+		if digest == "" {
+			digest = o.world.image(service, want.Image.Tag).digest
+		}
+		if digest == "" || !strings.HasSuffix(aws.ToString(c.Image), "@"+digest) || len(c.Secrets) != len(want.Secrets) {
+			return false
+		}
+		for key, value := range want.Env {
+			if !slices.ContainsFunc(c.Environment, func(e types.KeyValuePair) bool { return aws.ToString(e.Name) == key && aws.ToString(e.Value) == value }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// wordFor answers the newest of the words that the revision is what they ask.
+func (o *Observer) wordFor(service string, r *revision) *desired.Service {
+	for _, word := range slices.Backward(o.asks(service)) {
+		if o.says(word, r) {
+			return word
+		}
+	}
+	return nil
+}
+
+// idle: what git asks runs, is good, and nothing has changed in the last while.
+func (o *Observer) idle(service string, was *types.Service) bool {
+	if was == nil || len(was.Deployments) != 1 || was.Deployments[0].RolloutState != types.DeploymentRolloutStateCompleted {
+		return false
+	}
+	running := aws.ToString(was.TaskDefinition)
+	r := o.revisions[running]
+	if r == nil || o.of(service).good[running].IsZero() || o.templates[service].After(r.at) {
+		return false
+	}
+	for _, word := range o.asks(service) {
+		if !o.says(word, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// Property 8: nothing is written while there is nothing to do.
+func (o *Observer) mustBeNeeded(service, operation string, was *types.Service) {
+	if o.idle(service, was) {
+		o.violation(8, "%s although %s runs what git asks, and it is good", operation, service)
+	}
+}
+
+func (o *Observer) registered(in *awsecs.RegisterTaskDefinitionInput, was *types.Service, out *awsecs.RegisterTaskDefinitionOutput) {
+	service := aws.ToString(in.Family)
+	r := &revision{arn: aws.ToString(out.TaskDefinition.TaskDefinitionArn), at: time.Now(), definition: out.TaskDefinition}
+	for _, t := range in.Tags {
+		switch aws.ToString(t.Key) {
+		case rollout.TagAsk:
+			r.ask = aws.ToString(t.Value)
+		case rollout.TagCommit:
+			r.commit = aws.ToString(t.Value)
+		}
+	}
+	o.mustBeNeeded(service, "RegisterTaskDefinition", was)
+	o.revisions[r.arn] = r
+	o.world.journal.add("effect", "RegisterTaskDefinition %s of commit %.7s", last(r.arn), r.commit)
+	if r.ask == "" || r.commit == "" {
+		o.violation(1, "revision %s carries neither ask nor commit", last(r.arn))
+	}
+}
+
+// updated holds properties 1, 2, 4, 6, 7 and 8.
+func (o *Observer) updated(in *awsecs.UpdateServiceInput, was *types.Service, out *awsecs.UpdateServiceOutput) {
+	service := aws.ToString(in.Service)
+	s := o.of(service)
+	if s.first == nil {
+		s.first = aws.Int32(was.DesiredCount)
+	}
+	count := was.DesiredCount
+	if in.DesiredCount != nil {
+		count = *in.DesiredCount
+	}
+	o.world.journal.add("effect", "UpdateService %s to %s, count %d", service, last(aws.ToString(in.TaskDefinition)), count)
+	if count < was.DesiredCount && !(len(s.good) == 0 && count == *s.first) {
+		o.violation(7, "the count of %s was lowered from %d to %d", service, was.DesiredCount, count)
+	}
+	if in.ForceNewDeployment {
+		o.violation(1, "a deployment of %s was forced", service)
+	}
+	if in.TaskDefinition == nil {
+		return
+	}
+	o.mustBeNeeded(service, "UpdateService", was)
+	to := aws.ToString(in.TaskDefinition)
+	o.rolled(s, service, to)
+	if b := in.DeploymentConfiguration.DeploymentCircuitBreaker; b == nil || !b.Enable || b.Rollback {
+		o.violation(1, "the breaker of %s may roll back by itself: there would be two who decide", service)
+	}
+	s.rolled[to] = time.Now()
+	for _, d := range out.Service.Deployments {
+		if aws.ToString(d.Status) == "PRIMARY" {
+			s.deployed[aws.ToString(d.Id)] = to
+		}
+	}
+	o.keepsServing(in, service, to)
+}
+
+func (o *Observer) rolled(s *serviceSeen, service, to string) {
+	r := o.revisions[to]
+	if r == nil {
+		o.violation(1, "%s was rolled to %s, which the controller never registered", service, last(to))
+		return
+	}
+	if !s.good[to].IsZero() {
+		s.back = time.Now()
+		return // properties 1 and 6 allow it, and no migration is due
+	}
+	word := o.wordFor(service, r)
+	if word == nil {
+		o.violation(1, "%s was rolled to %s, which is neither what git asks nor was it ever good", service, last(to))
+		return
+	}
+	if m := word.Spec.Migration; m != nil && !o.migrated(o.keyOf(r, m)) && !o.wasGood(s, r.ask) {
+		o.violation(2, "%s was rolled to %s before its migration ended with 0", service, last(to))
+	}
+	if at, ok := s.rejected[r.ask]; ok && word.Spec.Retry <= at.retry && checksOf(word) == at.checks {
+		o.violation(4, "%s was rolled to %s again, whose ask was rejected", service, last(to))
+	}
+}
+
+func (o *Observer) wasGood(s *serviceSeen, ask string) bool {
+	for arn := range s.good {
+		if o.revisions[arn].ask == ask {
+			return true
+		}
+	}
+	return false
+}
+
+func checksOf(word *desired.Service) string {
+	b, err := json.Marshal(word.Spec.Verify.Checks)
+	if err != nil {
+		panic("story: checks that JSON cannot hold: " + err.Error())
+	}
+	return string(b)
+}
+
+// keepsServing holds property 7: the percentages are git's.
+func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to string) {
+	var want struct{ MinimumHealthyPercent, MaximumPercent int32 }
+	words := o.asks(service)
+	if word := o.wordFor(service, o.revisions[to]); o.revisions[to] != nil && word != nil {
+		words = []*desired.Service{word}
+	}
+	for _, word := range words {
+		if err := json.Unmarshal(word.Spec.Rollout.Params, &want); err != nil {
+			panic("story: parameters of a valid file: " + err.Error())
+		}
+		c := in.DeploymentConfiguration
+		if aws.ToInt32(c.MinimumHealthyPercent) < want.MinimumHealthyPercent || aws.ToInt32(c.MaximumPercent) > want.MaximumPercent {
+			o.violation(7, "%s is rolled between %d and %d percent, git says %d and %d", service,
+				aws.ToInt32(c.MinimumHealthyPercent), aws.ToInt32(c.MaximumPercent), want.MinimumHealthyPercent, want.MaximumPercent)
+		}
+	}
+}
+
+// tagged holds properties 5 and 8.
+func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
+	service := last(aws.ToString(in.ResourceArn))
+	s := o.of(service)
+	news := false
+	for _, t := range in.Tags {
+		key, value := aws.ToString(t.Key), aws.ToString(t.Value)
+		o.world.journal.add("effect", "TagResource %s %s %s", service, key, last(value))
+		news = news || !slices.ContainsFunc(was.Tags, func(old types.Tag) bool { return aws.ToString(old.Key) == key && aws.ToString(old.Value) == value })
+		switch key {
+		case rollout.TagGood:
+			o.calledGood(s, service, value)
+		case rollout.TagRejected:
+			if words := o.asks(service); len(words) > 0 {
+				word := words[len(words)-1]
+				s.rejected[value] = rejectedAt{word.Spec.Retry, checksOf(word)}
+			}
+		}
+	}
+	if !news {
+		o.violation(8, "%s was given the tags that it had", service)
+	}
+}
+
+// calledGood holds property 5: the revision's deployment completed, ran for its bake, and did not crash meanwhile.
+func (o *Observer) calledGood(s *serviceSeen, service, arn string) {
+	if !s.good[arn].IsZero() {
+		return
+	}
+	r := o.revisions[arn]
+	if r == nil {
+		o.violation(5, "%s was called good, which the controller never registered", last(arn))
+		return
+	}
+	s.good[arn] = time.Now()
+	delete(s.rejected, r.ask)
+	word := o.wordFor(service, r)
+	for deployment, revision := range s.deployed {
+		at, done := o.completed[deployment]
+		if revision != arn || !done {
+			continue
+		}
+		if word == nil || time.Since(at) >= word.Spec.Verify.Bake.Std() {
+			return
+		}
+	}
+	o.violation(5, "%s was called good before a deployment of it was complete for its whole bake", last(arn))
+}
+
+// kept holds properties 5 and 8 for the parameter that the stack reads.
+func (o *Observer) kept(in *ssm.PutParameterInput) {
+	value := aws.ToString(in.Value)
+	o.world.journal.add("effect", "PutParameter %s %s", aws.ToString(in.Name), last(value))
+	service, _, _ := strings.Cut(strings.TrimPrefix(aws.ToString(in.Name), "/"), "/")
+	if o.of(service).good[value].IsZero() {
+		o.violation(5, "the parameter of %s names %s, which was not called good", service, last(value))
+	}
+}

@@ -1,0 +1,154 @@
+package story
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/canteen/deploy/controller/app"
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// folder is where the environment's files are in the repository.
+const folder = "desired/dev"
+
+// repository is what developers commit to. It remembers each commit as the Observer needs it.
+type repository struct {
+	dir string
+	git *git.Repository
+
+	mu    sync.Mutex
+	words []word
+	gone  time.Time // since when nobody can reach it; zero while everybody can
+}
+
+// word is what one commit said.
+type word struct {
+	at       time.Time
+	sha      string
+	snapshot *desired.Snapshot
+}
+
+func newRepository(dir string, services []string) (*repository, error) {
+	r := &repository{dir: dir}
+	if err := os.MkdirAll(r.path(""), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(r.path(desired.EnvironmentFile), baseEnvironment, 0o600); err != nil {
+		return nil, err
+	}
+	for _, s := range services {
+		if err := os.WriteFile(r.path(s+".yaml"), forService(baseService, s), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	r.git, err = git.PlainInitWithOptions(dir, &git.PlainInitOptions{InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName("main")}})
+	if err != nil {
+		return nil, fmt.Errorf("begin the repository: %w", err)
+	}
+	return r, nil
+}
+
+func forService(text []byte, name string) []byte {
+	return bytes.ReplaceAll(text, []byte("NAME"), []byte(name))
+}
+
+func (r *repository) path(file string) string {
+	return filepath.Join(r.dir, filepath.FromSlash(folder), file)
+}
+
+// edit changes one file's text.
+func (r *repository) edit(file string, change func([]byte) ([]byte, error)) error {
+	data, err := os.ReadFile(r.path(file))
+	if err != nil {
+		return err
+	}
+	if data, err = change(data); err != nil {
+		return fmt.Errorf("edit %s: %w", file, err)
+	}
+	return os.WriteFile(r.path(file), data, 0o600)
+}
+
+// set changes one text, named by its path with dots.
+func (r *repository) set(file, path, value string) error {
+	return r.edit(file, func(data []byte) ([]byte, error) { return desired.Set(data, value, strings.Split(path, ".")...) })
+}
+
+// add appends one member to the file's spec, which is its last mapping.
+func (r *repository) add(file, member string) error {
+	return r.edit(file, func(data []byte) ([]byte, error) { return append(data, "  "+member+"\n"...), nil })
+}
+
+// drop removes the members of the file's spec that begin so.
+func (r *repository) drop(file, member string) error {
+	return r.edit(file, func(data []byte) ([]byte, error) {
+		lines := slices.DeleteFunc(bytes.SplitAfter(data, []byte("\n")), func(l []byte) bool { return bytes.HasPrefix(l, []byte("  "+member+":")) })
+		return bytes.Join(lines, nil), nil
+	})
+}
+
+// commit commits all of the work tree and answers the commit's short SHA.
+func (r *repository) commit(subject string) (string, error) {
+	tree, err := r.git.Worktree()
+	if err != nil {
+		return "", err
+	}
+	if err := tree.AddWithOptions(&git.AddOptions{All: true}); err != nil {
+		return "", fmt.Errorf("stage: %w", err)
+	}
+	now := time.Now().UTC()
+	hash, err := tree.Commit(subject, &git.CommitOptions{Author: &object.Signature{Name: "A developer", Email: "developer@canteen.example", When: now}})
+	if err != nil {
+		return "", fmt.Errorf("commit: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.words = append(r.words, word{at: now, sha: hash.String(), snapshot: desired.Load(os.DirFS(r.path("")), app.Kinds())})
+	return hash.String()[:7], nil
+}
+
+// away takes the repository out of everybody's reach, or brings it back.
+func (r *repository) away(gone bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	here, there := filepath.Join(r.dir, ".git"), filepath.Join(r.dir, "gone")
+	if !gone {
+		here, there = there, here
+		r.gone = time.Time{}
+	} else {
+		r.gone = time.Now()
+	}
+	return os.Rename(here, there)
+}
+
+// asks are the valid words about a service of which one was the newest at each time from then on, oldest first. Who cannot
+// reach the repository knows what was said until then.
+func (r *repository) asks(service string, since time.Time) []*desired.Service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.gone.IsZero() && r.gone.Before(since) {
+		since = r.gone
+	}
+	var out []*desired.Service
+	for _, w := range r.words {
+		s := w.snapshot.Services[service]
+		if s == nil {
+			continue // an invalid file leaves the last valid word standing
+		}
+		if !w.at.After(since) {
+			out = nil
+		}
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,53 @@
+package story
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// read reads a story of testdata.
+func read(t *testing.T, file string) *Story {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Read(filepath.Base(file), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// tell tells a story in a bubble and returns its world, closed.
+func tell(t *testing.T, s *Story, change func(*Options)) (w *World) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if w, err = s.Tell(dir, change); err != nil {
+			journal := ""
+			if w != nil {
+				journal = w.Journal()
+			}
+			t.Errorf("%s\n\n%s\n%v\n\nTell it again: go test ./controller/story -run '^%s$'", s.Tells, journal, err, strings.ReplaceAll(t.Name(), "/", "$/^"))
+		}
+	})
+	return w
+}
+
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no stories", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			tell(t, read(t, file), nil)
+		})
+	}
+}

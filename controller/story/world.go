@@ -1,0 +1,204 @@
+package story
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/wire"
+	"github.com/canteen/deploy/controller/status"
+)
+
+//go:embed base/account.yaml
+var baseAccount []byte
+
+//go:embed base/service.yaml
+var baseService []byte
+
+//go:embed base/environment.yaml
+var baseEnvironment []byte
+
+// planted is the secret value of base/account.yaml, which must come to light nowhere.
+const planted = "a-planted-secret-value"
+
+// Options say what a world is like.
+type Options struct {
+	Services []string // none: orders
+	Seed     uint64
+	Timing   ecs.Timing // zero: AWS's own, nearly
+	Doubts   ecs.Doubts
+	Kill     *Kill // kill the controller there, and start it again
+}
+
+// World is an account, a repository and a controller. Its methods are called from one goroutine, inside a bubble.
+type World struct {
+	opts    Options
+	dir     string
+	account *sim.Account
+	faults  *wire.Faults
+	repo    *repository
+	images  map[string]image // by service:tag
+	journal *journal
+
+	Observer *Observer
+
+	meter   meter
+	life    *life
+	starts  int
+	ledgers int
+
+	mu       sync.Mutex
+	endings  []rollout.Entry           // of all services, as they were saved
+	records  map[string]rollout.Record // newest saved
+	verdicts map[string]int            // endings that were expected already, by service
+	noted    map[string]string         // deployments to compare with
+	moments  map[string]time.Time      // of what was done by hand
+}
+
+// timing is AWS's own with a scheduler's rhythm that meets no other one.
+func timing() ecs.Timing {
+	t := ecs.DefaultTiming()
+	t.Tick = ecs.Range{Min: 10*time.Second + 13*time.Millisecond + 171, Max: 10*time.Second + 13*time.Millisecond + 171}
+	return t
+}
+
+// New makes a world in dir, an empty folder, with nothing deployed. Close must be called before the bubble ends.
+func New(dir string, opts Options) (*World, error) {
+	if len(opts.Services) == 0 {
+		opts.Services = []string{"orders"}
+	}
+	if opts.Timing == (ecs.Timing{}) {
+		opts.Timing = timing()
+	}
+	w := &World{
+		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
+		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
+	}
+	w.meter.plan = opts.Kill
+	var err error
+	if w.repo, err = newRepository(filepath.Join(dir, "git"), opts.Services); err != nil {
+		return nil, err
+	}
+	w.Observer = newObserver(w)
+	w.account, err = sim.New(sim.Config{
+		Seed: opts.Seed, Timing: opts.Timing, Doubts: opts.Doubts, Observe: w.Observer.event,
+		Middleware: []wire.Middleware{w.Observer.heard(), w.faults.Middleware(), w.Observer.middleware()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.plant(); err != nil {
+		return nil, errors.Join(err, w.account.Close())
+	}
+	return w, nil
+}
+
+// plant makes the infrastructure of each service.
+func (w *World) plant() error {
+	ctx := context.Background()
+	if err := w.account.Plant(ctx, &sim.Seed{Clusters: []string{"main"}}); err != nil {
+		return err
+	}
+	for _, name := range w.opts.Services {
+		seed, err := sim.ReadSeed(forService(baseAccount, name), "")
+		if err == nil {
+			err = w.account.Plant(ctx, seed)
+		}
+		if err != nil {
+			return fmt.Errorf("infrastructure of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Close ends everything.
+func (w *World) Close() error {
+	if w.life != nil {
+		w.life.gate.close()
+		w.bury()
+	}
+	return w.account.Close()
+}
+
+// Journal is everything that happened, for people.
+func (w *World) Journal() string { return w.journal.String() }
+
+// saved is told of every save of the ledger.
+func (w *World) saved(rec rollout.Record, history []rollout.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records[rec.Service] = rec
+	w.endings = append(w.endings, history...)
+}
+
+// ended are the finished rollouts of a service, oldest first.
+func (w *World) ended(service string) []rollout.Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.endings), func(e rollout.Entry) bool { return e.Service != service })
+}
+
+// view is what the controller tells of a service now, nil while it tells nothing.
+func (w *World) view(service string) *status.View {
+	if w.life == nil {
+		return nil
+	}
+	return w.life.app.Board().Service(service)
+}
+
+// glance is the time between two looks of the story at the world.
+const glance = 250 * time.Millisecond
+
+// Advance lets virtual time pass. It fails as soon as the Observer saw what must not be.
+func (w *World) Advance(d time.Duration) error {
+	return w.during(d, func() error { return nil })
+}
+
+// during lets time pass and holds the condition all the while.
+func (w *World) during(d time.Duration, holds func() error) error {
+	for end := time.Now().Add(d); ; {
+		synctest.Wait()
+		if err := errors.Join(w.Observer.Err(), holds()); err != nil {
+			return err
+		}
+		left := time.Until(end)
+		if left <= 0 {
+			return nil
+		}
+		time.Sleep(min(left, glance))
+		if err := w.tend(); err != nil {
+			return err
+		}
+	}
+}
+
+// Await lets time pass until there is nothing left to say against the condition, and returns what was said last where that
+// takes longer than the limit.
+func (w *World) Await(limit time.Duration, missing func() error) error {
+	for end := time.Now().Add(limit); ; {
+		synctest.Wait()
+		if err := w.Observer.Err(); err != nil {
+			return err
+		}
+		err := missing()
+		if err == nil {
+			return nil
+		}
+		if !time.Now().Before(end) {
+			return fmt.Errorf("not within %s: %w", limit, err)
+		}
+		time.Sleep(glance)
+		if err := w.tend(); err != nil {
+			return err
+		}
+	}
+}
