@@ -60,12 +60,11 @@ func binary(t *testing.T) string {
 
 // program is one run of the controller as a process.
 type program struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	out    output
-	addr   string
-	ended  chan struct{} // closed once it has ended
-	stopAt time.Time
+	t     *testing.T
+	cmd   *exec.Cmd
+	out   output
+	addr  string
+	ended chan struct{} // closed once it has ended
 }
 
 // output takes what a process writes while others read it.
