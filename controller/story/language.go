@@ -163,6 +163,11 @@ func (s *Story) Tell(dir string, change func(*Options)) (w *World, err error) {
 
 // finish holds what is true of every story's end: nothing ended that it did not expect, and no secret came to light.
 func (t *Telling) finish() error {
+	if t.life != nil && t.life.gate.closed() {
+		if err := t.advance(time.Minute); err != nil { // a controller that was killed at the very end is started again too
+			return err
+		}
+	}
 	err := t.Observer.Err()
 	for _, service := range t.opts.Services {
 		for _, e := range t.ended(service)[t.verdicts[service]:] {

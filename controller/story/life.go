@@ -23,8 +23,8 @@ import (
 	"github.com/canteen/deploy/controller/status"
 )
 
-// poll is the time between two looks at git: not a multiple of the other rhythms, so that they do not meet.
-const poll = 10*time.Second + 37*time.Millisecond
+// poll is the time between two looks at git: production's, and a little more, so that it does not meet the other rhythms.
+const poll = app.DefaultPoll + 37*time.Millisecond
 
 // life is one process of the controller, from its start to its end.
 type life struct {

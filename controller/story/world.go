@@ -163,7 +163,7 @@ func (w *World) view(service string) *status.View {
 }
 
 // glance is the time between two looks of the story at the world.
-const glance = 250 * time.Millisecond
+const glance = 500 * time.Millisecond
 
 // Advance lets virtual time pass. It fails as soon as the Observer saw what must not be.
 func (w *World) Advance(d time.Duration) error {
