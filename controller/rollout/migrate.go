@@ -59,12 +59,13 @@ func startMigration(in Input, rec Record) Decision {
 	if d, ok := crowded(in, rec, ro.Target); ok {
 		return d
 	}
-	ro.Migration = newRun(rec.Service, *ro, 1)
+	ro.Migration = newRun(rec, 1)
 	return requestMigration(in, rec)
 }
 
-func newRun(service string, ro Rollout, attempt int) *Migration {
-	return &Migration{Key: ro.Target.Key, Lock: ro.Target.Migration.Lock, Attempt: attempt, Token: token(service, ro.Target.Key, ro.Number, attempt)}
+func newRun(rec Record, attempt int) *Migration {
+	t := rec.Rollout.Target
+	return &Migration{Key: t.Key, Lock: t.Migration.Lock, Attempt: attempt, Token: token(rec, attempt)}
 }
 
 // requestMigration sends the request, or sends it again: the client token makes it the same task. Only a request whose
@@ -113,7 +114,7 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		rec.Lost = nil
 		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed, Message: "the migration's outcome was lost, and git says that it failed"})
 	case m.Idempotent && run != nil && run.Attempt < migrationAttemptsMax:
-		ro.Migration = newRun(rec.Service, *ro, run.Attempt+1)
+		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
 	}
 	lost := &Lost{Key: ro.Target.Key, Lock: m.Lock}
@@ -170,7 +171,7 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 		stop = Stop{observed.ClassInfrastructure, "Interrupted", "its task was stopped before it had started"}
 	}
 	if stop.Class == observed.ClassInfrastructure && run.Attempt < migrationAttemptsMax {
-		next := newRun(rec.Service, *ro, run.Attempt+1)
+		next := newRun(rec, run.Attempt+1)
 		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		ro.Migration = next
 		return wait(in, rec, StateMigrating, "The migration could not be started and is tried again: "+sentence(stop.Message), next.NotBefore)
