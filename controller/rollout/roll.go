@@ -171,10 +171,14 @@ func watch(in Input, rec Record) Decision {
 	}
 	state, why := rollingWords(rec)
 	if reading(ro.Readings, CheckSteady).Verdict != observed.Pass {
-		if in.Now.Before(ro.Deadline) {
-			return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
+		if !in.Now.Before(ro.Deadline) {
+			return fail(in, rec, late(rec))
 		}
-		return fail(in, rec, late(rec))
+		if set := tagsDue(in, rec); ro.Kind == KindRevert && len(set) > 0 && rec.Trouble == nil {
+			// The verdict must survive the loss of the ledger from now on: the revert may take minutes.
+			return act(in, rec, state, why, Tag{Set: set})
+		}
+		return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
 	}
 	if ro.Kind != KindDeploy {
 		return complete(in, rec)
