@@ -95,3 +95,60 @@ func TestFrozenMendedCheck(t *testing.T) {
 }
 
 type jsonRaw = json.RawMessage
+
+// A breaking migration ran, git went on to C, and C fails: A does not know the schema any more, so nothing is put back.
+func TestNothingIsPutBackBehindABreakingMigration(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	b := intentFor(digestB)
+	b.Service.Spec.Migration.Compatibility = desired.CompatibilityBreaking
+	b.Service.Spec.OnFailure = desired.OnFailureFreeze
+	w.want.Intent = b
+	answer[Register](w, Outcome{Revision: td(2)})
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.seen.Migration = ended(0)
+	w.want.Intent = intentFor(digestC)
+	w.pass() // B is left
+	w.seen.Migration = nil
+	answer[Tag](w, Outcome{})
+	answer[Register](w, Outcome{Revision: td(3)})
+	answer[RunMigration](w, Outcome{Task: "task/n"})
+	w.seen.Migration = ended(0)
+	answer[Tag](w, Outcome{})
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/30"})
+	w.after(5 * time.Second).pass(crashed())
+	rolls := count[Roll](w.done)
+	w.rest(10)
+	w.state(StateStalled)
+	if n := count[Roll](w.done); n != rolls || w.rec.Stalled.Reason != ReasonFrozen {
+		t.Errorf("%d rolls after the failure; stalled %+v", n-rolls, w.rec.Stalled)
+	}
+}
+
+// The template is bad, and so is whatever git asks next. Each ask is tried once; the good version stays on its old revision.
+func TestABadTemplateIsNotTriedAgainAfterTheNextAsk(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.seen.Template = &observed.Template{ARN: "template:2", Content: `{"cpu":"1"}`}
+	answer[Register](w, Outcome{Revision: td(2)})
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.after(5 * time.Second).pass(crashed())
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/21"})
+	w.complete()
+	w.pass(passing())
+	w.rest(3)
+	w.state(StateStalled)
+	if len(w.rec.Rejected) != 0 {
+		t.Errorf("the good ask was condemned for the template: %+v", w.rec.Rejected)
+	}
+	w.fallsOver(digestB, 3)
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/31"})
+	w.complete()
+	w.pass(passing())
+	rolls := count[Roll](w.done)
+	w.rest(30)
+	w.state(StateReverted)
+	if n := count[Roll](w.done); n != rolls {
+		t.Errorf("%d more rolls: the template was tried again", n-rolls)
+	}
+}
