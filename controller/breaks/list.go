@@ -27,7 +27,7 @@ var breakages = []breakage{
 	{5, "any PRIMARY counts as ours", "rollout/roll.go", "if primary.ID == d.ID {", "if true {"},
 	{5, "no data counts as passed", "rollout/bake.go", "if r.Verdict != observed.Pass {", "if r.Verdict == observed.Fail {"},
 	{5, "a deployment without tasks is complete", "health/steady/steady.go", "case d.Desired == 0 && s.Kind == rollout.KindDeploy:", "case false:"},
-	{6, "a revert runs the migration", "rollout/migrate.go", "m == nil || ro.Kind != KindDeploy || slices", "m == nil || slices"},
+	{6, "a revert waits for its turn and for healthy checks", "rollout/roll.go", "if ro.Kind == KindDeploy {\n\t\tif d, ok := readied", "if true {\n\t\tif d, ok := readied"},
 	{6, "a revert is reverted", "rollout/conclude.go", "if ro.Kind != KindDeploy {\n\t\treturn revertFailed", "if false {\n\t\treturn revertFailed"},
 	{6, "the revert goes to what failed", "rollout/conclude.go", "rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision\n\t\trec.Rollout", "rec.Good.Target, rec.Good.Fingerprint, failed.Revision\n\t\trec.Rollout"},
 	{7, "nobody checks the way back", "rollout/begin.go", "if ok && s.OK {", "if ok || !ok {"},

@@ -152,3 +152,75 @@ func TestABadTemplateIsNotTriedAgainAfterTheNextAsk(t *testing.T) {
 		t.Errorf("%d more rolls: the template was tried again", n-rolls)
 	}
 }
+
+// Invariant 6: a revert waits for no window, no place, no other service and no red alarm.
+func TestARevertWaitsForNothing(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.fallsOver(digestB, 2)
+	w.want.Policy.Windows = []desired.Window{{Days: []string{"sun"}, From: "03:00", To: "04:00"}}
+	w.want.Policy.MaxConcurrentRollouts, w.want.Others, w.want.Waiting = 1, 5, []string{"billing"}
+	w.seen.Alarms = []observed.Alarm{{Name: "5xx", State: observed.AlarmRed}}
+	red := observed.Reading{Check: "alarms", Verdict: observed.Fail, Class: observed.ClassBlocked, Detail: "alarm 5xx is red already"}
+	if roll := answer[Roll](w, Outcome{Deployment: "ecs-svc/21"}, red); roll.Revision != td(1) {
+		t.Errorf("reverted to %s", roll.Revision)
+	}
+}
+
+// Invariant 7: nothing is begun unless the last good revision could still be started.
+func TestNothingIsBegunWithoutAWayBack(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.seen.Startable[td(1)] = observed.Startable{Reason: "image repo@" + digestA + " is not in its repository any more"}
+	w.want.Intent = intentFor(digestB)
+	done := len(w.done)
+	w.rest(20)
+	w.state(StateBlocked)
+	if len(w.done) != done {
+		t.Errorf("did %v", w.done[done:])
+	}
+	w.seen.Startable[td(1)] = observed.Startable{OK: true}
+	answer[Register](w, Outcome{Revision: td(2)})
+}
+
+// Invariant 8: a registration whose answer never came is looked for before it is repeated.
+func TestARegistrationIsLookedForBeforeItIsRepeated(t *testing.T) {
+	w := newWalker(t)
+	first := w.pass().Action.(Register)
+	again := w.after(time.Minute).pass().Action.(Register)
+	if first.Look || !again.Look || again.Fingerprint != first.Fingerprint {
+		t.Errorf("looked before the first request: %v, before the second: %v", first.Look, again.Look)
+	}
+}
+
+// Invariant 11: the catalogue of stopped tasks, by stop code and by text only where ECS has no code.
+func TestStoppedTasksAreToldApart(t *testing.T) {
+	exit := func(code int, reason string) []observed.Container {
+		return []observed.Container{{Name: "app", Exited: true, ExitCode: code, Reason: reason}, {Name: "proxy", Exited: true, ExitCode: 137}}
+	}
+	for _, tc := range []struct {
+		code, reason string
+		containers   []observed.Container
+		class        observed.Class
+		want         string
+	}{
+		{"EssentialContainerExited", "Essential container in task exited", exit(1, ""), observed.ClassProduct, "Crashed"},
+		{"EssentialContainerExited", "Essential container in task exited", exit(137, "OutOfMemoryError: Container killed due to memory usage"), observed.ClassProduct, "OutOfMemory"},
+		{"TaskFailedToStart", "CannotPullContainerError: failed to resolve ref x: not found", nil, observed.ClassBlocked, "ImageNotPullable"},
+		{"TaskFailedToStart", "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit", nil, observed.ClassInfrastructure, "PullThrottled"},
+		{"TaskFailedToStart", "CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/arm64'", nil, observed.ClassProduct, "WrongPlatform"},
+		{"TaskFailedToStart", "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve secret from asm", nil, observed.ClassBlocked, "SecretUnavailable"},
+		{"TaskFailedToStart", "ResourceInitializationError: failed to validate logger args: The specified log group does not exist", nil, observed.ClassBlocked, "LogGroupMissing"},
+		{"TaskFailedToStart", "Timeout waiting for network interface provisioning to complete.", nil, observed.ClassInfrastructure, "ProvisioningTimeout"},
+		{"TaskFailedToStart", "CannotStartContainerError: exec: \"x\": executable file not found in $PATH", nil, observed.ClassProduct, "CannotStart"},
+		{"ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group arn)", nil, observed.ClassProduct, "Unhealthy"},
+		{"ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/1)", nil, "", ""},
+		{"UserInitiated", "Task stopped by user", exit(143, ""), "", ""},
+		{"SpotInterruption", "Your Spot Task was interrupted.", exit(143, ""), observed.ClassInfrastructure, "Interrupted"},
+	} {
+		got := Stopped(observed.Task{StopCode: tc.code, StoppedReason: tc.reason, Containers: tc.containers})
+		if got.Class != tc.class || got.Reason != tc.want {
+			t.Errorf("%s, %s: %s %s, want %s %s", tc.code, tc.reason, got.Class, got.Reason, tc.class, tc.want)
+		}
+	}
+}
