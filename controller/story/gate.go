@@ -62,8 +62,15 @@ type meter struct {
 	mu       sync.Mutex
 	plan     *Kill
 	counting bool
-	requests []string // operations
+	requests []request
 	saves    int
+}
+
+// request is one request as the meter saw it.
+type request struct {
+	operation string
+	at        time.Time
+	saves     int // before it
 }
 
 func (m *meter) begin() {
@@ -83,7 +90,7 @@ func (m *meter) step(save bool, operation string) *Kill {
 	if save {
 		m.saves = n
 	} else {
-		m.requests = append(m.requests, operation)
+		m.requests = append(m.requests, request{operation, time.Now(), m.saves})
 		n = len(m.requests)
 	}
 	if k := m.plan; k != nil && k.Save == save && k.Number == n {
@@ -94,16 +101,22 @@ func (m *meter) step(save bool, operation string) *Kill {
 }
 
 // Kills are all moments at which a run like this one can be killed: before each request and each save, and after each
-// that changes something. A read that was answered and one that was not leave the same world behind.
+// that changes something. A read leaves no trace, answered or not, so of the reads that follow one another in one pass the
+// first stands for all.
 func (w *World) Kills() []Kill {
 	w.meter.mu.Lock()
 	defer w.meter.mu.Unlock()
 	var out []Kill
-	for i, operation := range w.meter.requests {
-		out = append(out, Kill{Number: i + 1})
-		if !isRead(operation) {
+	var before request
+	for i, r := range w.meter.requests {
+		same := isRead(before.operation) && before.saves == r.saves && r.at.Sub(before.at) < time.Second
+		if !same {
+			out = append(out, Kill{Number: i + 1})
+		}
+		if !isRead(r.operation) {
 			out = append(out, Kill{Number: i + 1, After: true})
 		}
+		before = r
 	}
 	for i := range w.meter.saves {
 		out = append(out, Kill{Save: true, Number: i + 1}, Kill{Save: true, Number: i + 1, After: true})
