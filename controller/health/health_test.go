@@ -32,7 +32,7 @@ func TestForbiddenInPartialLog(t *testing.T) {
 	seen := observed.Service{Missing: []observed.Missing{{Fact: observed.FactLogs, Message: "more than 10 pages are new"}},
 		Logs: &observed.Logs{Matches: map[string][]observed.LogLine{"panic": {{Message: "panic: x"}}}}}
 	r, _ := c.Read(rollout.Subject{Now: time.Now(), Kind: rollout.KindDeploy, Deployment: "d"}, seen)
-	if r.Verdict != observed.Fail {
+	if r.Verdict != observed.Fail || len(r.Lines) != 1 || r.Lines[0] != "panic: x" {
 		t.Errorf("a forbidden line is in hand: %s %s", r.Verdict, r.Detail)
 	}
 }

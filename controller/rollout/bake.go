@@ -128,7 +128,11 @@ func reading(readings []observed.Reading, check string) observed.Reading {
 func failed(readings []observed.Reading) (Evidence, bool) {
 	for _, r := range readings {
 		if r.Verdict == observed.Fail {
-			return Evidence{At: r.At, Class: r.Class, Check: r.Check, Reason: r.Reason, Message: r.Detail}, true
+			e := Evidence{At: r.At, Class: r.Class, Check: r.Check, Reason: r.Reason, Message: r.Detail}
+			for _, line := range r.Lines[:min(len(r.Lines), evidenceShownMax)] {
+				e.Log = append(e.Log, clip(line))
+			}
+			return e, true
 		}
 	}
 	return Evidence{}, false

@@ -91,6 +91,9 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		if seen.Logs != nil && len(seen.Logs.Matches[pattern]) > 0 {
 			r.Verdict, r.Class, r.Reason = observed.Fail, observed.ClassProduct, "ForbiddenLogLine"
 			r.Detail = fmt.Sprintf("a log line matches the forbidden pattern %q", pattern)
+			for _, line := range seen.Logs.Matches[pattern] {
+				r.Lines = append(r.Lines, line.Message)
+			}
 			return r, true
 		}
 	}
