@@ -41,7 +41,7 @@ type verb struct {
 	do      func(t *Telling, args []string) error
 }
 
-// forms builds verbs; of in a pattern is the service, orders where a line names none.
+// forms builds verbs of their patterns.
 func forms(list map[string]func(t *Telling, args []string) error) []verb {
 	var out []verb
 	for pattern, do := range list {
