@@ -97,6 +97,9 @@ func complete(in Input, rec Record) Decision {
 		rec.Good.Revision, rec.Good.Fingerprint = ro.Revision, ro.Fingerprint // it may have been registered anew
 	}
 	entry := rec.entry(in.Now, result, message)
+	if b := rec.Blocked; b != nil {
+		b.Until = in.Now.Add(blockedFor(b.Attempts)) // the pause begins when all is as it was before
+	}
 	rec.Drift = nil
 	rec.Rollout = nil
 	d := wait(in, rec, rec.State, sentence(message), in.Now)

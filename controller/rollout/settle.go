@@ -244,6 +244,8 @@ func stalledWhy(s Stall) string {
 	switch s.Reason {
 	case ReasonMigrationLost:
 		return sentence(s.Message)
+	case ReasonRevertFailed:
+		return sentence(s.Message) + " It needs a person: push a fix, or force a new deployment of the last good revision in ECS once its cause is mended."
 	case ReasonTemplateRejected:
 		return sentence(s.Message) + " It needs a person: mend the template, or raise spec.retry to try again."
 	}
