@@ -18,6 +18,11 @@ type Config struct {
 	Images        Images
 	Secrets       Secrets
 	Logs          Logs
+	Alarms        Alarms // nil: deployment alarms are stored and not watched
+
+	// Hook, if set, answers for every Lambda function that is a lifecycle hook; a
+	// hook without it fails. It is called as neighbours are.
+	Hook func(HookCall) HookAnswer
 
 	// Observe, if set, is told every state change in the order in which they
 	// happened, from one goroutine at a time and without the engine's lock.
@@ -45,6 +50,10 @@ type Timing struct {
 	HistoryRetention    time.Duration // service deployments and revisions
 	TokenWindow         time.Duration // RunTask client tokens, at most
 	TokenAfterStop      time.Duration // RunTask client tokens, after the last task stopped
+	AlarmBake           time.Duration // alarms are watched this long after the tasks are in place, where no bake time is given
+	DeferredCleanUp     time.Duration // early success with DEFERRED: sources stay this long after it
+	HookCallBack        time.Duration // a hook that answered IN_PROGRESS without callBackDelay is called again
+	SpotNotice          time.Duration // between the warning and the end of a Spot task
 }
 
 // DefaultTiming is what AWS's documents and logs of real runs show.
@@ -65,6 +74,10 @@ func DefaultTiming() Timing {
 		HistoryRetention:    90 * 24 * time.Hour,
 		TokenWindow:         24 * time.Hour,
 		TokenAfterStop:      time.Hour,
+		AlarmBake:           3 * time.Minute,
+		DeferredCleanUp:     5 * time.Minute,
+		HookCallBack:        30 * time.Second,
+		SpotNotice:          2 * time.Minute,
 	}
 }
 
@@ -81,6 +94,10 @@ func FastTiming() Timing {
 	t.HealthyAfterRunning = 2 * time.Second
 	t.StartThrottle = 2 * time.Second
 	t.StartThrottleMax = 30 * time.Second
+	t.AlarmBake = 5 * time.Second
+	t.DeferredCleanUp = 10 * time.Second
+	t.HookCallBack = 3 * time.Second
+	t.SpotNotice = 10 * time.Second
 	return t
 }
 
@@ -121,6 +138,13 @@ type Doubts struct {
 	// CurrentServiceDeploymentKept: Service.currentServiceDeployment stays set
 	// after the service deployment ended.
 	CurrentServiceDeploymentKept bool
+	// FirstDeploymentBakes: a service's first deployment with BLUE_GREEN, LINEAR or
+	// CANARY goes through BAKE_TIME although nothing runs beside it.
+	FirstDeploymentBakes bool
+	// LiveTargetGroupShown: DescribeServices shows the target group that carries
+	// traffic as targetGroupArn and the other as the alternate one, instead of both
+	// as they were given.
+	LiveTargetGroupShown bool
 	// StartedByStoppedRefused: ListTasks refuses startedBy together with
 	// desiredStatus STOPPED.
 	StartedByStoppedRefused bool

@@ -37,7 +37,7 @@ func (e *Engine) launchTasks(d *deployment, n int) []*task {
 	}
 	d.wave++
 	plan := taskPlan{
-		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.spec.lbs,
+		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.balancers,
 		platformVersion: d.spec.platform, executeCommand: s.executeCommand,
 	}
 	if len(s.strategy) > 0 {

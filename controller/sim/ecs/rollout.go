@@ -27,6 +27,12 @@ func (e *Engine) tick(s *service) {
 		e.touch(s)
 		return
 	}
+	e.watchAlarms(s, s.openRecord(p))
+	if r := s.staged(); r != nil {
+		e.tickStaged(s, r)
+		e.tellSteady(s)
+		return
+	}
 	e.replaceAiling(s)
 	e.shrinkSources(s)
 	e.grow(s)
@@ -51,12 +57,27 @@ func (e *Engine) noteHealth(s *service) {
 	}
 }
 
+// room is how many more tasks a deployment may have now: of all tasks of the
+// service in a rolling update, of its own where two revisions run side by side.
+func (e *Engine) room(d *deployment) int {
+	s := d.svc
+	_, high := s.minMax()
+	if s.staged() == nil {
+		return high - e.occupied(s)
+	}
+	for _, t := range s.of(d) {
+		if e.occupies(t) {
+			high--
+		}
+	}
+	return high
+}
+
 // replaceAiling replaces unhealthy tasks by tasks of their own revision: where
 // maximumPercent leaves room the new one starts first, else one unhealthy task
 // in each tick is stopped to make room (developer guide, ecs_services and
 // deployment-type-ecs).
 func (e *Engine) replaceAiling(s *service) {
-	_, high := s.minMax()
 	stoppedOne := false
 	for _, t := range slices.Clone(s.tasks) {
 		why := e.ailing(t)
@@ -76,7 +97,7 @@ func (e *Engine) replaceAiling(s *service) {
 		if why == nil || d.failed || source && d != s.candidate {
 			continue
 		}
-		if e.occupied(s) < high && e.mayLaunch(d) {
+		if e.room(d) > 0 && e.mayLaunch(d) {
 			e.event(s, "%s", why.event)
 			s.replaced++
 			if started := e.launchTasks(d, 1); len(started) > 0 {
@@ -109,6 +130,10 @@ func (e *Engine) shrinkSources(s *service) {
 	p := s.primary()
 	if p.failed {
 		return // without rollback the mixture stays as it is
+	}
+	if e.sourcesStay(s) {
+		e.touch(s)
+		return
 	}
 	low, _ := s.minMax()
 	budget := e.healthyOf(s.tasks) - low
@@ -202,11 +227,20 @@ func (e *Engine) grow(s *service) {
 // scaleIn stops what the primary has too much: unhealthy ones first, then those
 // that do not run yet, then the newest.
 func (e *Engine) scaleIn(s *service) {
-	n := s.surplus()
-	if n <= 0 || s.primary().failed {
+	if n := s.surplus(); n > 0 && !s.primary().failed {
+		e.stopSurplus(s.primary(), n, false)
+	}
+}
+
+// stopSurplus stops n tasks of a deployment, or all.
+func (e *Engine) stopSurplus(d *deployment, n int, all bool) {
+	s := d.svc
+	ts := s.live(d)
+	if all {
+		e.scaledIn(s, ts)
 		return
 	}
-	ts := slices.DeleteFunc(s.live(s.primary()), func(t *task) bool { return t.replacement != nil })
+	ts = slices.DeleteFunc(ts, func(t *task) bool { return t.replacement != nil })
 	slices.Reverse(ts)
 	rank := func(t *task) int {
 		switch {
@@ -250,15 +284,23 @@ func (e *Engine) complete(s *service) {
 	if p.doneAt.IsZero() {
 		// With a lead the record is done while sources still drain, as was seen.
 		lead := e.cfg.Doubts.SDSuccessBeforeClassic
-		if !e.settled(s) || lead == 0 && len(s.deployments) > 1 {
+		if !e.reached(s, p) || lead == 0 && len(s.deployments) > 1 && !deferred(s.early(p)) || !e.baked(s, p) {
 			return
 		}
 		p.doneAt = e.now
 		e.succeedRecord(s, p)
 		e.after(lead, func() { e.touch(s) })
 	}
-	if e.now.Sub(p.doneAt) < e.cfg.Doubts.SDSuccessBeforeClassic || len(s.deployments) > 1 {
+	if e.now.Sub(p.doneAt) < e.cfg.Doubts.SDSuccessBeforeClassic || len(s.deployments) > 1 && !deferred(s.early(p)) {
 		return
+	}
+	e.completed(s, p)
+}
+
+// completed makes a deployment COMPLETED, and the one to roll back to.
+func (e *Engine) completed(s *service, p *deployment) {
+	if p.doneAt.IsZero() {
+		p.doneAt = e.now
 	}
 	p.state, p.reason = types.DeploymentRolloutStateCompleted, "ECS deployment "+p.id()+" completed."
 	p.updatedAt = e.now

@@ -102,6 +102,9 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		ResourceManagementType: types.ResourceManagementTypeCustomer,
 		Deployments:            []types.Deployment{}, Events: s.viewEvents(),
 	}
+	if e.cfg.Doubts.LiveTargetGroupShown {
+		v.LoadBalancers = s.swapped()
+	}
 	if s.status != serviceInactive {
 		for _, d := range s.deployments {
 			v.Deployments = append(v.Deployments, e.viewDeployment(d))

@@ -46,6 +46,9 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 	if err := e.targetGroups(in.LoadBalancers); err != nil {
 		return nil, err
 	}
+	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
 	c, err := e.cluster(in.Cluster)
@@ -134,6 +137,9 @@ func (e *Engine) newService(c *cluster, in *awsecs.CreateServiceInput) (*service
 	if s.config, err = deploymentConfiguration(freshConfiguration(), in.DeploymentConfiguration); err != nil {
 		return nil, spec, err
 	}
+	if err = shiftable(s.config, spec.lbs); err != nil {
+		return nil, spec, err
+	}
 	if s.propagate, err = propagation(in.PropagateTags); err != nil {
 		return nil, spec, err
 	}
@@ -173,6 +179,9 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 		return nil, err
 	}
 	if err := e.targetGroups(in.LoadBalancers); err != nil {
+		return nil, err
+	}
+	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
 		return nil, err
 	}
 	e.lock()
@@ -233,6 +242,9 @@ func (e *Engine) patch(s *service, in *awsecs.UpdateServiceInput) (revisionSpec,
 		return spec, err
 	}
 	if s.config, err = deploymentConfiguration(s.config, in.DeploymentConfiguration); err != nil {
+		return spec, err
+	}
+	if err = shiftable(s.config, spec.lbs); err != nil {
 		return spec, err
 	}
 	if err = s.setGrace(in.HealthCheckGracePeriodSeconds); err != nil {
