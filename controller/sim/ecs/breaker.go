@@ -136,9 +136,9 @@ func (e *Engine) rollBack(from, to *deployment, r *record, why cause) {
 }
 
 // unplaced: nothing could be started at all.
-func (e *Engine) unplaced(d *deployment) {
-	e.event(d.svc, "was unable to place a task. Reason: %s", e.placement)
-	if !d.ranOne {
+func (e *Engine) unplaced(d *deployment, reason string) {
+	e.event(d.svc, "was unable to place a task. Reason: %s", reason)
+	if !d.ranOne && !e.cfg.Doubts.PlacementUncounted {
 		d.failures++
 		d.failedSeen++
 	}

@@ -12,12 +12,14 @@ type Config struct {
 	Seed    uint64 // one seed, one sequence of ids and latencies
 	Timing  Timing // zero: DefaultTiming()
 	Doubts  Doubts // zero: the plain reading of AWS's documents
+	Quotas  Quotas // what is zero: AWS's default
 
 	Runner        Runner
 	LoadBalancers LoadBalancers
 	Images        Images
 	Secrets       Secrets
 	Logs          Logs
+	VPC           VPC    // nil: every subnet and security group exists
 	Alarms        Alarms // nil: deployment alarms are stored and not watched
 
 	// Hook, if set, answers for every Lambda function that is a lifecycle hook; a
@@ -53,7 +55,6 @@ type Timing struct {
 	AlarmBake           time.Duration // alarms are watched this long after the tasks are in place, where no bake time is given
 	DeferredCleanUp     time.Duration // early success with DEFERRED: sources stay this long after it
 	HookCallBack        time.Duration // a hook that answered IN_PROGRESS without callBackDelay is called again
-	SpotNotice          time.Duration // between the warning and the end of a Spot task
 }
 
 // DefaultTiming is what AWS's documents and logs of real runs show.
@@ -77,7 +78,6 @@ func DefaultTiming() Timing {
 		AlarmBake:           3 * time.Minute,
 		DeferredCleanUp:     5 * time.Minute,
 		HookCallBack:        30 * time.Second,
-		SpotNotice:          2 * time.Minute,
 	}
 }
 
@@ -97,7 +97,6 @@ func FastTiming() Timing {
 	t.AlarmBake = 5 * time.Second
 	t.DeferredCleanUp = 10 * time.Second
 	t.HookCallBack = 3 * time.Second
-	t.SpotNotice = 10 * time.Second
 	return t
 }
 
@@ -138,6 +137,9 @@ type Doubts struct {
 	// CurrentServiceDeploymentKept: Service.currentServiceDeployment stays set
 	// after the service deployment ended.
 	CurrentServiceDeploymentKept bool
+	// PlacementUncounted: the breaker does not count tasks for which there is no
+	// capacity.
+	PlacementUncounted bool
 	// FirstDeploymentBakes: a service's first deployment with BLUE_GREEN, LINEAR or
 	// CANARY goes through BAKE_TIME although nothing runs beside it.
 	FirstDeploymentBakes bool

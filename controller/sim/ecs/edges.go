@@ -138,6 +138,14 @@ type TrafficShifter interface {
 	Shift(listenerRule string, weights map[string]float64) error
 }
 
+// VPC is the account's network as ECS uses it.
+type VPC interface {
+	// Subnet is the availability zone of a subnet; ok is false if there is no such
+	// subnet.
+	Subnet(id string) (zone string, ok bool)
+	SecurityGroup(id string) bool // whether it exists
+}
+
 // Alarms is CloudWatch as ECS uses it.
 type Alarms interface {
 	// State is an alarm's state, OK, ALARM or INSUFFICIENT_DATA; ok is false if

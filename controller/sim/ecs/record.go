@@ -174,7 +174,7 @@ func (e *Engine) ListServiceDeployments(_ context.Context, in *awsecs.ListServic
 		found[key] = r
 		keys = append(keys, key)
 	}
-	keys, next, err := page(keys, true, in.NextToken, in.MaxResults, 20)
+	keys, next, err := e.page(listing("ListServiceDeployments", s.arn), keys, true, in.NextToken, in.MaxResults, 20)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ func (e *Engine) tick(s *service) {
 	e.watchAlarms(s, s.openRecord(p))
 	if r := s.staged(); r != nil {
 		e.tickStaged(s, r)
+		e.tellProtected(s)
 		e.tellSteady(s)
 		return
 	}
@@ -40,6 +41,8 @@ func (e *Engine) tick(s *service) {
 	e.retire(s)
 	e.complete(s)
 	e.tellStuck(s)
+	e.tellProtected(s)
+	e.rebalance(s)
 	e.tellSteady(s)
 }
 
@@ -81,6 +84,10 @@ func (e *Engine) replaceAiling(s *service) {
 	stoppedOne := false
 	for _, t := range slices.Clone(s.tasks) {
 		why := e.ailing(t)
+		if t.moving {
+			e.moved(t)
+			continue
+		}
 		if r := t.replacement; r != nil {
 			switch {
 			case why == nil || !r.live():
@@ -145,7 +152,7 @@ func (e *Engine) shrinkSources(s *service) {
 		}
 		for _, t := range s.live(d) {
 			switch {
-			case e.healthy(t):
+			case e.healthy(t), e.protected(t):
 				continue
 			case spared > 0:
 				spared--
@@ -156,7 +163,7 @@ func (e *Engine) shrinkSources(s *service) {
 	}
 	for _, d := range slices.Backward(s.deployments[1:]) {
 		for _, t := range s.live(d) {
-			if budget > 0 && e.healthy(t) {
+			if budget > 0 && e.healthy(t) && !e.protected(t) {
 				budget--
 				ended = append(ended, t)
 			}
@@ -235,7 +242,7 @@ func (e *Engine) scaleIn(s *service) {
 // stopSurplus stops n tasks of a deployment, or all.
 func (e *Engine) stopSurplus(d *deployment, n int, all bool) {
 	s := d.svc
-	ts := s.live(d)
+	ts := e.spare(s.live(d))
 	if all {
 		e.scaledIn(s, ts)
 		return
@@ -251,8 +258,14 @@ func (e *Engine) stopSurplus(d *deployment, n int, all bool) {
 		}
 		return 2
 	}
-	slices.SortStableFunc(ts, func(a, b *task) int { return rank(a) - rank(b) })
-	e.scaledIn(s, ts[:n])
+	zones := e.zonesOf(d)
+	slices.SortStableFunc(ts, func(a, b *task) int {
+		if r := rank(a) - rank(b); r != 0 {
+			return r
+		}
+		return zones[b.net.zone] - zones[a.net.zone]
+	})
+	e.scaledIn(s, ts[:min(n, len(ts))])
 }
 
 // retire takes sources without tasks off the list.

@@ -74,7 +74,7 @@ func (e *Engine) ListServices(_ context.Context, in *awsecs.ListServicesInput) (
 		}
 	}
 	slices.Sort(keys)
-	keys, next, err := page(keys, false, in.NextToken, in.MaxResults, 10)
+	keys, next, err := e.page(listing("ListServices", c.name, string(in.LaunchType), string(in.SchedulingStrategy)), keys, false, in.NextToken, in.MaxResults, 10)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ func network(in *types.NetworkConfiguration) (types.NetworkConfiguration, error)
 	switch {
 	case len(vpc.Subnets) == 0:
 		return out, invalid("subnets can not be empty.")
+	case slices.Contains(vpc.Subnets, ""):
+		return out, invalid("subnets must not have empty items.")
 	case len(vpc.Subnets) > subnetsMax:
 		return out, invalid("subnets can have at most %d items.", subnetsMax)
 	case len(vpc.SecurityGroups) > securityGroupsMax:
@@ -60,7 +62,7 @@ func (c *cluster) launchOn(lt types.LaunchType, strategy []types.CapacityProvide
 	if lt != "" && len(strategy) > 0 {
 		return "", nil, invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	}
-	if err := fargateStrategy(strategy); err != nil {
+	if err := fargateStrategy(strategy, c.providers); err != nil {
 		return "", nil, err
 	}
 	switch {

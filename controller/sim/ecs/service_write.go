@@ -49,8 +49,13 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
 		return nil, err
 	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	c, err := e.cluster(in.Cluster)
 	if err != nil {
 		return nil, err
@@ -64,6 +69,9 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 		case old.status == serviceActive:
 			return nil, invalid("Creation of service was not idempotent.")
 		}
+	}
+	if err := e.roomFor(c, int(*in.DesiredCount)); err != nil {
+		return nil, err
 	}
 	s, spec, err := e.newService(c, in)
 	if err != nil {
@@ -102,7 +110,7 @@ func modelledMembers(controller *types.DeploymentController, connect *types.Serv
 		return unsupported("deploymentController %s is not modelled by this local account; use ECS", controller.Type)
 	}
 	if connect != nil && connect.Enabled {
-		return unsupported("serviceConnectConfiguration is not modelled by this local account")
+		return &types.NamespaceNotFoundException{Message: aws.String("The specified namespace was not found: " + aws.ToString(connect.Namespace))}
 	}
 	return nil
 }
@@ -184,8 +192,13 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
 		return nil, err
 	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	s, err := e.service(in.Cluster, in.Service)
 	if err != nil {
 		return nil, err
@@ -253,6 +266,9 @@ func (e *Engine) patch(s *service, in *awsecs.UpdateServiceInput) (revisionSpec,
 	if in.DesiredCount != nil {
 		if s.desired = int(*in.DesiredCount); s.desired < 0 {
 			return spec, invalid("desiredCount must not be negative.")
+		}
+		if s.desired > e.cfg.Quotas.TasksPerService {
+			return spec, e.tooManyTasks()
 		}
 	}
 	if in.CapacityProviderStrategy != nil {
