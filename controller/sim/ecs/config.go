@@ -6,6 +6,7 @@ import "time"
 // are required; a neighbour that is nil answers as if it did not exist: no
 // Runner runs nothing (tasks fail to start), no LoadBalancers knows no target
 // group, no Images finds no image, no Secrets no secret, no Logs no log group.
+// VPC and Alarms say for themselves what their absence means.
 type Config struct {
 	Account string // 12 digits
 	Region  string
