@@ -66,6 +66,9 @@ func (e *Engine) callHooks(s *service, r *record) {
 			hook: hook, stage: l.stage, status: types.DeploymentLifecycleHookStatusInProgress,
 			expires: e.now.Add(minutes(hook.TimeoutConfiguration.TimeoutInMinutes)),
 		}
+		if end := r.createdAt.Add(deploymentMax); end.Before(h.expires) {
+			h.expires = end
+		}
 		prefix := "ecs-lambda-"
 		if hook.TargetType == types.DeploymentLifecycleHookTargetTypePause {
 			prefix, h.status = "ecs-pause-", types.DeploymentLifecycleHookStatusAwaitingAction

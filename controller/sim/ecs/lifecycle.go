@@ -150,6 +150,10 @@ func (e *Engine) advanceStage(s *service, r *record) {
 		e.completed(s, s.primary())
 		return
 	}
+	if !l.back && e.now.Sub(r.createdAt) >= deploymentMax {
+		e.fail(r.dep, stageTimedOut, true)
+		return
+	}
 	next := e.nextStage(s, r)
 	if next == prodShift && l.stage != "" && !l.back {
 		if l.stage == prodShift || l.stage == preProductionShift && l.shifted() {

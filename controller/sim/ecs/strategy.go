@@ -26,6 +26,7 @@ const (
 	canaryPercentMin      = 0.1
 	canaryBakeMinutes     = 10
 	stageMax              = 24 * time.Hour
+	deploymentMax         = 30 * 24 * time.Hour
 	preProductionShift    = types.ServiceDeploymentLifecycleStage(types.DeploymentLifecycleHookStagePreProductionTrafficShift)
 	strategyWithoutStages = types.DeploymentStrategyRolling
 )
