@@ -71,6 +71,10 @@ func TestNetworkRefusals(t *testing.T) {
 	if err := update("subnet-a", "sg-1"); err != nil {
 		t.Error(err)
 	}
+	_, err := w.RunTask(ctx(), &awsecs.RunTaskInput{Cluster: aws.String("c"), TaskDefinition: &td, LaunchType: types.LaunchTypeFargate, NetworkConfiguration: &types.NetworkConfiguration{
+		AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-y"}},
+	}})
+	refused[*types.InvalidParameterException](t, "a task's subnet", "'subnet-y' does not exist", err)
 }
 
 // Every listing goes on where its token says; a token of another listing, one

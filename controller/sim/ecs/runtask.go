@@ -58,8 +58,13 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 	if err := validateRunTask(in); err != nil {
 		return nil, err
 	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	c, err := e.cluster(in.Cluster)
 	if err != nil {
 		return nil, err
