@@ -2,7 +2,7 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test demo check bench build
+.PHONY: test demo check bench breaks build
 
 # Everything that must hold, with the race detector, as .ci/run runs it.
 test: check
@@ -22,6 +22,10 @@ demo:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./controller/...
+
+# Breaks the controller one line at a time and tells which test caught it. Takes minutes.
+breaks:
+	$(GO) run ./controller/breaks
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./controller/cmd/controller ./worker

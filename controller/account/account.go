@@ -67,6 +67,7 @@ type Account struct {
 	images     *cache[bool]
 	tags       *cache[string] // repository:tag → digest
 	secrets    *cache[string]
+	present    *cache[bool]
 	services   *cache[placement]
 	tasks      *cache[taskList]
 	looks      *cache[types.Service]
@@ -96,6 +97,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		tags:       newCache[string](imagesMax),
 		secrets:    newCache[string](servicesMax),
 		services:   newCache[placement](servicesMax),
+		present:    newCache[bool](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
 		looks:      newCache[types.Service](servicesMax),
 		records:    newCache[string](servicesMax),

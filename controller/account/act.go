@@ -53,7 +53,7 @@ func intentName(intent *rollout.Intent) string {
 // at most.
 func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (rollout.Outcome, error) {
 	if r.Look {
-		arn, err := a.registered(ctx, s.service, r.Fingerprint)
+		arn, err := a.registered(ctx, s.service, r)
 		if err != nil || arn != "" {
 			return rollout.Outcome{Revision: arn}, err
 		}
@@ -85,7 +85,7 @@ func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (ro
 // registeredMax is how many of the family's newest revisions are searched for a fingerprint.
 const registeredMax = 10
 
-func (a *Account) registered(ctx context.Context, family, fingerprint string) (string, error) {
+func (a *Account) registered(ctx context.Context, family string, wanted rollout.Register) (string, error) {
 	out, err := a.aws.ECS.ListTaskDefinitions(ctx, &ecs.ListTaskDefinitionsInput{
 		FamilyPrefix: &family, Sort: types.SortOrderDesc, Status: types.TaskDefinitionStatusActive, MaxResults: aws.Int32(registeredMax),
 	})
@@ -93,11 +93,14 @@ func (a *Account) registered(ctx context.Context, family, fingerprint string) (s
 		return "", deed(err, "list the revisions of %s", family)
 	}
 	for _, arn := range out.TaskDefinitionArns {
+		if arn == wanted.Except {
+			continue
+		}
 		r, err := a.revision(ctx, arn, forever)
 		if err != nil {
 			return "", err
 		}
-		if r.Fingerprint == fingerprint && r.Active {
+		if r.Fingerprint == wanted.Fingerprint && r.Active {
 			return arn, nil
 		}
 	}

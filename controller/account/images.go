@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -56,14 +57,18 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	return errors.Join(failed...)
 }
 
-// digest answers what the tag is now, empty where it does not exist. Only a tag that exists is kept, and briefly: it may
-// be moved.
-func (a *Account) digest(ctx context.Context, repo registry, tag string, fresh bool) (string, error) {
-	key := repo.account + "/" + repo.repository + ":" + tag
+// digest answers what the reference, a tag or a digest, is now; empty where it does not exist. Only one that exists is
+// kept, and briefly: a tag may be moved.
+func (a *Account) digest(ctx context.Context, repo registry, reference string, fresh bool) (string, error) {
+	key := repo.account + "/" + repo.repository + ":" + reference
 	if digest, ok := a.tags.get(key, age(a.opts.TemplateAge, fresh)); ok {
 		return digest, nil
 	}
-	digest, err := a.describeImage(ctx, repo, ecrtypes.ImageIdentifier{ImageTag: &tag})
+	id := ecrtypes.ImageIdentifier{ImageTag: &reference}
+	if strings.HasPrefix(reference, "sha256:") {
+		id = ecrtypes.ImageIdentifier{ImageDigest: &reference}
+	}
+	digest, err := a.describeImage(ctx, repo, id)
 	if err == nil && digest != "" {
 		a.tags.put(key, digest)
 	}

@@ -20,8 +20,9 @@ import (
 // with it; only its status may, so that is asked for again where it decides something.
 type revision struct {
 	observed.Revision
-	images []string
-	logs   []logTarget
+	images  []string
+	secrets []string // valueFrom of its containers
+	logs    []logTarget
 }
 
 // template is what is kept of a template.
@@ -121,6 +122,9 @@ func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 	}
 	for _, c := range td.ContainerDefinitions {
 		r.images = append(r.images, aws.ToString(c.Image))
+		for _, s := range c.Secrets {
+			r.secrets = append(r.secrets, aws.ToString(s.ValueFrom))
+		}
 	}
 	return r
 }
@@ -148,7 +152,8 @@ func (a *Account) observeRevisions(ctx context.Context, s *observed.Service, loo
 	return errors.Join(failed...)
 }
 
-// observeStartable answers, for each revision asked about, whether it is ACTIVE and its images exist.
+// observeStartable answers, for each revision asked about, whether it is ACTIVE and its images and secrets exist. Roles are
+// not looked at: that would take IAM permissions that nothing else here needs.
 func (a *Account) observeStartable(ctx context.Context, s *observed.Service, look observed.Look) error {
 	s.Startable = map[string]observed.Startable{}
 	var failed []error
@@ -159,6 +164,11 @@ func (a *Account) observeStartable(ctx context.Context, s *observed.Service, loo
 			continue
 		}
 		s.Startable[arn] = answer
+		if r, ok := a.revisions.get(arn, forever); ok {
+			s.Revisions[arn] = r.Revision
+		} else {
+			s.Revisions[arn] = observed.Revision{ARN: arn}
+		}
 	}
 	return errors.Join(failed...)
 }
@@ -178,6 +188,15 @@ func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observ
 		}
 		if !exists {
 			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", image)}, nil
+		}
+	}
+	for _, valueFrom := range r.secrets {
+		exists, err := a.secretExists(ctx, valueFrom, fresh)
+		if err != nil {
+			return observed.Startable{}, err
+		}
+		if !exists {
+			return observed.Startable{Reason: fmt.Sprintf("secret %s does not exist any more", withoutKey(valueFrom))}, nil
 		}
 	}
 	return observed.Startable{OK: true}, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
@@ -66,4 +67,50 @@ func (a *Account) secretARN(ctx context.Context, secret string) (string, error) 
 	}
 	a.secrets.put(secret, aws.ToString(out.ARN))
 	return aws.ToString(out.ARN), nil
+}
+
+// withoutKey is a valueFrom without the key, stage and version that may follow a secret's ARN.
+func withoutKey(valueFrom string) string {
+	parts := strings.SplitN(valueFrom, ":", 8)
+	return strings.Join(parts[:min(len(parts), 7)], ":")
+}
+
+// secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no name of
+// this region's is taken to exist: nothing here could tell.
+func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool) (bool, error) {
+	id := withoutKey(valueFrom)
+	if _, ok := a.present.get(id, age(a.opts.SecretAge, fresh)); ok {
+		return true, nil
+	}
+	var err error
+	switch {
+	case strings.HasPrefix(id, "arn:"+a.partition()+":secretsmanager:"+a.opts.Region+":"):
+		var out *secretsmanager.DescribeSecretOutput
+		out, err = a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+		if err == nil && out.DeletedDate != nil {
+			return false, nil
+		}
+	case strings.HasPrefix(id, "arn:"+a.partition()+":ssm:"+a.opts.Region+":"):
+		_, parameter, _ := strings.Cut(id, ":parameter")
+		err = a.parameterExists(ctx, parameter)
+	}
+	if err = deed(err, "look for secret %s", id); fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	a.present.put(id, true)
+	return true, nil
+}
+
+// parameterExists asks for a parameter without its value. Its ARN does not tell whether the name begins with a slash.
+func (a *Account) parameterExists(ctx context.Context, parameter string) error {
+	for _, n := range []string{parameter, strings.TrimPrefix(parameter, "/")} {
+		_, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &n, WithDecryption: aws.Bool(false)})
+		if err = Classify(err); !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return fault.New(fault.NotFound, "ParameterNotFound", fmt.Errorf("there is no parameter %s", parameter))
 }

@@ -218,7 +218,9 @@ func (a *App) remembered(ctx context.Context) ([]string, []rollout.Record, error
 	for _, name := range services {
 		rec, err := a.ledger.Load(ctx, name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("load the record of %s: %w", name, err)
+			// One record that cannot be read is its own service's trouble: its passes tell it.
+			a.cfg.Log.Error("record cannot be read", zap.String("service", name), zap.Error(err))
+			continue
 		}
 		records = append(records, rec)
 	}

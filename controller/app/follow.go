@@ -13,26 +13,35 @@ import (
 	"github.com/canteen/deploy/controller/status"
 )
 
-// fetchFor bounds one round of questions to git, retries included.
-const fetchFor = 30 * time.Second
+// fetchFor bounds one round of questions to git, retries included. A round that failed is repeated within againAfter, for
+// where the poll is long because a webhook wakes: it does not tell that git is back.
+const (
+	fetchFor   = 30 * time.Second
+	againAfter = 30 * time.Second
+)
 
 // follow asks git at every poll and every kick, and hands each new snapshot on. Trouble with git keeps the last snapshot
 // and is told.
 func (a *App) follow(ctx context.Context) error {
 	var head string
 	for {
-		head = a.fetch(ctx, head)
+		now, err := a.fetch(ctx, head)
+		head = now
+		wait := a.cfg.Poll
+		if err != nil {
+			wait = min(wait, againAfter)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.kick:
-		case <-time.After(a.cfg.Poll):
+		case <-time.After(wait):
 		}
 	}
 }
 
-// fetch asks git once and returns the commit that the snapshot is of.
-func (a *App) fetch(ctx context.Context, before string) string {
+// fetch asks git once and returns the commit that the snapshot is of. It has told an error already.
+func (a *App) fetch(ctx context.Context, before string) (string, error) {
 	view := status.RepoView{Source: a.cfg.Git.Source}
 	ctx, cancel := context.WithTimeout(ctx, fetchFor)
 	defer cancel()
@@ -57,7 +66,7 @@ func (a *App) fetch(ctx context.Context, before string) string {
 		a.recall(ctx)
 		view.Error = err.Error()
 		a.board.Repo(view)
-		return before
+		return before, err
 	}
 	if snapshot != nil {
 		view.Invalid = byFile(snapshot.Errors)
@@ -65,7 +74,7 @@ func (a *App) fetch(ctx context.Context, before string) string {
 	}
 	a.ready.done(partGit)
 	a.board.Repo(view)
-	return view.Head.SHA
+	return view.Head.SHA, nil
 }
 
 // take hands a snapshot on and wakes the services whose word changed.

@@ -2,6 +2,7 @@ package condition
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/canteen/deploy/controller/observed"
@@ -134,10 +135,10 @@ func stalled(in Input) Condition {
 func blocked(in Input) Condition {
 	rec := in.Record
 	switch {
-	case rec.State == rollout.StateBlocked && rec.Blocked != nil:
-		return Condition{Status: True, Reason: rec.Blocked.Reason, Message: rec.Blocked.Message}
 	case rec.State == rollout.StateBlocked && rec.Trouble != nil && rec.Trouble.Code != "":
 		return Condition{Status: True, Reason: rec.Trouble.Code, Message: rec.Trouble.Message}
+	case rec.State == rollout.StateBlocked && rec.Blocked != nil && rec.Rollout == nil:
+		return Condition{Status: True, Reason: rec.Blocked.Reason, Message: rec.Blocked.Message}
 	case rec.State == rollout.StateBlocked:
 		return Condition{Status: True, Reason: "Waiting", Message: rec.Why}
 	}
@@ -163,7 +164,8 @@ func migrated(in Input) Condition {
 		return Condition{Status: True, Reason: "NotRequired"}
 	case len(rec.Rejected) > 0 && rec.Rejected[0].Check == "migration" && rec.State == rollout.StateReverted:
 		return Condition{Status: False, Reason: rec.Rejected[0].Reason, Message: rec.Rejected[0].Message}
-	case len(rec.Migrated) > 0:
+	case ro != nil && ro.Kind == rollout.KindDeploy && slices.Contains(rec.Migrated, ro.Target.Key),
+		ro == nil && rec.State == rollout.StateSettled && len(rec.Migrated) > 0:
 		return Condition{Status: True, Reason: "Applied"}
 	}
 	return Condition{Status: Unknown, Reason: "NotYetRun"}

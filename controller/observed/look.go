@@ -27,6 +27,8 @@ type Look struct {
 	MigrationSince    time.Time // when it was asked for
 	MigrationLog      bool
 	Rolling           bool // a rollout is in flight: what would stop it must be recent
+	Before            bool // the checks say whether something may begin: nothing of it was begun yet
+	Thorough          bool // list every task, whatever hints there are
 	Fresh             bool // do not answer from a cache: something is about to be decided on it
 }
 
@@ -58,6 +60,8 @@ func (l Look) Merge(other Look) Look {
 	l.MigrationLog = l.MigrationLog || other.MigrationLog
 	l.Fresh = l.Fresh || other.Fresh
 	l.Rolling = l.Rolling || other.Rolling
+	l.Before = l.Before || other.Before
+	l.Thorough = l.Thorough || other.Thorough
 	l.Revisions = union(l.Revisions, other.Revisions)
 	l.Startable = union(l.Startable, other.Startable)
 	l.Alarms = union(l.Alarms, other.Alarms)

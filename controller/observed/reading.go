@@ -12,6 +12,8 @@ type Reading struct {
 	Class      Class     `json:"class,omitempty"` // of a failure
 	Reason     string    `json:"reason,omitempty"`
 	Detail     string    `json:"detail"` // a sentence for people
+	// Lines are application log lines that show it. They go into evidence only, redacted, and nowhere else.
+	Lines []string `json:"-"`
 }
 
 // Verdict is what a check says now.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"sync"
 
@@ -96,6 +97,25 @@ func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok 
 		want.Intent = rec.Intent
 	}
 	return want, true
+}
+
+// digest is what git asks of the service now in short, for comparing.
+func (a *Asked) digest(service string) string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if intent := a.intents[service]; intent != nil {
+		return digest(intent.Service)
+	}
+	return ""
+}
+
+func digest(s desired.Service) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return string(sum[:])
 }
 
 // Environment is the newest valid environment, nil until one was seen.

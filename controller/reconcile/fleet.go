@@ -13,8 +13,8 @@ type Fleet struct {
 }
 
 type member struct {
-	rolling bool
-	settled bool
+	rolling bool   // it has taken a place: its migration or its deployment was asked for
+	settled string // digest of the file that it has settled on, empty while it has not
 }
 
 // NewFleet returns the fleet of the given records.
@@ -27,10 +27,12 @@ func NewFleet(records ...rollout.Record) *Fleet {
 }
 
 func of(rec rollout.Record) member {
-	return member{
-		rolling: rec.Rollout != nil && rec.Rollout.Kind == rollout.KindDeploy,
-		settled: rec.State == rollout.StateSettled,
+	ro := rec.Rollout
+	m := member{rolling: ro != nil && ro.Kind == rollout.KindDeploy && (ro.Migration != nil || ro.Deployment != nil)}
+	if rec.State == rollout.StateSettled && ro == nil && rec.Intent != nil {
+		m.settled = digest(rec.Intent.Service)
 	}
+	return m
 }
 
 // note takes over what a record says.
@@ -40,8 +42,8 @@ func (f *Fleet) note(rec rollout.Record) {
 	f.services[rec.Service] = of(rec)
 }
 
-// reserve takes a place for a deploy that is about to begin, if the limit leaves one; 0 is no limit. Everything but the
-// beginning of a deploy always has a place.
+// reserve takes a place for a deploy that is about to touch the account, if the limit leaves one; 0 is no limit. Everything but
+// that always has a place.
 func (f *Fleet) reserve(next rollout.Record, limit int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,12 +55,13 @@ func (f *Fleet) reserve(next rollout.Record, limit int) bool {
 	return true
 }
 
-// others counts the other services that roll and names those of the dependencies that have not settled.
-func (f *Fleet) others(service string, dependsOn []string) (rolling int, waiting []string) {
+// others counts the other services that roll and names those of the dependencies that have not settled on what git asks of
+// them now.
+func (f *Fleet) others(service string, dependsOn []string, newest func(service string) string) (rolling int, waiting []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range dependsOn {
-		if !f.services[name].settled {
+		if settled := f.services[name].settled; settled == "" || settled != newest(name) {
 			waiting = append(waiting, name)
 		}
 	}

@@ -110,14 +110,18 @@ func (r *Reconciler) others(ctx context.Context, service string, rec rollout.Rec
 	if intent == nil {
 		return nil
 	}
-	if m := intent.Service.Spec.Migration; m != nil {
+	m := intent.Service.Spec.Migration
+	if rec.Rollout != nil {
+		m = rec.Rollout.Target.Migration // the lock of what is in flight, whatever git says now
+	}
+	if m != nil {
 		holder, err := r.Ledger.LockHolder(ctx, m.Lock)
 		if err != nil {
 			return fmt.Errorf("read the holder of lock %s: %w", m.Lock, err)
 		}
 		want.LockHolder = holder
 	}
-	want.Others, want.Waiting = r.Fleet.others(service, intent.Service.Spec.DependsOn)
+	want.Others, want.Waiting = r.Fleet.others(service, intent.Service.Spec.DependsOn, r.Asked.digest)
 	return nil
 }
 
@@ -145,12 +149,9 @@ func (r *Reconciler) decide(ctx context.Context, now time.Time, want rollout.Wan
 	}
 	look := rollout.Needs(want, rec)
 	for range looksMax {
-		subject, judged := rec.Subject(now, look.Fresh)
+		subject, judged := rec.Subject(now, look)
 		if judged {
 			look = look.Merge(health.Facts(checks, subject))
-		}
-		if look.Fresh && rec.Rollout == nil && rec.Good != nil {
-			look.Startable = []string{rec.Good.Revision}
 		}
 		if seen, err = r.Account.Observe(ctx, intent, look); err != nil {
 			return rollout.Decision{}, seen, err
@@ -194,7 +195,7 @@ func (r *Reconciler) carryOut(ctx context.Context, want rollout.Want, seen obser
 		actErr = fmt.Errorf("%s for %s: %w", d.Action.Name(), saved.Service, actErr)
 		after = rollout.Failed(time.Now(), saved, d.Action, actErr)
 	} else {
-		after.Record = rollout.Apply(saved, d.Action, out)
+		after.Record = rollout.Apply(time.Now(), saved, d.Action, out)
 	}
 	// The outcome of what was done is written down even when the controller is being stopped.
 	saveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveFor)
@@ -208,7 +209,7 @@ func (r *Reconciler) carryOut(ctx context.Context, want rollout.Want, seen obser
 // conflictPause is how long to wait after a save that failed: not at all after a lost race, since looking again is the
 // answer to it.
 func conflictPause(err error) time.Duration {
-	if fault.Is(err, fault.Conflict) {
+	if fault.Is(err, fault.Conflict) && fault.CodeOf(err) != "lock_held" {
 		return 0
 	}
 	return rollout.Backoff(1)

@@ -17,6 +17,8 @@ type Register struct {
 	Containers  map[string]Container
 	// Look says that an earlier request may have taken effect: look for its fingerprint before registering again.
 	Look bool
+	// Except is a revision that is not to be found so: the retry of what serves already needs another one.
+	Except string
 }
 
 // RunMigration starts the one-off task from the new revision, in the service's own network.

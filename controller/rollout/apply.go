@@ -8,10 +8,14 @@ import (
 	"github.com/canteen/deploy/controller/observed"
 )
 
-// Apply writes an action's outcome into the record that was saved before it.
-func Apply(rec Record, a Action, out Outcome) Record {
+// Apply writes an action's outcome into the record that was saved before it. now is the time of the answer: what is counted
+// from a request must not count the time that it took to be sent.
+func Apply(now time.Time, rec Record, a Action, out Outcome) Record {
 	rec = rec.clone()
 	rec.Trouble = nil
+	if tag, ok := a.(Tag); ok {
+		rec.Tagged = &Tagged{Set: tag.Set, At: now}
+	}
 	ro := rec.Rollout
 	if ro == nil {
 		return rec
@@ -22,9 +26,13 @@ func Apply(rec Record, a Action, out Outcome) Record {
 		rec = rec.know(ro.Fingerprint, out.Revision)
 		ro.Registers = 0
 	case RunMigration:
-		ro.Migration.Task = out.Task
+		run := ro.Migration
+		run.Task, run.StartedAt, run.UnsureSince = out.Task, now, time.Time{}
+		run.Deadline = now.Add(ro.Target.Migration.Timeout.Std())
 	case Roll:
 		ro.Deployment.ID, rec.Deployed = out.Deployment, out.Deployment
+		ro.Deployment.RequestedAt = now
+		ro.Deadline = now.Add(rec.spec().Rollout.Deadline.Std())
 	}
 	return rec
 }
@@ -42,8 +50,8 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	t.Attempts++
 	t.NextAt = now.Add(Backoff(t.Attempts))
 	rec.Trouble = t
-	if _, ok := a.(Roll); ok && kind != fault.Lost && kind != fault.Unknown && rec.Rollout != nil && rec.Rollout.Deployment != nil {
-		rec.Rollout.Deployment = nil // it surely had no effect: asked again from the start
+	if sure := kind != fault.Lost && kind != fault.Unknown; sure && rec.Rollout != nil {
+		rec = unsent(rec, a)
 	}
 	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
 		rec.Rollout.Failure = &Evidence{At: now, Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused,
@@ -53,12 +61,29 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 		rec = rec.tell(now, StateFailing, fmt.Sprintf("%s failed: %s", rec.Rollout.Target.Name(), sentence(rec.Rollout.Failure.Message)))
 		return Decision{Record: rec, WakeAt: now}
 	}
+	switch a.(type) {
+	case Tag, Keep:
+		return Decision{Record: rec, WakeAt: t.NextAt} // it holds back the next rollout, and nothing that is told
+	}
 	state, why := rec.State, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed(a), sentence(t.Message))
 	if kind == fault.Blocked || kind == fault.Terminal {
 		state = StateBlocked
 		why = fmt.Sprintf("May not %s: %s It is tried again by itself, and goes on once that is mended.", deed(a), sentence(t.Message))
 	}
 	return Decision{Record: rec.tell(now, state, why), WakeAt: t.NextAt}
+}
+
+// unsent takes back what was written down for a request that surely had no effect: it is asked for again from the start.
+func unsent(rec Record, a Action) Record {
+	switch a.(type) {
+	case Roll, Scale:
+		rec.Rollout.Deployment = nil
+	case RunMigration:
+		if rec.Rollout.Migration != nil {
+			rec.Rollout.Migration.Refused = true
+		}
+	}
+	return rec
 }
 
 // endsRollout reports whether a final refusal of the action is about what is being rolled out.

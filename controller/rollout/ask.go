@@ -98,9 +98,14 @@ func fingerprint(ask string, template observed.Template) string {
 }
 
 // token is RunTask's client token: at most 64 characters of ASCII 33–126
-// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html).
-func token(service, key string, rollout, attempt int) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{service, key, strconv.Itoa(rollout), strconv.Itoa(attempt)}, "\x00")))
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html). It is made of what git and the account
+// say, and of no number of the ledger's: a controller that lost its ledger while the task runs asks for the same task.
+func token(rec Record, attempt int) string {
+	ro, before := rec.Rollout, 0
+	if b := rec.Blocked; b != nil && b.Ask == ro.Target.Ask {
+		before = b.Attempts // each of them ended before the program ran
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{rec.Service, ro.Target.Key, ro.Fingerprint, strconv.Itoa(ro.Retry), strconv.Itoa(before), strconv.Itoa(attempt)}, "\x00")))
 	return "migrate-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])[:40])
 }
 

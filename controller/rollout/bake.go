@@ -2,16 +2,23 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/canteen/deploy/controller/observed"
 )
 
-// bake holds the verdict until every check has passed up to the end of the bake.
+// gapMax is how long the checks may go unread within a bake: a check that nobody looked at did not pass.
+const gapMax = 30 * time.Second
+
+// bake holds the verdict until every check has passed up to the end of the bake. Where one lapses, or where nobody looked
+// for too long, the bake begins anew; at the deadline a check without an answer stalls the rollout and condemns nothing.
 func bake(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	gap := in.Now.Sub(ro.WatchedAt) > max(gapMax, 3*in.Want.Pace.Watch)
 	ro.WatchedAt = in.Now
 	ro.Readings = own(in.Readings, ro.Deployment.ID)
 	if d, ok := replaced(in, rec); ok {
@@ -20,26 +27,46 @@ func bake(in Input, rec Record) Decision {
 	if e, ok := failed(ro.Readings); ok {
 		return fail(in, rec, e)
 	}
-	why := fmt.Sprintf("Watches %s until %s before it counts as good.", ro.Target.Name(), ro.BakeUntil.UTC().Format("15:04:05 MST"))
-	if in.Now.Before(ro.BakeUntil) {
-		return wait(in, rec, StateBaking, why, sooner(in.watchAt(), ro.BakeUntil))
-	}
-	for _, r := range ro.Readings {
-		if r.Verdict == observed.Pass {
-			continue
-		}
-		// No data is neither good nor bad: it holds the verdict back, and at the deadline the rollout is stalled.
-		until := ro.BakeUntil.Add(rec.spec().Rollout.Deadline.Std())
+	if r, silent := unanswered(ro.Readings); silent {
+		rec = rec.bakeFrom(in.Now)
+		until := ro.StageAt.Add(rec.spec().Verify.Bake.Std() + rec.spec().Rollout.Deadline.Std())
 		if in.Now.Before(until) {
-			return wait(in, rec, StateBaking, fmt.Sprintf("The bake of %s is over and the check %s has no answer yet: %s", ro.Target.Name(), r.Check, sentence(r.Detail)), sooner(in.watchAt(), until))
+			return wait(in, rec, StateBaking, fmt.Sprintf("The bake of %s begins once the check %s passes: %s", ro.Target.Name(), r.Check, sentence(r.Detail)), sooner(in.watchAt(), until))
 		}
 		return fail(in, rec, Evidence{Class: observed.ClassInfrastructure, Check: r.Check, Reason: ReasonNoData,
 			Message: fmt.Sprintf("the check %s gave no answer within the deadline: %s", r.Check, r.Detail)})
 	}
-	if len(ro.Readings) == 0 {
-		return wait(in, rec, StateBaking, why, in.watchAt())
+	if gap {
+		rec = rec.bakeFrom(in.Now)
+	}
+	if in.Now.Before(ro.BakeUntil) {
+		return wait(in, rec, StateBaking, bakeWhy(rec), sooner(in.watchAt(), ro.BakeUntil))
 	}
 	return good(in, rec)
+}
+
+// bakeFrom begins the bake, or begins it anew.
+func (r Record) bakeFrom(at time.Time) Record {
+	ro := r.Rollout
+	ro.BakeFrom, ro.BakeUntil = at, at.Add(r.spec().Verify.Bake.Std())
+	return r
+}
+
+func bakeWhy(rec Record) string {
+	return fmt.Sprintf("Watches %s until %s before it counts as good.", rec.Rollout.Target.Name(), rec.Rollout.BakeUntil.UTC().Format("15:04:05 MST"))
+}
+
+// unanswered returns a check that has not passed; no reading at all is none that passed.
+func unanswered(readings []observed.Reading) (observed.Reading, bool) {
+	if len(readings) == 0 {
+		return observed.Reading{Check: CheckSteady, Detail: "it was not looked at"}, true
+	}
+	for _, r := range readings {
+		if r.Verdict != observed.Pass {
+			return r, true
+		}
+	}
+	return observed.Reading{}, false
 }
 
 // good is the verdict.
@@ -49,6 +76,8 @@ func good(in Input, rec Record) Decision {
 	rec.Good = &Good{Target: ro.Target, Fingerprint: ro.Fingerprint, Revision: ro.Revision, At: in.Now}
 	rec.GoodAsks = remember(rec.GoodAsks, ro.Target.Ask, goodAsksMax)
 	rec = rec.forgive(ro.Target.Ask)
+	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
+	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded = nil, nil, nil, 0
 	rec.Rollout = nil
 	// The verdict is saved and told at once; what follows from it is another pass.
@@ -63,6 +92,9 @@ func complete(in Input, rec Record) Decision {
 	result, message := ResultReverted, fmt.Sprintf("%s serves again", ro.Target.Name())
 	if ro.Kind == KindRestore {
 		result = ResultRestored
+	}
+	if rec.Good != nil && rec.Good.Target.Ask == ro.Target.Ask {
+		rec.Good.Revision, rec.Good.Fingerprint = ro.Revision, ro.Fingerprint // it may have been registered anew
 	}
 	entry := rec.entry(in.Now, result, message)
 	rec.Drift = nil
@@ -92,11 +124,15 @@ func reading(readings []observed.Reading, check string) observed.Reading {
 	return observed.Reading{Check: check, Verdict: observed.NoData}
 }
 
-// failed returns the evidence of a conclusive failure. Trouble of the infrastructure is waited out.
+// failed returns the evidence of a conclusive failure. Trouble that is to be waited out is no failure but NoData.
 func failed(readings []observed.Reading) (Evidence, bool) {
 	for _, r := range readings {
-		if r.Verdict == observed.Fail && r.Class != observed.ClassInfrastructure {
-			return Evidence{At: r.At, Class: r.Class, Check: r.Check, Reason: r.Reason, Message: r.Detail}, true
+		if r.Verdict == observed.Fail {
+			e := Evidence{At: r.At, Class: r.Class, Check: r.Check, Reason: r.Reason, Message: r.Detail}
+			for _, line := range r.Lines[:min(len(r.Lines), evidenceShownMax)] {
+				e.Log = append(e.Log, clip(line))
+			}
+			return e, true
 		}
 	}
 	return Evidence{}, false

@@ -5,13 +5,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
 )
 
 // begin starts a deploy of the goal, unless something holds it back.
 func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Decision {
-	if foreign(in, rec) {
-		if d, ok := tolerate(in, rec); ok {
+	if foreign(in, rec) && in.Want.Policy.Drift.Action != desired.DriftReport {
+		if d, ok := tolerate(in, rec, wanted(in, rec)); ok {
 			return d
 		}
 	}
@@ -24,11 +25,8 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Dec
 	if d, ok := gated(in, rec, goal); ok {
 		return d
 	}
-	if trigger == TriggerTemplate && in.Want.Policy.TemplateChange == "report" {
-		return wait(in, rec, StateWaitingTemplate, "The infrastructure changed the template; the environment's policy is to report it only. It takes effect with the next change of git.", in.idleAt())
-	}
 	if !in.Look.Fresh {
-		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}
+		return Decision{Record: rec, Look: beforeLook(rec)}
 	}
 	if d, ok := unstartable(in, rec); ok {
 		return d
@@ -36,21 +34,34 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Dec
 	if d, ok := unhealthy(in, rec, goal); ok {
 		return d
 	}
+	if in.Seen.Desired == 0 && rec.Good != nil {
+		return wait(in, rec, StateBlocked, fmt.Sprintf("The service is scaled to 0, so %s could not be verified. It is rolled out once the count is above 0.", goal.Name()), in.idleAt())
+	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN,
-		Retry: rec.Intent.Service.Spec.Retry, Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
+		Retry: rec.Intent.Service.Spec.Retry, First: rec.Good == nil, Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
 	return moveOn(rec)
+}
+
+// beforeLook is what must be seen at once before anything is begun: nothing from a cache, what the checks say now, and the
+// way back.
+func beforeLook(rec Record) *observed.Look {
+	look := &observed.Look{Fresh: true, Before: true}
+	if rec.Good != nil {
+		look.Startable = []string{rec.Good.Revision}
+	}
+	return look
 }
 
 // held covers what keeps every new write back: the infrastructure at work, a person's hold, a suspension.
 func held(in Input, rec Record) (Decision, bool) {
 	spec := rec.Intent.Service.Spec
 	if in.Seen.Stack.InProgress {
-		return wait(in, rec, StateWaitingStack, fmt.Sprintf("The stack %s is %s; nothing is written until the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt()), true
+		return wait(in, rec, StateWaitingStack, busyWhy(in), in.watchAt()), true
 	}
 	if owner, until, ok := holdTag(in.Seen.Tags[TagHold]); ok && in.Now.Before(until) {
-		return wait(in, rec, StateHeld, fmt.Sprintf("Held by %s through the service's tag %s until %s; nothing is written.", owner, TagHold, stamp(until)), sooner(until, in.idleAt())), true
+		return wait(in, rec, StateHeld, heldWhy(owner, until), sooner(until, in.idleAt())), true
 	}
 	if s := spec.Suspend; s.Active(in.Now) {
 		return wait(in, rec, StateSuspended, fmt.Sprintf("Suspended by %s until %s: %s", s.Owner, stamp(s.Until), sentence(s.Reason)), sooner(s.Until, in.idleAt())), true
@@ -66,10 +77,25 @@ func gated(in Input, rec Record, goal Target) (Decision, bool) {
 	if len(in.Want.Waiting) > 0 {
 		return wait(in, rec, StateWaitingDependency, fmt.Sprintf("%s waits for %s, which has not settled yet.", goal.Name(), strings.Join(in.Want.Waiting, ", ")), in.watchAt()), true
 	}
-	if limit := in.Want.Policy.MaxConcurrentRollouts; limit > 0 && in.Want.Others >= limit {
-		return wait(in, rec, StateWaitingConcurrent, fmt.Sprintf("%s waits: the environment lets %d roll at once.", goal.Name(), limit), in.watchAt()), true
+	return crowded(in, rec, goal)
+}
+
+// crowded covers the places that others take. It is asked again before the first thing that takes one: a deploy that waits
+// for a permission or a lock must not keep the others out.
+func crowded(in Input, rec Record, goal Target) (Decision, bool) {
+	limit := in.Want.Policy.MaxConcurrentRollouts
+	if limit == 0 || in.Want.Others < limit {
+		return Decision{}, false
 	}
-	return Decision{}, false
+	return wait(in, rec, StateWaitingConcurrent, fmt.Sprintf("%s waits: the environment lets %d roll at once.", goal.Name(), limit), in.watchAt()), true
+}
+
+func busyWhy(in Input) string {
+	return fmt.Sprintf("The stack %s is %s; nothing is written until the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status)
+}
+
+func heldWhy(owner string, until time.Time) string {
+	return fmt.Sprintf("Held by %s through the service's tag %s until %s; nothing is written.", owner, TagHold, stamp(until))
 }
 
 // unstartable holds everything back while there would be no way back: the last good revision could not be started.

@@ -1,7 +1,9 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -21,6 +23,7 @@ const (
 	ReasonRevertFailed        = "RevertFailed"
 	ReasonNoLastGood          = "NoLastGood"
 	ReasonFrozen              = "Frozen"
+	ReasonTemplateRejected    = "TemplateRejected"
 )
 
 const (
@@ -68,6 +71,9 @@ func judge(in Input, rec Record, e Evidence) (Record, Result) {
 	ro := rec.Rollout
 	switch e.Class {
 	case observed.ClassProduct:
+		if contains(rec.GoodAsks, ro.Target.Ask) && ro.Trigger == TriggerTemplate {
+			return templateRejected(in, rec, e), ResultRejected
+		}
 		rec = rec.forgive(ro.Target.Ask)
 		rec.Rejected = append([]Rejection{{Ask: ro.Target.Ask, Commit: ro.Target.Commit.SHA, At: in.Now, Retry: ro.Retry, Check: e.Check,
 			Checks: checksHash(rec.spec(), e.Check), Reason: e.Reason, Message: e.Message, Rollout: ro.Number}}, rec.Rejected...)
@@ -85,6 +91,15 @@ func judge(in Input, rec Record, e Evidence) (Record, Result) {
 		rec.Stalled = stall(in, rec, *ro, e.Reason, e.Message)
 		return rec, ResultStalled
 	}
+}
+
+// templateRejected is the verdict against a template: the ask was good before it, so the ask stays good.
+func templateRejected(in Input, rec Record, e Evidence) Record {
+	ro := rec.Rollout
+	rec.Failed = append([]Failure{{Fingerprint: ro.Fingerprint, Retry: ro.Retry}}, slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })...)
+	rec.Failed = rec.Failed[:min(len(rec.Failed), rejectionsMax)]
+	rec.Stalled = stall(in, rec, *ro, ReasonTemplateRejected, fmt.Sprintf("%s, which was good before, fails on the new template %s: %s", ro.Target.Name(), family(ro.Template), e.Message))
+	return rec
 }
 
 func stall(in Input, rec Record, ro Rollout, reason, message string) *Stall {
@@ -105,24 +120,31 @@ func wanted(in Input, rec Record) string {
 
 // holds reports whether the stall still stands in the way of what git asks.
 func (s *Stall) holds(target Target, intent Intent) bool {
-	return s != nil && s.Wanted == target.Ask && intent.Service.Spec.Retry <= s.Retry
+	if s == nil || s.Wanted != target.Ask || intent.Service.Spec.Retry > s.Retry {
+		return false
+	}
+	m := target.Migration
+	return s.Reason != ReasonMigrationLost || m == nil || m.Assume == "" && !m.Idempotent
 }
 
 // putBack begins the revert of a rollout that touched the service. It waits for nothing: no window, no alarm, no other.
 func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
-	breaking := failed.Target.Migration != nil && failed.Target.Migration.Compatibility == desired.CompatibilityBreaking
-	if failed.Target.Spec.OnFailure == desired.OnFailureFreeze || breaking {
-		rec.Stalled = stall(in, rec, failed, ReasonFrozen, e.Message+"; nothing is put back because onFailure is freeze or its migration is breaking")
+	behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)
+	if behind || failed.Target.Spec != nil && failed.Target.Spec.OnFailure == desired.OnFailureFreeze {
+		rec.Stalled = stall(in, rec, failed, ReasonFrozen, e.Message+"; nothing is put back because onFailure is freeze or a breaking migration came between")
 		return rec
 	}
 	rec.Generation++
 	next := &Rollout{Number: rec.Generation, Kind: KindRevert, Trigger: TriggerFailure, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now,
-		CountWas: failed.CountWas, Baseline: failed.Baseline}
-	if rec.Good == nil {
-		rec.Stalled = stall(in, rec, failed, ReasonNoLastGood, e.Message+"; no version was ever good here, so there is nothing to go back to")
-		next.Kind, next.Target = KindUndo, failed.Target
-	} else {
+		CountWas: failed.CountWas, Baseline: failed.Baseline, Wanted: failed.Target.Ask}
+	if rec.Good != nil {
 		next.Target, next.Fingerprint, next.Revision = rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision
+		rec.Rollout = next
+		return rec
+	}
+	next.Kind, next.Target = KindUndo, failed.Target
+	if e.Class != observed.ClassBlocked { // what is only missing is tried again by itself
+		rec.Stalled = stall(in, rec, failed, ReasonNoLastGood, e.Message+"; no version was ever good here, so there is nothing to go back to")
 	}
 	rec.Rollout = next
 	return rec
@@ -132,7 +154,12 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 func revertFailed(in Input, rec Record, e Evidence) Decision {
 	ro := rec.Rollout
 	entry := rec.entry(in.Now, ResultRevertFailed, e.Message)
-	rec.Stalled = stall(in, rec, *ro, ReasonRevertFailed, fmt.Sprintf("putting %s back did not come true: %s", ro.Target.Name(), e.Message))
+	s := stall(in, rec, *ro, ReasonRevertFailed, fmt.Sprintf("putting %s back did not come true: %s", ro.Target.Name(), e.Message))
+	s.Wanted = cmp.Or(ro.Wanted, s.Wanted) // what git asked for since has not had its chance yet
+	if old := rec.Stalled; old != nil && old.Reason != ReasonRevertFailed {
+		s.Cause = old
+	}
+	rec.Stalled = s
 	rec.Rollout = nil
 	return moveOn(rec, entry)
 }

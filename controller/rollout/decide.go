@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -76,7 +77,7 @@ func Decide(in Input, rec Record) Decision {
 	}
 	var history []Entry
 	for range stepsMax {
-		d := step(in, rec)
+		d := gate(in, rec, step(in, rec.clone()))
 		history = append(history, d.History...)
 		if !d.again {
 			d.History = history
@@ -95,6 +96,9 @@ func step(in Input, rec Record) Decision {
 	if rec.Rollout == nil {
 		return settle(in, rec)
 	}
+	if d, ok := gone(in, rec); ok {
+		return d
+	}
 	switch rec.Rollout.Stage {
 	case StageRegister:
 		return register(in, rec)
@@ -107,6 +111,42 @@ func step(in Input, rec Record) Decision {
 	default:
 		return conclude(in, rec)
 	}
+}
+
+// gate is the last word before anything is written: nothing under a person's hold, and nothing but the stop of a task that
+// took too long while the infrastructure is at work.
+func gate(in Input, rec Record, d Decision) Decision {
+	if d.Action == nil {
+		return d
+	}
+	_, stops := d.Action.(StopTask)
+	owner, until, holds := holdTag(in.Seen.Tags[TagHold])
+	holds = holds && in.Now.Before(until)
+	if !holds && (!in.Seen.Stack.InProgress || stops) {
+		return d
+	}
+	switch d.Action.(type) {
+	case Tag, Keep:
+		if d.Record.Rollout == nil { // it only goes along with what is told
+			d.Action, d.WakeAt = nil, in.watchAt()
+			return d
+		}
+	}
+	if holds {
+		return wait(in, rec, StateHeld, heldWhy(owner, until), sooner(until, in.watchAt()))
+	}
+	return wait(in, rec, StateWaitingStack, busyWhy(in), in.watchAt())
+}
+
+// gone keeps a rollout as it is while the service cannot be seen as it should be: one short answer ends nothing. A
+// migration that runs is watched all the same.
+func gone(in Input, rec Record) (Decision, bool) {
+	ro := rec.Rollout
+	if in.Seen.Status == observed.StatusActive || ro.Stage == StageMigrate && ro.Migration != nil && ro.Migration.Task != "" {
+		return Decision{}, false
+	}
+	return wait(in, rec, StateBlocked, fmt.Sprintf("The ECS service %s is %s in the middle of a rollout; it goes on when the service is ACTIVE again.",
+		in.Seen.Name, in.Seen.Status), in.watchAt()), true
 }
 
 // adopt takes git's newest word and the registry's answers into the record.

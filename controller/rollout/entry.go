@@ -54,7 +54,7 @@ type Evidence struct {
 	Targets  []string         `json:"targets,omitempty"`
 	Events   []string         `json:"events,omitempty"`
 	Alarms   []observed.Alarm `json:"alarms,omitempty"`
-	Log      []string         `json:"log,omitempty"` // last lines, redacted
+	Log      []string         `json:"log,omitempty"` // the lines that a check points at, then the last ones; redacted
 }
 
 // TaskEvidence is one stopped task.
@@ -71,5 +71,6 @@ const (
 	evidenceTasksMax  = 5
 	evidenceEventsMax = 10
 	evidenceLinesMax  = 50
+	evidenceShownMax  = 3 // lines that a check points at; they stand before the last ones
 	evidenceLineMax   = 1000
 )

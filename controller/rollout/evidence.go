@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/canteen/deploy/controller/observed"
@@ -33,7 +34,7 @@ func collect(e Evidence, in Input) Evidence {
 			e.Alarms = append(e.Alarms, a)
 		}
 	}
-	e.Log = lines(in, ro)
+	e.Log = append(slices.Clone(e.Log), lines(in, ro)...)
 	return e
 }
 

@@ -20,10 +20,10 @@ type Subject struct {
 }
 
 // Subject is what the checks are about in this pass, and whether there is anything for them.
-func (r Record) Subject(now time.Time, fresh bool) (Subject, bool) {
+func (r Record) Subject(now time.Time, look observed.Look) (Subject, bool) {
 	ro := r.Rollout
-	if ro == nil {
-		return Subject{Now: now, Before: true}, fresh
+	if look.Before || ro == nil {
+		return Subject{Now: now, Before: true}, look.Before
 	}
 	if ro.Deployment == nil || (ro.Stage != StageRoll && ro.Stage != StageBake) {
 		return Subject{}, false
@@ -51,10 +51,6 @@ func Needs(want Want, rec Record) observed.Look {
 	}
 	ro := rec.Rollout
 	if ro == nil {
-		look.Fresh = begins(*intent, rec)
-		if look.Fresh && rec.Good != nil {
-			look.Startable = []string{rec.Good.Revision}
-		}
 		return look
 	}
 	look.Rolling = true
@@ -64,6 +60,7 @@ func Needs(want Want, rec Record) observed.Look {
 			look.Migration, look.MigrationSince = m.Task, m.RequestedAt
 		}
 	case StageRoll, StageBake:
+		look.Before = ro.Stage == StageRoll && ro.Deployment == nil && ro.Kind == KindDeploy
 		if d := ro.Deployment; d != nil {
 			look.Deployment, look.ServiceRecord = d.ID, d.Record
 		}
@@ -74,21 +71,8 @@ func Needs(want Want, rec Record) observed.Look {
 	return look
 }
 
-// begins reports whether git asks for something that neither runs nor was refused, as far as the record alone tells.
-func begins(intent Intent, rec Record) bool {
-	target, unknown := resolve(intent, "", rec.Pins)
-	switch {
-	case len(unknown) > 0 || rec.Good == nil:
-		return true
-	case target.Ask == rec.Good.Target.Ask:
-		return false
-	}
-	verdict := rec.RejectionOf(target.Ask)
-	return verdict == nil || cleared(*verdict, intent)
-}
-
 func evidenceLook(ro Rollout) observed.Look {
-	look := observed.Look{Tasks: true, Targets: true, Fresh: true, Alarms: alarmNames(ro.Baseline)}
+	look := observed.Look{Tasks: true, Targets: true, Thorough: true, Alarms: alarmNames(ro.Baseline)}
 	if m := ro.Migration; m != nil && ro.Failure != nil && ro.Failure.Check == checkMigration {
 		look.Migration, look.MigrationSince, look.MigrationLog = m.Task, m.RequestedAt, true
 	}

@@ -44,37 +44,45 @@ func migrate(in Input, rec Record) Decision {
 func startMigration(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	m := ro.Target.Migration
-	if m == nil || slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask) {
+	if m == nil || ro.Kind != KindDeploy || slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask) {
 		return moveOn(rec.enter(in.Now, StageRoll))
 	}
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !(m.Idempotent && m.Assume == "") {
+		return lostMigration(in, rec, "nobody saw how its task ended")
+	}
 	if h := in.Want.LockHolder; h != "" && h != rec.Service {
 		return wait(in, rec, StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", ro.Target.Name(), m.Lock, h), in.watchAt())
 	}
-	if in.Seen.Stack.InProgress {
-		return wait(in, rec, StateWaitingStack, fmt.Sprintf("The stack %s is %s; the migration starts when the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt())
+	if d, ok := crowded(in, rec, ro.Target); ok {
+		return d
 	}
-	ro.Migration = newRun(in.Now, rec.Service, *ro, 1)
+	ro.Migration = newRun(rec, 1)
 	return requestMigration(in, rec)
 }
 
-func newRun(now time.Time, service string, ro Rollout, attempt int) *Migration {
-	m := ro.Target.Migration
-	return &Migration{Key: ro.Target.Key, Lock: m.Lock, Attempt: attempt, Token: token(service, ro.Target.Key, ro.Number, attempt),
-		RequestedAt: now, Deadline: now.Add(m.Timeout.Std())}
+func newRun(rec Record, attempt int) *Migration {
+	t := rec.Rollout.Target
+	return &Migration{Key: t.Key, Lock: t.Migration.Lock, Attempt: attempt, Token: token(rec, attempt)}
 }
 
-// requestMigration sends the request, or sends it again: the client token makes it the same task.
+// requestMigration sends the request, or sends it again: the client token makes it the same task. Only a request whose
+// answer never came can have started one, so only that makes the token's age matter.
 func requestMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
 	if in.Now.Before(run.NotBefore) {
 		return wait(in, rec, StateMigrating, rec.Why, run.NotBefore)
 	}
-	if in.Now.Sub(run.RequestedAt) > tokenFor {
-		return lostMigration(in, rec, "it was asked for, and the controller was away for too long to ask for the same task again")
+	if run.Requests > 0 && !run.Refused && run.UnsureSince.IsZero() {
+		run.UnsureSince = run.RequestedAt
 	}
+	if !run.UnsureSince.IsZero() && in.Now.Sub(run.UnsureSince) > tokenFor {
+		return lostMigration(in, rec, "it was asked for, and for too long nobody could ask for the same task again")
+	}
+	run.Requests++
+	run.RequestedAt, run.Refused = in.Now, false
 	m := ro.Target.Migration
 	return act(in, rec, StateMigrating, fmt.Sprintf("Runs the migration of %s.", ro.Target.Name()), RunMigration{
 		Revision: ro.Revision, Container: m.Container, Command: m.Command, Token: run.Token, Key: run.Key, Timeout: m.Timeout.Std(),
@@ -87,27 +95,37 @@ func missingMigration(in Input, rec Record) Decision {
 	if m, ok := in.Seen.Lacks(observed.FactMigration); ok {
 		return wait(in, rec, StateMigrating, "The migration task could not be looked at: "+sentence(m.Message), in.watchAt())
 	}
-	if !run.Seen && in.Now.Before(run.RequestedAt.Add(visibleWithin)) {
+	if !run.Seen && in.Now.Before(run.StartedAt.Add(visibleWithin)) {
 		return wait(in, rec, StateMigrating, rec.Why, in.watchAt())
 	}
 	return lostMigration(in, rec, "its task is no longer visible and nobody saw its exit code")
 }
 
-// lostMigration never guesses: it runs again only where git says that this does no harm.
+// lostMigration never guesses: it runs again only where git says that this does no harm. Until git says what became of
+// it, its lock stays held and its key is refused.
 func lostMigration(in Input, rec Record, how string) Decision {
-	ro, run := rec.Rollout, rec.Rollout.Migration
+	ro := rec.Rollout
 	m := ro.Target.Migration
+	run := ro.Migration
 	switch {
 	case m.Assume == desired.AssumeDone:
 		return migrationDone(in, rec)
 	case m.Assume == desired.AssumeFailed:
+		rec.Lost = nil
 		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed, Message: "the migration's outcome was lost, and git says that it failed"})
-	case m.Idempotent && run.Attempt < migrationAttemptsMax:
-		ro.Migration = newRun(in.Now, rec.Service, *ro, run.Attempt+1)
+	case m.Idempotent && run != nil && run.Attempt < migrationAttemptsMax:
+		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
 	}
+	lost := &Lost{Key: ro.Target.Key, Lock: m.Lock}
+	if run != nil {
+		lost.Task = run.Task
+	} else if rec.Lost != nil {
+		lost.Task = rec.Lost.Task
+	}
+	rec.Lost = lost
 	return fail(in, rec, Evidence{Class: observed.ClassInfrastructure, Check: checkMigration, Reason: ReasonMigrationLost,
-		Message: "the outcome of the migration is not known: " + how + ". Look at its log and say migration.assume: done or failed"})
+		Message: "the outcome of the migration is not known: " + how + ". Look at its log, and say migration.assume: done or failed"})
 }
 
 func watchMigration(in Input, rec Record) Decision {
@@ -125,24 +143,35 @@ func watchMigration(in Input, rec Record) Decision {
 	return d
 }
 
-// migrationEnded reads the exit code of the named container, never of the first one: sidecars are injected.
+// migrationEnded reads the exit code of the named container, never of the first one: sidecars are injected. Only a task
+// that ended by itself has said something about the migration.
 func migrationEnded(in Input, rec Record, task observed.Task) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
 	c, found := task.Container(ro.Target.Migration.Container)
+	itself := task.StopCode == stopContainerExited
 	switch {
+	case itself && found && c.Exited && c.ExitCode == 0:
+		return migrationDone(in, rec)
 	case run.Stopping:
 		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationTimeout,
 			Message: fmt.Sprintf("the migration took longer than its timeout of %s and was stopped", ro.Target.Migration.Timeout.Std())})
-	case found && c.Exited && c.ExitCode == 0:
-		return migrationDone(in, rec)
-	case found && c.Exited:
+	case itself && found && c.Exited:
 		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed,
 			Message: fmt.Sprintf("the migration exited with code %d", c.ExitCode)})
+	case task.StopCode == stopFailedToStart, task.StartedAt.IsZero() && !(found && c.Exited):
+		return migrationNotStarted(in, rec, Stopped(task))
 	}
-	// No code of the program's ran, so a repeat does no harm.
-	stop := Stopped(task)
+	return lostMigration(in, rec, "its task was stopped from outside ("+task.StopCode+": "+clip(task.StoppedReason)+")")
+}
+
+// migrationNotStarted tries again, since no code of the program's ran.
+func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
+	ro, run := rec.Rollout, rec.Rollout.Migration
+	if stop.Class == "" {
+		stop = Stop{observed.ClassInfrastructure, "Interrupted", "its task was stopped before it had started"}
+	}
 	if stop.Class == observed.ClassInfrastructure && run.Attempt < migrationAttemptsMax {
-		next := newRun(in.Now, rec.Service, *ro, run.Attempt+1)
+		next := newRun(rec, run.Attempt+1)
 		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		ro.Migration = next
 		return wait(in, rec, StateMigrating, "The migration could not be started and is tried again: "+sentence(stop.Message), next.NotBefore)
@@ -153,7 +182,17 @@ func migrationEnded(in Input, rec Record, task observed.Task) Decision {
 	return fail(in, rec, Evidence{Class: stop.Class, Check: checkMigration, Reason: ReasonMigrationNotStarted, Message: "the migration could not be started: " + stop.Message})
 }
 
+// migrationDone goes on to the roll. A breaking migration leaves behind whatever was good before it: no version of then
+// may be asked for or put back without a person's word.
 func migrationDone(in Input, rec Record) Decision {
-	rec.Migrated = remember(rec.Migrated, rec.Rollout.Migration.Key, migratedMax)
+	ro := rec.Rollout
+	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
+	rec.Lost = nil
+	if ro.Target.Migration.Compatibility == desired.CompatibilityBreaking {
+		for _, ask := range slices.Backward(rec.GoodAsks) {
+			rec.Behind = remember(rec.Behind, ask, goodAsksMax)
+		}
+		rec.GoodAsks = nil
+	}
 	return moveOn(rec.enter(in.Now, StageRoll))
 }

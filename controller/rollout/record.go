@@ -32,6 +32,10 @@ type Record struct {
 	Rejected []Rejection `json:"rejected,omitempty"` // newest first
 	Migrated []string    `json:"migrated,omitempty"` // migration keys that succeeded, newest first
 	GoodAsks []string    `json:"goodAsks,omitempty"` // asks that were good here, newest first
+	Failed   []Failure   `json:"failed,omitempty"`   // fingerprints of good asks that failed on a new template, newest first
+	Behind   []string    `json:"behind,omitempty"`   // asks that a breaking migration has left behind, newest first
+	Lost     *Lost       `json:"lost,omitempty"`     // a migration whose outcome nobody knows
+	Tagged   *Tagged     `json:"tagged,omitempty"`   // the newest tags that were written
 
 	// Pins are the digests that tags had when they were first asked for. A tag that is moved later changes nothing.
 	Pins  map[string]string `json:"pins,omitempty"`
@@ -98,6 +102,25 @@ type Rejection struct {
 	Inferred bool      `json:"inferred,omitempty"` // read from the service's tags by a controller that had no ledger
 }
 
+// Failure is a fingerprint that failed although its ask was good before: the template's fault, so the ask is not condemned.
+type Failure struct {
+	Fingerprint string `json:"fingerprint"`
+	Retry       int    `json:"retry"` // the value of retry that was spent
+}
+
+// Lost is a migration whose outcome nobody knows. Its lock stays held until git says what became of it.
+type Lost struct {
+	Key  string `json:"key"`
+	Lock string `json:"lock"`
+	Task string `json:"task"`
+}
+
+// Tagged are tags that were written. A read may show the service without them for a while.
+type Tagged struct {
+	Set map[string]string `json:"set"`
+	At  time.Time         `json:"at"`
+}
+
 // Known is a revision by its fingerprint.
 type Known struct {
 	Fingerprint string `json:"fingerprint"`
@@ -109,6 +132,7 @@ type Drift struct {
 	Since          time.Time `json:"since"`
 	Deployment     string    `json:"deployment"`
 	TaskDefinition string    `json:"taskDefinition"`
+	Wanted         string    `json:"wanted"` // git's ask when it was seen
 }
 
 // Hold is why an ask waits, and until when it is left alone.
@@ -130,6 +154,8 @@ type Stall struct {
 	Message     string    `json:"message"`
 	At          time.Time `json:"at"`
 	Rollout     int       `json:"rollout"`
+	// Cause is what stalled the deploy whose revert failed: it stands again once the revert has come true after all.
+	Cause *Stall `json:"cause,omitempty"`
 }
 
 // Trouble is a run of failed passes.
@@ -186,6 +212,9 @@ type Rollout struct {
 	Fingerprint string  `json:"fingerprint"`
 	Template    string  `json:"template"` // ARN of the template it is rendered onto
 	Retry       int     `json:"retry"`
+	Wanted      string  `json:"wanted,omitempty"` // git's ask when a revert or restore began
+	First       bool    `json:"first,omitempty"`  // no version was ever good here
+	Except      string  `json:"except,omitempty"` // a revision that serves and failed: a retry of it needs another one
 
 	Stage     Stage     `json:"stage"`
 	StartedAt time.Time `json:"startedAt"`
@@ -195,6 +224,7 @@ type Rollout struct {
 
 	Registers  int         `json:"registers,omitempty"` // how often registration was asked for
 	Revision   string      `json:"revision,omitempty"`
+	AskedAt    time.Time   `json:"askedAt,omitzero"` // first request to ECS
 	Migration  *Migration  `json:"migration,omitempty"`
 	Deployment *Deployment `json:"deployment,omitempty"`
 	CountWas   int         `json:"countWas"` // desired count before the first write
@@ -221,8 +251,12 @@ type Migration struct {
 	Lock        string    `json:"lock"`
 	Attempt     int       `json:"attempt"`
 	Token       string    `json:"token"` // RunTask's client token: a repeat of the request is the same task
-	RequestedAt time.Time `json:"requestedAt"`
-	Deadline    time.Time `json:"deadline"`
+	Requests    int       `json:"requests"`
+	RequestedAt time.Time `json:"requestedAt"`          // newest request
+	Refused     bool      `json:"refused,omitempty"`    // the newest request surely had no effect
+	UnsureSince time.Time `json:"unsureSince,omitzero"` // first request whose answer never came
+	StartedAt   time.Time `json:"startedAt,omitzero"`   // when ECS answered with the task
+	Deadline    time.Time `json:"deadline,omitzero"`
 	Task        string    `json:"task,omitempty"`
 	Seen        bool      `json:"seen,omitempty"`
 	Stopping    bool      `json:"stopping,omitempty"` // StopTask was asked for because of the deadline
@@ -234,13 +268,18 @@ type Deployment struct {
 	Before      string    `json:"before"` // PRIMARY's id when UpdateService was asked for
 	RequestedAt time.Time `json:"requestedAt"`
 	Tries       int       `json:"tries"`
-	ID          string    `json:"id,omitempty"` // as UpdateService answered, or so adopted
+	ID          string    `json:"id,omitempty"`     // as UpdateService answered, or so adopted
+	Listed      bool      `json:"listed,omitempty"` // ECS has listed it
+	GoneSince   time.Time `json:"goneSince,omitzero"`
 	Record      string    `json:"record,omitempty"`
 }
 
 // HoldsLock names the migration lock that the service holds, empty when none. The ledger keeps the table of locks in
 // step with it, in the same transaction that saves the record.
 func (r Record) HoldsLock() string {
+	if r.Lost != nil {
+		return r.Lost.Lock
+	}
 	if r.Rollout == nil || r.Rollout.Migration == nil || r.Rollout.Stage != StageMigrate {
 		return ""
 	}

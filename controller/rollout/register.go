@@ -15,17 +15,22 @@ func register(in Input, rec Record) Decision {
 	if ro.Revision != "" {
 		return moveOn(rec.enter(in.Now, StageMigrate)) // registered in the pass before
 	}
-	if known := rec.RevisionOf(ro.Fingerprint); known != "" {
+	if known := rec.RevisionOf(ro.Fingerprint); known != "" && known != ro.Except {
 		r, seen := in.Seen.Revisions[known]
-		if _, lacks := in.Seen.Lacks(observed.FactRevisions); !seen && !lacks && !contains(in.Look.Revisions, known) {
+		if _, lacks := in.Seen.Lacks(observed.FactRevisions); !lacks && !contains(in.Look.Startable, known) {
 			return Decision{Record: rec, Look: &observed.Look{Revisions: []string{known}, Startable: []string{known}}}
 		}
-		if r.Active && r.Fingerprint == ro.Fingerprint {
+		// A retry of what serves already needs another revision: ECS begins nothing for the same one.
+		again := ro.Trigger == TriggerRetry && in.Seen.TaskDefinition == known
+		if seen && r.Active && r.Fingerprint == ro.Fingerprint && !again {
 			ro.Revision = known
 			return moveOn(rec.enter(in.Now, StageMigrate))
 		}
+		if again {
+			ro.Except = known
+		}
 	}
-	if ro.Registers == 0 {
+	if ro.Registers == 0 && ro.Except == "" {
 		// A revision of the same content may serve already: a controller that lost its ledger comes this way.
 		if r, ok := in.Seen.Revisions[in.Seen.TaskDefinition]; ok && r.Active && r.Fingerprint == ro.Fingerprint {
 			ro.Revision = r.ARN
@@ -35,15 +40,16 @@ func register(in Input, rec Record) Decision {
 	ro.Registers++
 	return act(in, rec, StateRegistering, fmt.Sprintf("Registers a task definition for %s.", ro.Target.Name()), Register{
 		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
-		Containers: ro.Target.Containers, Look: ro.Registers > 1,
+		Containers: ro.Target.Containers, Look: ro.Registers > 1, Except: ro.Except,
 	})
 }
 
 // superseded ends a deploy that git has overtaken: no verdict is passed on it. After two in a row the third is let
-// through to its verdict, or a busy repository would never get one.
+// through to its verdict once it has touched the service, or a busy repository would never get one. The pass ends with
+// it: what was seen was about the one that is left.
 func superseded(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
-	if ro.Kind != KindDeploy || rec.Intent == nil || in.Want.Removed || rec.Superseded >= supersededMax {
+	if ro.Kind != KindDeploy || rec.Intent == nil || in.Want.Removed || ro.Deployment != nil && rec.Superseded >= supersededMax {
 		return Decision{}, false
 	}
 	target, unknown := resolve(*rec.Intent, repository(in), rec.Pins)
@@ -55,7 +61,9 @@ func superseded(in Input, rec Record) (Decision, bool) {
 		rec.Superseded++
 	}
 	rec.Rollout = nil
-	return moveOn(rec, entry), true
+	d := wait(in, rec, rec.State, fmt.Sprintf("Leaves %s without a verdict: git asks for %s now.", ro.Target.Name(), target.Name()), in.Now)
+	d.History = []Entry{entry}
+	return d, true
 }
 
 // overtakes reports whether the target is a reason to leave what is in flight: not when it was rejected itself, since

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -10,34 +11,94 @@ import (
 
 // roll asks for the deployment once, follows that deployment by its id, and no other.
 func roll(in Input, rec Record) Decision {
-	switch d := rec.Rollout.Deployment; {
-	case rec.Rollout.Kind == KindUndo:
-		return undo(in, rec)
-	case d == nil:
-		return ask(in, rec)
-	case d.ID == "":
-		return recoverRoll(in, rec)
+	ro := rec.Rollout
+	if d := ro.Deployment; ro.Kind != KindUndo && d != nil && d.ID != "" {
+		return watch(in, rec)
 	}
-	return watch(in, rec)
+	if d, ok := superseded(in, rec); ok {
+		return d
+	}
+	// Nothing may be asked for over and over: what cannot even be begun within the deadline is over.
+	if !ro.AskedAt.IsZero() && !in.Now.Before(ro.AskedAt.Add(rec.spec().Rollout.Deadline.Std())) {
+		return fail(in, rec, unasked(rec))
+	}
+	switch {
+	case ro.Kind == KindUndo:
+		return undo(in, rec)
+	case ro.Deployment == nil:
+		return ask(in, rec)
+	}
+	return recoverRoll(in, rec)
 }
 
 // ask requests the deployment. What must not be lost is written down first: a migration that ran never runs again.
 func ask(in Input, rec Record) Decision {
 	ro := rec.Rollout
-	if d, ok := superseded(in, rec); ok {
+	if d, ok := renewed(in, rec); ok {
 		return d
 	}
-	if in.Seen.Stack.InProgress {
-		return wait(in, rec, StateWaitingStack, fmt.Sprintf("The stack %s is %s; nothing is written until the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt())
-	}
-	if set := tagsDue(in, rec); ro.Kind == KindDeploy && len(set) > 0 {
-		return act(in, rec, rec.State, "Writes down that the migration ran where it survives the loss of the ledger.", Tag{Set: set})
+	if ro.Kind == KindDeploy {
+		if d, ok := readied(in, rec); ok {
+			return d
+		}
 	}
 	primary := in.Seen.Primary()
 	ro.Deployment = &Deployment{Before: primary.ID, RequestedAt: in.Now, Tries: 1}
+	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
 	ro.Deadline = in.Now.Add(rec.spec().Rollout.Deadline.Std())
 	state, why := rollingWords(rec)
 	return requested(in, act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen)))
+}
+
+// readied covers what a new version still needs before it touches the service: its place, the tag that says that the
+// migration ran, and checks that do not fail already. The migration may have taken long, so they are looked at anew.
+func readied(in Input, rec Record) (Decision, bool) {
+	ro := rec.Rollout
+	if ro.Migration == nil {
+		if d, ok := crowded(in, rec, ro.Target); ok {
+			return d, true
+		}
+	}
+	if set := tagsDue(in, rec); len(set) > 0 {
+		return act(in, rec, rec.State, "Writes down that the migration ran where it survives the loss of the ledger.", Tag{Set: set}), true
+	}
+	if !in.Look.Before {
+		return Decision{Record: rec, Look: &observed.Look{Before: true}}, true
+	}
+	if d, ok := unhealthy(in, rec, ro.Target); ok {
+		return d, true
+	}
+	ro.Baseline = in.Seen.Alarms
+	return Decision{}, false
+}
+
+// renewed covers a revision that was deregistered meanwhile: a deploy registers it again, and so does a revert of a
+// version whose content is remembered.
+func renewed(in Input, rec Record) (Decision, bool) {
+	ro := rec.Rollout
+	if rec.Trouble == nil {
+		return Decision{}, false // only a refused request gives cause to look
+	}
+	if !contains(in.Look.Startable, ro.Revision) || !in.Look.Template {
+		return Decision{Record: rec, Look: &observed.Look{Startable: []string{ro.Revision}, Revisions: []string{ro.Revision}, Template: true}}, true
+	}
+	r, seen := in.Seen.Revisions[ro.Revision]
+	if !seen || r.Active || len(ro.Target.Containers) == 0 || in.Seen.Template == nil {
+		return Decision{}, false
+	}
+	ro.Template, ro.Fingerprint = in.Seen.Template.ARN, fingerprint(ro.Target.Ask, *in.Seen.Template)
+	ro.Revision, ro.Registers = "", 0
+	rec.Trouble = nil
+	return moveOn(rec.enter(in.Now, StageRegister)), true
+}
+
+// unasked is the failure of a rollout whose request never came through.
+func unasked(rec Record) Evidence {
+	message := "ECS did not take the request within the deadline of " + rec.spec().Rollout.Deadline.Std().String()
+	if rec.Trouble != nil {
+		message += ": " + rec.Trouble.Message
+	}
+	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonDeadline, Message: message}
 }
 
 // requested puts the first look at a deployment off: no task can have started and died within two looks' time.
@@ -52,6 +113,9 @@ func rollingWords(rec Record) (State, string) {
 	case KindRevert:
 		return StateReverting, fmt.Sprintf("Puts the last good version %s back: %s", name, sentence(causeOf(rec)))
 	case KindRestore:
+		if rec.Rollout.Trigger != TriggerDrift {
+			return StateRestoring, fmt.Sprintf("Puts the last good version %s back, as git asks.", name)
+		}
 		return StateRestoring, fmt.Sprintf("Puts the last good version %s back after a deployment that is not git's.", name)
 	}
 	return StateRolling, fmt.Sprintf("Rolls %s out.", name)
@@ -107,17 +171,22 @@ func watch(in Input, rec Record) Decision {
 	}
 	state, why := rollingWords(rec)
 	if reading(ro.Readings, CheckSteady).Verdict != observed.Pass {
-		if in.Now.Before(ro.Deadline) {
-			return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
+		if !in.Now.Before(ro.Deadline) {
+			return fail(in, rec, late(rec))
 		}
-		return fail(in, rec, late(rec))
+		if set := tagsDue(in, rec); ro.Kind == KindRevert && len(set) > 0 && rec.Trouble == nil {
+			// The verdict must survive the loss of the ledger from now on: the revert may take minutes.
+			return act(in, rec, state, why, Tag{Set: set})
+		}
+		return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
 	}
 	if ro.Kind != KindDeploy {
 		return complete(in, rec)
 	}
-	ro.BakeFrom = completedAt(in, *ro, before)
-	ro.BakeUntil = ro.BakeFrom.Add(rec.spec().Verify.Bake.Std())
-	return moveOn(rec.enter(ro.BakeFrom, StageBake))
+	rec = rec.enter(completedAt(in, *ro, before), StageBake)
+	rec = rec.bakeFrom(ro.StageAt)
+	// The checks of the bake were not looked at yet, so no verdict comes of this pass.
+	return wait(in, rec, StateBaking, bakeWhy(rec), sooner(in.watchAt(), ro.BakeUntil))
 }
 
 // completedAt is when ECS finished, as far as it lies between the last two looks: then the bake does not wait for a poll.
@@ -129,29 +198,51 @@ func completedAt(in Input, ro Rollout, before time.Time) time.Time {
 		at = sd.FinishedAt
 	}
 	at = at.Add(time.Millisecond) // AWS's times are cut to the millisecond
-	if before.IsZero() || at.Before(before) || at.After(in.Now) {
+	if before.IsZero() || at.Before(before) || at.After(in.Now) || in.Now.Sub(before) > 2*in.Want.Pace.Watch {
 		return in.Now
 	}
 	return at
 }
 
-// replaced covers a PRIMARY that is not the deployment that is followed.
+// replaced covers a PRIMARY that is not the deployment that is followed. One read may be stale, so it takes ECS's own record
+// or staleFor of the same answer to believe it.
 func replaced(in Input, rec Record) (Decision, bool) {
-	ro := rec.Rollout
+	d := rec.Rollout.Deployment
 	primary := in.Seen.Primary()
-	if primary.ID == ro.Deployment.ID {
+	if primary.ID == d.ID {
+		d.Listed, d.GoneSince = true, time.Time{}
 		return Decision{}, false
 	}
 	state, why := rollingWords(rec)
-	_, listed := in.Seen.Deployment(ro.Deployment.ID)
-	if !listed && in.Now.Before(ro.Deployment.RequestedAt.Add(staleFor)) {
-		return wait(in, rec, state, why, in.watchAt()), true // a stale read
+	if d.GoneSince.IsZero() {
+		d.GoneSince = in.Now
 	}
-	if primary.ID == ro.Deployment.Before && primary.ID != "" {
+	patient := d.GoneSince
+	if !d.Listed && d.RequestedAt.After(patient) {
+		patient = d.RequestedAt
+	}
+	if !rolledBack(in) && in.Now.Before(patient.Add(staleFor)) {
+		return wait(in, rec, state, why, in.watchAt()), true
+	}
+	if rolledBack(in) || primary.ID == d.Before && primary.ID != "" {
 		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: CheckSteady, Reason: ReasonRolledBack,
 			Message: "ECS rolled the deployment back" + because(in)}), true
 	}
 	return overtaken(in, rec, primary), true
+}
+
+// rolledBack reports whether ECS's own record says so.
+func rolledBack(in Input) bool {
+	sd := in.Seen.ServiceDeployment
+	if sd == nil {
+		return false
+	}
+	switch sd.Status {
+	case observed.ServiceDeploymentRollbackRequested, observed.ServiceDeploymentRollbackInProgress,
+		observed.ServiceDeploymentRollbackSuccessful, observed.ServiceDeploymentRollbackFailed:
+		return true
+	}
+	return false
 }
 
 func because(in Input) string {
@@ -189,7 +280,15 @@ func undo(in Input, rec Record) Decision {
 		rec.Rollout = nil
 		return moveOn(rec, entry)
 	}
-	return act(in, rec, StateReverting, fmt.Sprintf("Puts the count back to %d: no version was ever good here.", ro.CountWas), Scale{Count: ro.CountWas})
+	why := fmt.Sprintf("Puts the count back to %d: no version was ever good here.", ro.CountWas)
+	if d := ro.Deployment; d != nil && in.Now.Before(d.RequestedAt.Add(staleFor)) {
+		return wait(in, rec, StateReverting, why, in.watchAt()) // a read may not show it yet
+	}
+	ro.Deployment = &Deployment{RequestedAt: in.Now}
+	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
+	d := act(in, rec, StateReverting, why, Scale{Count: ro.CountWas})
+	d.WakeAt = in.watchAt()
+	return d
 }
 
 // spec is what git says of deadlines, strategy and checks for what is in flight.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -26,7 +27,10 @@ func settle(in Input, rec Record) Decision {
 	if in.Seen.Template == nil {
 		return templateMissing(in, rec)
 	}
-	rec = rebuild(in, rec, target)
+	rec, wanting := rebuild(in, rec, target)
+	if wanting != nil {
+		return *wanting
+	}
 	d := toward(in, rec, target)
 	a := due(in, rec)
 	switch {
@@ -34,7 +38,8 @@ func settle(in Input, rec Record) Decision {
 		return d
 	case d.Action != nil || d.again:
 		// What must not be lost is written down before anything else is begun.
-		return act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
+		d := act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
+		return d
 	}
 	d.Action, d.WakeAt = a, in.watchAt() // it holds nothing back that is told
 	return d
@@ -42,14 +47,20 @@ func settle(in Input, rec Record) Decision {
 
 // toward decides which goal git's target comes to, and the first step toward it.
 func toward(in Input, rec Record, target Target) Decision {
-	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && (rec.Good == nil || in.Seen.Primary().TaskDefinition != rec.Good.Revision) {
-		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+	if s := rec.Stalled; s != nil && s.Reason == ReasonRevertFailed && serves(in, rec) && in.Seen.Primary().Rollout == observed.RolloutCompleted {
+		rec.Stalled = s.Cause // the revert has come true after all
 	}
-
 	trigger := TriggerGit
 	verdict := rec.RejectionOf(target.Ask)
 	if verdict != nil && cleared(*verdict, *rec.Intent) {
 		verdict, trigger = nil, TriggerRetry
+	}
+	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !serves(in, rec) {
+		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+	}
+	if contains(rec.Behind, target.Ask) && rec.Intent.Service.Spec.Retry == 0 {
+		return wait(in, rec, StateStalled, fmt.Sprintf("Git has returned to %s, which a breaking migration has left behind: it would meet a schema that it does not know. "+
+			"Push a version that fits the schema, or raise spec.retry to roll it all the same.", target.Name()), in.idleAt())
 	}
 	goal := target
 	if verdict != nil {
@@ -59,21 +70,36 @@ func toward(in Input, rec Record, target Target) Decision {
 		}
 		if rec.Good.Target.Containers == nil {
 			// Rebuilt from tags: its content is not known, so it can be kept but not rendered anew.
-			return standing(in, rec, verdict)
+			return standing(in, rec, verdict, rec.Good.Fingerprint)
 		}
 		goal, trigger = rec.Good.Target, TriggerTemplate
 	}
 	print := fingerprint(goal.Ask, *in.Seen.Template)
 	if rec.Good != nil && rec.Good.Fingerprint == print {
-		return standing(in, rec, verdict)
+		return standing(in, rec, verdict, print)
 	}
 	if rec.Good != nil && rec.Good.Target.Ask == goal.Ask {
 		trigger = TriggerTemplate
+		if in.Want.Policy.TemplateChange == desired.TemplateReport || condemned(rec, print) {
+			return standing(in, rec, verdict, print)
+		}
 	}
-	if s := rec.Stalled; s.holds(target, *rec.Intent) && s.Fingerprint == print {
+	if s := rec.Stalled; trigger != TriggerRetry && s.holds(target, *rec.Intent) && s.Fingerprint == print {
 		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
 	}
 	return begin(in, rec, goal, print, trigger)
+}
+
+// serves reports whether the last good revision is what the service names.
+func serves(in Input, rec Record) bool {
+	return rec.Good != nil && in.Seen.Primary().TaskDefinition == rec.Good.Revision
+}
+
+// condemned reports whether the last good ask has failed on this template.
+func condemned(rec Record, print string) bool {
+	return slices.ContainsFunc(rec.Failed, func(f Failure) bool {
+		return f.Fingerprint == print && rec.Intent.Service.Spec.Retry <= f.Retry
+	})
 }
 
 // unreachable covers what makes every comparison pointless.
@@ -145,40 +171,46 @@ func templateMissing(in Input, rec Record) Decision {
 // cleared reports whether git has answered a rejection: by a higher retry, or by another wording of the check that
 // condemned it. A changed template, default or commit never clears it.
 func cleared(r Rejection, intent Intent) bool {
-	if r.Inferred {
-		return intent.Service.Spec.Retry > 0
+	if intent.Service.Spec.Retry > r.Retry {
+		return true
 	}
-	return intent.Service.Spec.Retry > r.Retry || checksHash(intent.Service.Spec, r.Check) != r.Checks
+	// Which check condemned it is not known where the verdict was read from a tag.
+	return !r.Inferred && checksHash(intent.Service.Spec, r.Check) != r.Checks
 }
 
-// standing compares what runs with the last good revision, which is the goal.
-func standing(in Input, rec Record, verdict *Rejection) Decision {
-	primary := in.Seen.Primary()
-	if primary.TaskDefinition == rec.Good.Revision {
-		rec.Drift, rec.Blocked = nil, nil
-		if s := rec.Stalled; s != nil && s.Reason == ReasonRevertFailed && primary.Rollout == observed.RolloutCompleted {
-			rec.Stalled = nil
-		}
-		if s := rec.Stalled; s != nil && verdict == nil && s.Reason != ReasonRevertFailed {
-			rec.Stalled = nil // git has returned to what is good
-		}
-		if rec.Stalled != nil {
-			return wait(in, rec, StateStalled, stalledWhy(*rec.Stalled), in.idleAt())
-		}
-		if verdict != nil {
-			return wait(in, rec, StateReverted, fmt.Sprintf("Runs %s, the last good version; %s was rejected: %s Push a fix, or raise spec.retry to try it again.",
-				rec.Good.Target.Name(), nameOf(rec, verdict.Ask), sentence(verdict.Message)), in.idleAt())
-		}
+// standing compares what runs with the last good revision, which is to serve: because git asks for it, because what git
+// asks was rejected, or because the template that it would be rendered onto is bad or only reported.
+func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
+	if !serves(in, rec) {
+		return astray(in, rec, print)
+	}
+	rec.Drift, rec.Blocked = nil, nil
+	same := rec.Good.Fingerprint == print
+	if s := rec.Stalled; s != nil && s.Reason != ReasonRevertFailed && verdict == nil && same {
+		rec.Stalled = nil // git has returned to what is good
+	}
+	switch {
+	case rec.Stalled != nil:
+		return wait(in, rec, StateStalled, stalledWhy(*rec.Stalled), in.idleAt())
+	case verdict != nil:
+		return wait(in, rec, StateReverted, fmt.Sprintf("Runs %s, the last good version; %s was rejected: %s Push a fix, or raise spec.retry to try it again.",
+			rec.Good.Target.Name(), nameOf(rec, verdict.Ask), sentence(verdict.Message)), in.idleAt())
+	case same:
 		return wait(in, rec, StateSettled, fmt.Sprintf("Runs %s as git asks.", rec.Good.Target.Name()), in.idleAt())
 	}
-	return astray(in, rec)
+	return wait(in, rec, StateWaitingTemplate, fmt.Sprintf("Runs %s as git asks. The infrastructure changed the template; the environment's policy is to report it only, so it takes effect with the next change of git.",
+		rec.Good.Target.Name()), in.idleAt())
 }
 
-// astray decides for a service that runs something else than the last good revision, which it should run.
-func astray(in Input, rec Record) Decision {
+// astray decides for a service that runs something else than the last good revision, which is to serve.
+func astray(in Input, rec Record, print string) Decision {
+	if contains(rec.Behind, rec.Good.Target.Ask) {
+		return wait(in, rec, StateStalled, fmt.Sprintf("The last good version %s was left behind by a breaking migration, so nothing is put back. Push a version that fits the schema.",
+			rec.Good.Target.Name()), in.idleAt())
+	}
 	trigger := TriggerGit
 	if foreign(in, rec) {
-		if d, ok := tolerate(in, rec); ok {
+		if d, ok := tolerate(in, rec, rec.Good.Target.Ask); ok {
 			return d
 		}
 		trigger = TriggerDrift
@@ -187,59 +219,18 @@ func astray(in Input, rec Record) Decision {
 		return d
 	}
 	if !in.Look.Fresh {
-		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}
+		return Decision{Record: rec, Look: beforeLook(rec)}
 	}
 	if d, ok := unstartable(in, rec); ok {
 		return d
 	}
 	rec.Generation++
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindRestore, Trigger: trigger, Target: rec.Good.Target, Fingerprint: rec.Good.Fingerprint,
-		Revision: rec.Good.Revision, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
+		Revision: rec.Good.Revision, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms, Wanted: wanted(in, rec)}
 	return moveOn(rec)
 }
 
-// final reports whether the stall forbids every further write, whatever the goal.
-func final(s Stall) bool { return s.Reason == ReasonFrozen || s.Reason == ReasonRevertFailed }
-
-// foreign reports whether PRIMARY is a deployment that the controller never asked for. A record rebuilt from tags does not
-// know what was asked for, only which revisions are its own.
-func foreign(in Input, rec Record) bool {
-	primary := in.Seen.Primary()
-	switch {
-	case rec.Good == nil || primary.ID == "" || primary.TaskDefinition == rec.Good.Revision:
-		return false
-	case rec.Deployed != "":
-		return primary.ID != rec.Deployed
-	}
-	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == primary.TaskDefinition })
-}
-
-// tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be
-// putting out a fire.
-func tolerate(in Input, rec Record) (Decision, bool) {
-	primary := in.Seen.Primary()
-	if rec.Drift == nil || rec.Drift.TaskDefinition != primary.TaskDefinition {
-		rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition}
-	}
-	what := fmt.Sprintf("Somebody else deployed %s; the last good version is %s.", family(primary.TaskDefinition), rec.Good.Target.Name())
-	if in.Want.Policy.Drift.Action == "report" {
-		return wait(in, rec, StateDrifted, what+" The environment's policy is to report it only.", in.idleAt()), true
-	}
-	if at := rec.Drift.Since.Add(in.Want.Policy.Drift.After.Std()); in.Now.Before(at) {
-		return wait(in, rec, StateDrifted, fmt.Sprintf("%s It is put back %s after it was seen, unless git changes.", what, in.Want.Policy.Drift.After.Std()), at), true
-	}
-	if !in.Look.Fresh {
-		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}, true
-	}
-	if r, ok := failing(in); ok {
-		return wait(in, rec, StateDrifted, what+" It is left alone while a check fails: "+sentence(r.Detail), in.watchAt()), true
-	}
-	return Decision{}, false
-}
-
-// family is the readable part of a revision's ARN: family:revision.
-func family(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
-
+// nameOf is the ask as people call it, where git still says what it is.
 func nameOf(rec Record, ask string) string {
 	if rec.Intent != nil {
 		if t, unknown := resolve(*rec.Intent, "", rec.Pins); len(unknown) == 0 && t.Ask == ask {
@@ -250,6 +241,12 @@ func nameOf(rec Record, ask string) string {
 }
 
 func stalledWhy(s Stall) string {
+	switch s.Reason {
+	case ReasonMigrationLost:
+		return sentence(s.Message)
+	case ReasonTemplateRejected:
+		return sentence(s.Message) + " It needs a person: mend the template, or raise spec.retry to try again."
+	}
 	return sentence(s.Message) + " It needs a person: push a fix, or raise spec.retry to try again."
 }
 

@@ -44,7 +44,7 @@ var startTrouble = []struct {
 	{[]string{"cannotpullcontainererror", "platform"}, observed.ClassProduct, "WrongPlatform"},
 	{[]string{"cannotpullcontainererror", "no space left"}, observed.ClassProduct, "ImageTooLarge"},
 	{[]string{"cannotpull"}, observed.ClassBlocked, "ImageNotPullable"},
-	{[]string{"resourceinitializationerror", "registry auth", "ecr"}, observed.ClassBlocked, "RegistryDenied"},
+	{[]string{"unable to retrieve ecr registry auth"}, observed.ClassBlocked, "RegistryDenied"},
 	{[]string{"resourceinitializationerror", "log group"}, observed.ClassBlocked, "LogGroupMissing"},
 	{[]string{"resourceinitializationerror", "logger"}, observed.ClassBlocked, "LogGroupMissing"},
 	{[]string{"resourceinitializationerror", "secret"}, observed.ClassBlocked, "SecretUnavailable"},

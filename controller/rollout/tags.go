@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"slices"
+
+	"github.com/canteen/deploy/controller/observed"
 )
 
 // due returns the write that keeps what must not be lost in the account, nil when it is all there: first the tags of the
@@ -18,6 +20,7 @@ func due(in Input, rec Record) Action {
 
 func tagsDue(in Input, rec Record) map[string]string {
 	want := map[string]string{}
+	written := rec.Tagged != nil && in.Now.Sub(rec.Tagged.At) < staleFor // a read may not show it yet
 	if rec.Good != nil {
 		want[TagGood] = rec.Good.Revision
 	}
@@ -28,7 +31,7 @@ func tagsDue(in Input, rec Record) map[string]string {
 		want[TagMigrated] = rec.Migrated[0]
 	}
 	for k, v := range want {
-		if in.Seen.Tags[k] == v {
+		if in.Seen.Tags[k] == v || written && rec.Tagged.Set[k] == v {
 			delete(want, k)
 		}
 	}
@@ -43,22 +46,35 @@ func written(a Action) string {
 }
 
 // rebuild takes what the account remembers into a record that remembers nothing: a controller whose ledger was lost
-// starts from the service's tags. What is untagged is unknown, and never a revert target.
-func rebuild(in Input, rec Record, target Target) Record {
+// starts from the service's tags. What is untagged is unknown, and never a revert target. Nothing is decided before what
+// the tags name was seen: a last good revision that is overlooked cannot be put back.
+func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	if rec.Good != nil || rec.Generation > 0 {
-		return rec
+		return rec, nil
 	}
-	// A verdict for the ask that is good now was overruled since: the tag tells the newest rejection only.
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
 		rec.Migrated = []string{key}
 	}
-	good, ok := in.Seen.Revisions[in.Seen.Tags[TagGood]]
+	tagged := in.Seen.Tags[TagGood]
+	good, seen := in.Seen.Revisions[tagged]
+	if tagged != "" && !seen {
+		if !contains(in.Look.Revisions, tagged) {
+			return rec, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{tagged}}}
+		}
+		why := "it is not known"
+		if m, lacks := in.Seen.Lacks(observed.FactRevisions); lacks {
+			why = m.Message
+		}
+		d := wait(in, rec, StateBlocked, "The revision that the service's tags call good could not be read: "+sentence(why), in.watchAt())
+		return rec, &d
+	}
+	// A verdict for the ask that is good now was overruled since: the tag tells the newest rejection only.
 	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good.Ask && rec.RejectionOf(ask) == nil {
 		rec.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: rec.Intent.Service.Spec.Retry, Reason: "Remembered",
 			Message: "it was rejected before; the details were lost with the ledger", Inferred: true}}
 	}
-	if !ok || good.Ask == "" || good.Fingerprint == "" || !good.Active {
-		return rec
+	if good.Ask == "" || good.Fingerprint == "" || !good.Active {
+		return rec, nil
 	}
 	rec.Good = &Good{Fingerprint: good.Fingerprint, Revision: good.ARN, At: in.Now, Target: Target{Ask: good.Ask}}
 	rec.Good.Target.Commit.SHA = good.Commit
@@ -66,8 +82,7 @@ func rebuild(in Input, rec Record, target Target) Record {
 		rec.Good.Target = target
 	}
 	rec.GoodAsks = []string{good.Ask}
-	rec = rec.know(good.Fingerprint, good.ARN)
-	return rec
+	return rec.know(good.Fingerprint, good.ARN), nil
 }
 
 // know remembers a registered revision.

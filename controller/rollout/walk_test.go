@@ -106,7 +106,7 @@ func answer[A Action](w *walker, out Outcome, readings ...observed.Reading) A {
 	if !ok {
 		w.t.Fatalf("did %T, want %T; why: %s", d.Action, a, d.Record.Why)
 	}
-	w.rec = Apply(w.rec, a, out)
+	w.rec = Apply(w.now, w.rec, a, out)
 	switch action := any(a).(type) {
 	case Tag:
 		for k, v := range action.Set {
@@ -135,6 +135,18 @@ func (w *walker) complete() {
 	p := w.seen.Primary()
 	p.Rollout, p.Running, p.UpdatedAt = observed.RolloutCompleted, 2, w.now
 	w.seen.Deployments = []observed.Deployment{p}
+}
+
+// baked looks every few seconds until the bake has ended.
+func (w *walker) baked(readings ...observed.Reading) {
+	w.t.Helper()
+	for range 30 {
+		w.after(5 * time.Second).pass(readings...)
+		if w.rec.State != StateBaking {
+			return
+		}
+	}
+	w.t.Fatalf("still baking: %s", w.rec.Why)
 }
 
 func (w *walker) after(d time.Duration) *walker { w.now = w.now.Add(d); return w }
@@ -175,8 +187,7 @@ func (w *walker) good(digest string, n int) {
 	w.after(20 * time.Second).complete()
 	w.pass(passing())
 	w.state(StateBaking)
-	w.after(2 * time.Minute)
-	w.pass(passing())
+	w.baked(passing())
 	answer[Tag](w, Outcome{})
 	w.pass()
 	w.state(StateSettled)
@@ -326,6 +337,8 @@ func TestStableAfterARollbackIsNotGood(t *testing.T) {
 	w.seen.TaskDefinition = td(1)
 	w.seen.Deployments = []observed.Deployment{{ID: "ecs-svc/10", Primary: true, TaskDefinition: td(1), Rollout: observed.RolloutCompleted, Desired: 2, Running: 2}}
 	w.pass(under())
+	w.state(StateRolling) // one read may be stale
+	w.after(31 * time.Second).pass(under())
 	w.state(StateFailing)
 	w.pass()
 	if w.rec.Good.Revision != td(1) || len(w.rec.Rejected) != 1 {
@@ -348,7 +361,7 @@ func TestNoDataHoldsTheVerdict(t *testing.T) {
 	w.pass(passing(), silent)
 	w.after(2*time.Minute).pass(passing(), silent)
 	w.state(StateBaking)
-	w.after(16*time.Minute).pass(passing(), silent)
+	w.after(17*time.Minute).pass(passing(), silent)
 	w.state(StateFailing)
 	answer[Roll](w, Outcome{Deployment: "ecs-svc/21"})
 	if len(w.rec.Rejected) != 0 || w.rec.Stalled == nil || w.rec.Stalled.Reason != ReasonNoData {
@@ -423,8 +436,9 @@ func TestNewestCommitWins(t *testing.T) {
 	w.pass()
 	w.state(StateMigrating) // the migration finishes
 	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{}) // its success is written down
+	w.pass() // the one that git has overtaken is left
 	w.seen.Migration = nil
+	answer[Tag](w, Outcome{}) // that its migration ran is written down
 	if r := answer[Register](w, Outcome{Revision: td(3)}); r.Containers["app"].Digest != digestC {
 		t.Errorf("registered %s", r.Containers["app"].Digest)
 	}

@@ -13,8 +13,12 @@ import (
 	"github.com/canteen/deploy/controller/status"
 )
 
-// activityShown is how many of the last events the first page lists.
-const activityShown = 30
+// activityShown is how many of the last events the first page lists. Events that only change a sentence are left out; so
+// many are looked through.
+const (
+	activityShown  = 30
+	activityLooked = 300
+)
 
 //go:embed templates/*.html
 var templateFiles embed.FS
@@ -26,7 +30,8 @@ func parse(name string) *template.Template {
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
 		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
-		"ago": func(now, at time.Time) moment { return moment{now, at} },
+		"tags": func(images []string) string { return Tags(condition.Version{Images: images}) },
+		"ago":  func(now, at time.Time) moment { return moment{now, at} },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name))
 }
 
@@ -53,6 +58,7 @@ type frame struct {
 	Version     string
 	Now         time.Time
 	Repo        status.RepoView
+	NotReady    []string
 	Query       string
 }
 
@@ -61,8 +67,15 @@ type indexPage struct {
 	Invalid  []invalidFile
 	Phases   []phaseCount
 	Total    int
-	Rows     []condition.Status
+	Rows     []row
 	Activity []status.Event
+}
+
+type row struct {
+	condition.Status
+	Runs   string
+	GoodAt time.Time // of what runs; zero where something else is on its way
+	Next   string
 }
 
 type phaseCount struct {
@@ -75,14 +88,14 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query().Get("q")
 	page := indexPage{
 		frame:   s.frame(snap, "services"),
-		Invalid: invalidFiles(snap.Repo), Total: len(snap.Services), Activity: s.Board.Activity(activityShown),
+		Invalid: invalidFiles(snap.Repo), Total: len(snap.Services), Activity: told(s.Board.Activity(activityLooked)),
 	}
 	page.Query = query
 	counts := map[condition.Phase]int{}
 	for _, v := range snap.Services {
 		counts[v.Status.Phase]++
 		if matches(v.Status, query) {
-			page.Rows = append(page.Rows, v.Status)
+			page.Rows = append(page.Rows, rowOf(snap.At, v))
 		}
 	}
 	rank := map[condition.Phase]int{}
@@ -93,8 +106,30 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	// Stable: within a phase the order of names stays.
-	slices.SortStableFunc(page.Rows, func(a, b condition.Status) int { return rank[a.Phase] - rank[b.Phase] })
+	slices.SortStableFunc(page.Rows, func(a, b row) int { return rank[a.Phase] - rank[b.Phase] })
 	render(w, s.index, page)
+}
+
+func rowOf(now time.Time, v *status.View) row {
+	r := row{Status: v.Status, Runs: runsWords(v), Next: nextWords(now, v)}
+	if v.Record.Good != nil && r.Runs == versionWords(v.Status.Running) {
+		r.GoodAt = v.Record.Good.At
+	}
+	return r
+}
+
+// told are the events that people want to read one below the other.
+func told(events []status.Event) []status.Event {
+	var out []status.Event
+	for _, e := range events {
+		if e.Kind == status.EventService && e.Phase == e.Before {
+			continue
+		}
+		if out = append(out, e); len(out) == activityShown {
+			break
+		}
+	}
+	return out
 }
 
 // matches reports whether each word of the query is part of the service's name, phase or version.
@@ -114,7 +149,9 @@ func matches(s condition.Status, query string) bool {
 type servicePage struct {
 	frame
 	Service
+	Row          row
 	Stages       []stage
+	Refused      *Entry // the newest rollout that failed, where that is why the newest ask does not run
 	HistoryError string
 }
 
@@ -133,7 +170,7 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	entries, err := s.history(r.Context(), v.Record.Service, historyShown)
-	page := servicePage{frame: s.frame(snap, v.Record.Service), Service: serviceOf(snap, v, entries)}
+	page := servicePage{frame: s.frame(snap, v.Record.Service), Service: serviceOf(snap, v, entries), Row: rowOf(snap.At, v), Refused: refused(v.Status.Phase, entries)}
 	if err != nil {
 		// What runs is worth showing even where what ran cannot be read.
 		page.HistoryError = err.Error()
@@ -144,8 +181,18 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	render(w, s.service, page)
 }
 
+func refused(p condition.Phase, entries []Entry) *Entry {
+	if p != condition.PhaseReverting && p != condition.PhaseReverted && p != condition.PhaseStalled {
+		return nil
+	}
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Evidence != nil }); i >= 0 {
+		return &entries[i]
+	}
+	return nil
+}
+
 func (s *server) frame(snap status.Snapshot, title string) frame {
-	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo}
+	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, NotReady: s.Ready()}
 }
 
 // render writes the whole page or none of it.

@@ -102,9 +102,9 @@ func TestIndexStructure(t *testing.T) {
 	if len(rows) != 2 || rows[0][0] != "orders" || rows[1][0] != "menu" {
 		t.Fatalf("rows %v, want the reverting service first", rows)
 	}
-	for i, want := range []string{"orders", "↩ Reverting", "9f9f9f9 (0badcaf) asked: 1a2b3c4 (feedfac)"} {
-		if rows[0][i] != want {
-			t.Errorf("column %d is %q, want %q", i, rows[0][i], want)
+	for i, want := range []string{"orders", "↩ Reverting for AGE", "1a2b3c4 (feedfac) is being put back git asks 1a2b3c4 (feedfac)", "Puts 41 back: " + strings.Join(strings.Fields(hostile), " "), "serves again once its tasks run"} {
+		if got := regexp.MustCompile(`\d+d( \d+h)?`).ReplaceAllString(rows[0][i], "AGE"); got != want {
+			t.Errorf("column %d is %q, want %q", i, got, want)
 		}
 	}
 	page := text(doc)
@@ -174,6 +174,62 @@ func TestServicePageStructure(t *testing.T) {
 	for _, want := range []string{"secret from secretsmanager:orders/db:password", "revert #3 in flight", "Ready False Reverting", "1 of 2 running", "1m", "team ordering"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+// Why the newest does not run is on the page, not behind a click.
+func TestServicePageTellsWhyTheNewestDoesNotRun(t *testing.T) {
+	h := newHouse(t)
+	why := func() (out string) {
+		for _, s := range elements(parsed(t, h, "/services/orders"), "section") {
+			if attribute(s, "aria-labelledby") == "refused" {
+				out = text(s)
+			}
+		}
+		return out
+	}
+	for _, want := range []string{"Why 1a2b3c4 does not run", "#1", "AppContainer exit code 3", "orders-5xx ALARM"} {
+		if got := why(); !strings.Contains(got, want) {
+			t.Errorf("it lacks %q: %q", want, got)
+		}
+	}
+	v := reverted()
+	v.Status.Phase = condition.PhaseHealthy
+	h.board.Publish(v)
+	if got := why(); got != "" {
+		t.Errorf("a healthy service tells %q", got)
+	}
+}
+
+// Of what happens to a service the page tells the changes of phase and the ends of rollouts; the events tell every sentence.
+func TestActivityLeavesSentencesOut(t *testing.T) {
+	h := newHouse(t)
+	v := reverted()
+	v.Status.Why = "Still puts 41 back."
+	h.board.Publish(v)
+	h.board.Finished(entry(1, rollout.ResultRejected, nil))
+	v.Status.Phase, v.Status.Why = condition.PhaseReverted, "Runs 41."
+	h.board.Publish(v)
+	var got []string
+	for _, ol := range elements(parsed(t, h, "/"), "ol") {
+		for _, li := range elements(ol, "li") {
+			_, what, _ := strings.Cut(text(li), " ago ")
+			got = append(got, strings.Join(strings.Fields(what)[:4], " "))
+		}
+	}
+	want := []string{"orders ↩ Reverted Runs", "orders deploy #1 rejected", "git: one file is", "menu ✔ Healthy All", "orders ↩ Reverting Puts"}
+	if !slices.Equal(got, want) {
+		t.Errorf("tells %q, want %q", got, want)
+	}
+}
+
+func TestAPageThatIsNotReadySaysWhy(t *testing.T) {
+	h := newHouse(t)
+	h.reasons = []string{"git cannot be read: no route"}
+	for _, path := range []string{"/", "/services/orders"} {
+		if got := text(parsed(t, h, path)); !strings.Contains(got, "The controller does not work yet git cannot be read: no route") {
+			t.Errorf("%s: %q", path, got)
 		}
 	}
 }

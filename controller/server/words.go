@@ -9,6 +9,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/status"
 )
 
 // tone is the class of a phase in the style sheet. It only supports the glyph and the word.
@@ -46,7 +47,7 @@ func Until(now, at time.Time) string {
 	switch {
 	case at.IsZero():
 		return ""
-	case !at.After(now):
+	case at.Sub(now) < time.Second:
 		return "now"
 	default:
 		return "in " + Age(at.Sub(now))
@@ -76,6 +77,76 @@ func versionWords(v condition.Version) string {
 		return tags
 	default:
 		return tags + " (" + short(v.Commit) + ")"
+	}
+}
+
+// runsWords is what runs now, which during a rollout is not what the last verdict put there.
+func runsWords(v *status.View) string {
+	good := versionWords(v.Status.Running)
+	r := v.Record.Rollout
+	switch {
+	case r == nil && v.Record.Drift != nil:
+		return tail(v.Record.Drift.TaskDefinition) + ", which git did not ask for"
+	case r == nil || r.Deployment == nil:
+		return good
+	}
+	new := versionWords(condition.Version{Commit: r.Target.Commit.SHA, Images: r.Target.Images()})
+	switch {
+	case r.Kind != rollout.KindDeploy:
+		return new + " is being put back"
+	case r.Stage == rollout.StageBake:
+		return new + ", on trial"
+	case r.Stage == rollout.StageEvidence:
+		return new + ", which failed"
+	case v.Record.Good == nil:
+		return new + " is being started"
+	default:
+		return new + " is replacing " + good
+	}
+}
+
+// nextWords is what happens next, as people say it: what the rollout in flight comes to, else who or what is waited for.
+func nextWords(now time.Time, v *status.View) string {
+	look := Until(now, v.Status.NextActionAt)
+	with := func(words, look string) string {
+		if v.Status.NextActionAt.IsZero() {
+			return words
+		}
+		return strings.TrimPrefix(words+"; "+look, "; ")
+	}
+	if r := v.Record.Rollout; r != nil && v.Status.Phase != condition.PhaseSuspended {
+		return rolloutNext(now, r)
+	}
+	switch v.Status.Phase {
+	case condition.PhaseHealthy, condition.PhaseDegraded:
+		return with("", "compared again "+look)
+	case condition.PhaseInvalid, condition.PhaseReverted:
+		return with("waits for a commit", "compared again "+look)
+	case condition.PhaseStalled:
+		return with("waits for a person", "looks again "+look)
+	case condition.PhaseReleased:
+		return "nothing"
+	default:
+		return with("", "looks again "+look)
+	}
+}
+
+func rolloutNext(now time.Time, r *rollout.Rollout) string {
+	deadline := ""
+	if !r.Deadline.IsZero() {
+		deadline = "; deadline " + Until(now, r.Deadline)
+	}
+	switch {
+	case r.Stage == rollout.StageEvidence:
+		return "evidence is kept, then it is put back"
+	case r.Stage == rollout.StageBake:
+		return "verdict " + Until(now, r.BakeUntil)
+	case r.Kind != rollout.KindDeploy:
+		return "serves again once its tasks run" + deadline
+	case r.Stage == rollout.StageRoll:
+		return "is watched once its tasks run" + deadline
+	default:
+		return "is rolled out" + deadline
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/status"
 )
 
 func TestAge(t *testing.T) {
@@ -27,6 +28,69 @@ func TestUntil(t *testing.T) {
 	for at, want := range map[time.Time]string{{}: "", now: "now", now.Add(-time.Hour): "now", now.Add(90 * time.Second): "in 1m"} {
 		if got := Until(now, at); got != want {
 			t.Errorf("%v is told as %q, want %q", at, got, want)
+		}
+	}
+}
+
+func TestNextWords(t *testing.T) {
+	now := time.Unix(1000, 0)
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	deploy := func(s rollout.Stage) *rollout.Rollout {
+		return &rollout.Rollout{Kind: rollout.KindDeploy, Stage: s, Deadline: in(9 * time.Minute), BakeUntil: in(40 * time.Second)}
+	}
+	tests := []struct {
+		phase condition.Phase
+		r     *rollout.Rollout
+		next  time.Time
+		want  string
+	}{
+		{condition.PhaseHealthy, nil, in(30 * time.Second), "compared again in 30s"},
+		{condition.PhaseHealthy, nil, in(500 * time.Millisecond), "compared again now"},
+		{condition.PhaseHealthy, nil, time.Time{}, ""},
+		{condition.PhaseReverted, nil, in(time.Minute), "waits for a commit; compared again in 1m"},
+		{condition.PhaseStalled, nil, time.Time{}, "waits for a person"},
+		{condition.PhaseReleased, nil, in(time.Minute), "nothing"},
+		{condition.PhaseBlocked, nil, in(time.Minute), "looks again in 1m"},
+		{condition.PhaseMigrating, deploy(rollout.StageMigrate), in(time.Second), "is rolled out; deadline in 9m"},
+		{condition.PhaseRollingOut, deploy(rollout.StageRoll), in(time.Second), "is watched once its tasks run; deadline in 9m"},
+		{condition.PhaseVerifying, deploy(rollout.StageBake), in(time.Second), "verdict in 40s"},
+		{condition.PhaseReverting, deploy(rollout.StageEvidence), in(time.Second), "evidence is kept, then it is put back"},
+		{condition.PhaseReverting, &rollout.Rollout{Kind: rollout.KindRevert, Stage: rollout.StageRoll}, in(time.Second), "serves again once its tasks run"},
+	}
+	for _, tt := range tests {
+		v := &status.View{Record: rollout.Record{Rollout: tt.r}, Status: condition.Status{Phase: tt.phase, NextActionAt: tt.next}}
+		if got := nextWords(now, v); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.phase, got, tt.want)
+		}
+	}
+}
+
+func TestRunsWords(t *testing.T) {
+	old := condition.Version{Commit: "0badcafe00", Images: []string{"app:9f9f9f9"}}
+	target := rollout.Target{Containers: map[string]rollout.Container{"app": {Tag: "1a2b3c4"}}}
+	at := func(k rollout.Kind, s rollout.Stage) rollout.Record {
+		return rollout.Record{Good: &rollout.Good{}, Rollout: &rollout.Rollout{Kind: k, Stage: s, Target: target, Deployment: &rollout.Deployment{ID: "ecs-svc/1"}}}
+	}
+	migrationFailed := at(rollout.KindDeploy, rollout.StageEvidence)
+	migrationFailed.Rollout.Deployment = nil
+	first := at(rollout.KindDeploy, rollout.StageRoll)
+	first.Good = nil
+	tests := []struct {
+		rec  rollout.Record
+		want string
+	}{
+		{rollout.Record{Good: &rollout.Good{}}, "9f9f9f9 (0badcaf)"},
+		{migrationFailed, "9f9f9f9 (0badcaf)"},
+		{at(rollout.KindDeploy, rollout.StageRoll), "1a2b3c4 is replacing 9f9f9f9 (0badcaf)"},
+		{at(rollout.KindDeploy, rollout.StageBake), "1a2b3c4, on trial"},
+		{at(rollout.KindDeploy, rollout.StageEvidence), "1a2b3c4, which failed"},
+		{at(rollout.KindRevert, rollout.StageRoll), "1a2b3c4 is being put back"},
+		{first, "1a2b3c4 is being started"},
+		{rollout.Record{Drift: &rollout.Drift{TaskDefinition: "arn:aws:ecs:x:1:task-definition/orders:6"}}, "orders:6, which git did not ask for"},
+	}
+	for _, tt := range tests {
+		if got := runsWords(&status.View{Record: tt.rec, Status: condition.Status{Running: old}}); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
 }

@@ -84,6 +84,13 @@ func (w *World) ScaleByHand(service string, count int) error {
 	return err
 }
 
+// ForceByHand deploys once more what is deployed.
+func (w *World) ForceByHand(service string) error {
+	w.journal.add("by hand", "forces a new deployment of %s", service)
+	_, err := w.account.ECS.UpdateService(context.Background(), &awsecs.UpdateServiceInput{Cluster: aws.String("main"), Service: &service, ForceNewDeployment: true})
+	return err
+}
+
 // StopTaskByHand stops one task of the service, or its migration.
 func (w *World) StopTaskByHand(service string, migration bool) error {
 	ctx := context.Background()

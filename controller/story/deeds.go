@@ -26,6 +26,24 @@ func (t *Telling) change(subject string, edit func() error) error {
 	return nil
 }
 
+// advance lets time pass in which the controller runs: where it was killed meanwhile, once more from its next start on.
+func (t *Telling) advance(d time.Duration) error {
+	starts := t.starts
+	if err := t.Advance(d); err != nil {
+		return err
+	}
+	if t.life == nil || t.starts == starts && !t.life.gate.closed() {
+		return nil
+	}
+	err := t.Await(defaultLimit, func() error {
+		if t.life.gate.closed() {
+			return errors.New("the controller is dead")
+		}
+		return nil
+	})
+	return errors.Join(err, t.Advance(d))
+}
+
 func (t *Telling) reach(gone bool) error {
 	t.journal.add("git", "unreachable: %t", gone)
 	return t.repo.away(gone)

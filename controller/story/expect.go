@@ -36,7 +36,7 @@ func expectations() []verb {
 		`expect (?:(\w+) )?condition (\w+) (\w+)(?: because (\w+))?`: func(t *Telling, a []string) error { return t.condition(or(a[0]), a[1], a[2], a[3]) },
 		`expect (?:(\w+) )?to say (.+)`:                              func(t *Telling, a []string) error { return t.says(or(a[0]), a[1]) },
 		`expect (?:(\w+) )?image (\w+) to serve`: func(t *Telling, a []string) error {
-			return t.Await(5*time.Minute, func() error { return t.serves(or(a[0]), a[1]) })
+			return t.Await(defaultLimit, func() error { return t.serves(or(a[0]), a[1]) })
 		},
 		`expect (?:(\w+) )?count (\d+)`: func(t *Telling, a []string) error {
 			if got := strconv.Itoa(int(t.service(or(a[0])).DesiredCount)); got != a[1] {
@@ -67,7 +67,7 @@ func expectations() []verb {
 			return t.revertIn("orders", a[0], a[1])
 		},
 		`expect git's trouble to be told`: func(t *Telling, _ []string) error {
-			return t.Await(2*time.Minute, func() error {
+			return t.Await(defaultLimit, func() error {
 				if t.life.app.Board().Snapshot().Repo.Error == "" {
 					return errors.New("nothing is told of git's trouble")
 				}
@@ -125,7 +125,7 @@ func (t *Telling) expectEnded(service string, want ending, limit time.Duration) 
 }
 
 func (t *Telling) condition(service, kind, truth, reason string) error {
-	return t.Await(2*time.Minute, func() error {
+	return t.Await(defaultLimit, func() error {
 		v := t.view(service)
 		if v == nil {
 			return fmt.Errorf("nothing is told of %s", service)
@@ -143,7 +143,7 @@ func (t *Telling) says(service, pattern string) error {
 	if err != nil {
 		return err
 	}
-	return t.Await(2*time.Minute, func() error {
+	return t.Await(defaultLimit, func() error {
 		v := t.view(service)
 		if v == nil || !re.MatchString(v.Status.Why) {
 			return fmt.Errorf("it does not say so but: %v", t.phase(service, "?"))
@@ -206,7 +206,7 @@ func (t *Telling) migrations(service, tag, want string) error {
 }
 
 func (t *Telling) tagged(service, key string) error {
-	return t.Await(2*time.Minute, func() error {
+	return t.Await(defaultLimit, func() error {
 		for _, tag := range t.service(service).Tags {
 			if aws.ToString(tag.Key) == key && aws.ToString(tag.Value) != "" {
 				return nil
@@ -221,7 +221,7 @@ func (t *Telling) ends(says string) error {
 	if t.life == nil {
 		return errors.New("the controller does not run")
 	}
-	err := t.Await(2*time.Minute, func() error {
+	err := t.Await(defaultLimit, func() error {
 		select {
 		case <-t.life.done:
 			return nil

@@ -28,6 +28,12 @@ type Kill struct {
 	After  bool // after the effect, its answer lost; else before it
 }
 
+// away is how long it takes until somebody starts the controller again: a moment, longer than a stale read, or a few
+// minutes, in turn.
+func (k Kill) away() time.Duration {
+	return []time.Duration{5*time.Second + 3*time.Millisecond, 41*time.Second + 3*time.Millisecond, 4*time.Minute + 3*time.Millisecond}[k.Number%3]
+}
+
 // String names the moment as tests do.
 func (k Kill) String() string {
 	what, when := "request", "before"
@@ -51,30 +57,71 @@ type gate struct {
 	shut bool
 }
 
-// meter counts over all lives.
+// meter counts requests and saves over all lives, once it was told to begin.
 type meter struct {
-	mu              sync.Mutex
-	plan            *Kill
-	requests, saves int
-	names           []string // of the requests, where they are wanted
+	mu       sync.Mutex
+	plan     *Kill
+	counting bool
+	requests []request
+	saves    int
+}
+
+// request is one request as the meter saw it.
+type request struct {
+	operation string
+	at        time.Time
+	saves     int // before it
+}
+
+func (m *meter) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counting = true
 }
 
 // step counts one moment and answers whether it is the one to be killed at.
-func (m *meter) step(save bool, name string) *Kill {
+func (m *meter) step(save bool, operation string) *Kill {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := &m.requests
-	if save {
-		n = &m.saves
-	} else {
-		m.names = append(m.names, name)
+	if !m.counting {
+		return nil
 	}
-	*n++
-	if k := m.plan; k != nil && k.Save == save && k.Number == *n {
+	n := m.saves + 1
+	if save {
+		m.saves = n
+	} else {
+		m.requests = append(m.requests, request{operation, time.Now(), m.saves})
+		n = len(m.requests)
+	}
+	if k := m.plan; k != nil && k.Save == save && k.Number == n {
 		m.plan = nil
 		return k
 	}
 	return nil
+}
+
+// Kills are all moments at which a run like this one can be killed: before each request and each save, and after each
+// that changes something. A read leaves no trace, answered or not, so of the reads that follow one another in one pass the
+// first stands for all.
+func (w *World) Kills() []Kill {
+	w.meter.mu.Lock()
+	defer w.meter.mu.Unlock()
+	var out []Kill
+	var before request
+	for i, r := range w.meter.requests {
+		same := isRead(before.operation) && before.saves == r.saves && r.at.Sub(before.at) < time.Second
+		if !same {
+			out = append(out, Kill{Number: i + 1})
+		}
+		if !isRead(r.operation) {
+			out = append(out, Kill{Number: i + 1, After: true})
+		}
+		before = r
+	}
+	for i := range w.meter.saves {
+		out = append(out, Kill{Save: true, Number: i + 1}, Kill{Save: true, Number: i + 1, After: true})
+	}
+	return out
 }
 
 // errKilled is what a dead controller sees. Its method tells the SDK not to try again.

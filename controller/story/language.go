@@ -117,6 +117,10 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Services = strings.Fields(strings.ReplaceAll(m[1], ",", " "))
 		return true, nil
 	}
+	if text == "given a quick account" {
+		s.Options.Timing = quick()
+		return true, nil
+	}
 	for pattern, into := range map[*regexp.Regexp][]*time.Duration{
 		givenStale: {&s.Options.Doubts.StaleReadMax},
 		givenLate:  {&s.Options.Doubts.SDRecordLagMax, &s.Options.Doubts.TaskRecordLagMax},
@@ -159,6 +163,11 @@ func (s *Story) Tell(dir string, change func(*Options)) (w *World, err error) {
 
 // finish holds what is true of every story's end: nothing ended that it did not expect, and no secret came to light.
 func (t *Telling) finish() error {
+	if t.life != nil && t.life.gate.closed() {
+		if err := t.advance(time.Minute); err != nil { // a controller that was killed at the very end is started again too
+			return err
+		}
+	}
 	err := t.Observer.Err()
 	for _, service := range t.opts.Services {
 		for _, e := range t.ended(service)[t.verdicts[service]:] {
@@ -220,13 +229,11 @@ func verbs() []verb {
 
 		`advance (\S+)`: func(t *Telling, a []string) error {
 			d, err := time.ParseDuration(a[0])
-			if err != nil {
-				return err
-			}
-			return t.Advance(d)
+			return errors.Join(err, t.advance(d))
 		},
 		`start`:                      func(t *Telling, _ []string) error { return t.Start() },
 		`start with an empty ledger`: func(t *Telling, _ []string) error { return t.StartAnew() },
+		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
 	}), append(handVerbs(), expectations()...)...)
@@ -234,12 +241,13 @@ func verbs() []verb {
 
 func handVerbs() []verb {
 	return forms(map[string]func(*Telling, []string) error{
-		`by hand (?:(\w+) )?deploy image (\w+)`:  func(t *Telling, a []string) error { return t.DeployByHand(or(a[0]), a[1]) },
-		`by hand (?:(\w+) )?stop a task`:         func(t *Telling, a []string) error { return t.StopTaskByHand(or(a[0]), false) },
-		`by hand (?:(\w+) )?stop the migration`:  func(t *Telling, a []string) error { return t.StopTaskByHand(or(a[0]), true) },
-		`by hand (?:(\w+) )?roll back`:           func(t *Telling, a []string) error { return t.RollBackByHand(or(a[0])) },
-		`by hand (?:(\w+) )?tag (\S+) (\S+)`:     func(t *Telling, a []string) error { return t.TagByHand(or(a[0]), a[1], a[2]) },
-		`by hand (?:(\w+) )?change the template`: func(t *Telling, a []string) error { return t.ChangeTemplate(or(a[0])) },
+		`by hand (?:(\w+) )?deploy image (\w+)`:     func(t *Telling, a []string) error { return t.DeployByHand(or(a[0]), a[1]) },
+		`by hand (?:(\w+) )?stop a task`:            func(t *Telling, a []string) error { return t.StopTaskByHand(or(a[0]), false) },
+		`by hand (?:(\w+) )?stop the migration`:     func(t *Telling, a []string) error { return t.StopTaskByHand(or(a[0]), true) },
+		`by hand (?:(\w+) )?force a new deployment`: func(t *Telling, a []string) error { return t.ForceByHand(or(a[0])) },
+		`by hand (?:(\w+) )?roll back`:              func(t *Telling, a []string) error { return t.RollBackByHand(or(a[0])) },
+		`by hand (?:(\w+) )?tag (\S+) (\S+)`:        func(t *Telling, a []string) error { return t.TagByHand(or(a[0]), a[1], a[2]) },
+		`by hand (?:(\w+) )?change the template`:    func(t *Telling, a []string) error { return t.ChangeTemplate(or(a[0])) },
 		`by hand (?:(\w+) )?scale to (\d+)`: func(t *Telling, a []string) error {
 			n, err := strconv.Atoi(a[1])
 			if err != nil {

@@ -23,11 +23,8 @@ import (
 	"github.com/canteen/deploy/controller/status"
 )
 
-// poll is the time between two looks at git: not a multiple of the other rhythms, so that they do not meet.
-const poll = 10*time.Second + 37*time.Millisecond
-
-// restartIn is how long whoever supervises the controller takes to start it again.
-const restartIn = 5*time.Second + 3*time.Millisecond
+// poll is the time between two looks at git: production's, and a little more, so that it does not meet the other rhythms.
+const poll = app.DefaultPoll + 37*time.Millisecond
 
 // life is one process of the controller, from its start to its end.
 type life struct {
@@ -123,7 +120,7 @@ func (w *World) bury() error {
 // tend starts a controller again that was killed at the planned moment.
 func (w *World) tend() error {
 	l := w.life
-	if l == nil || !l.gate.closed() || time.Since(l.killedAt) < restartIn {
+	if l == nil || w.opts.Kill == nil || !l.gate.closed() || time.Since(l.killedAt) < w.opts.Kill.away() {
 		return nil
 	}
 	w.bury()

@@ -183,8 +183,10 @@ func checksOf(word *desired.Service) string {
 func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to string) {
 	var want struct{ MinimumHealthyPercent, MaximumPercent int32 }
 	words := o.asks(service)
-	if word := o.wordFor(service, o.revisions[to]); o.revisions[to] != nil && word != nil {
-		words = []*desired.Service{word}
+	if r := o.revisions[to]; r != nil {
+		if word := o.wordFor(service, r); word != nil {
+			words = []*desired.Service{word}
+		}
 	}
 	for _, word := range words {
 		if err := json.Unmarshal(word.Spec.Rollout.Params, &want); err != nil {

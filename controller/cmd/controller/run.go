@@ -21,6 +21,7 @@ import (
 	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -127,7 +128,10 @@ func runController(ctx context.Context, f runFlags) error {
 		f.listen = cfg.Listener.Addr().String() // port 0 has become a real one
 	}
 	a, err := app.New(cfg)
-	if err != nil {
+	switch {
+	case fault.CodeOf(err) == gitrepo.CodeConfig:
+		return usageError{err}
+	case err != nil:
 		return err
 	}
 	log.Info("starting", zap.String("environment", f.env), zap.String("version", version), zap.String("listen", f.listen), zap.String("ledger", f.ledger))

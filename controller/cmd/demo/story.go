@@ -162,7 +162,11 @@ func (t *teller) evidence(now server.Service) {
 		for _, task := range e.Evidence.Tasks {
 			t.say("     evidence: task %s %s %v", task.Task[:min(8, len(task.Task))], task.Reason, task.ExitCodes)
 		}
-		if lines := e.Evidence.Log; len(lines) > 0 {
+		switch lines := e.Evidence.Log; {
+		case len(lines) == 0:
+		case e.Evidence.Check == "logs":
+			t.say("     the line: %s", lines[0])
+		default:
 			t.say("     its last line: %s", lines[len(lines)-1])
 		}
 	}

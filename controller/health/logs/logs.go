@@ -86,16 +86,20 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		return observed.Reading{}, false
 	}
 	r := observed.Reading{Check: Name}
+	// A forbidden line that was found is one, however much of the log could not be read.
+	for _, pattern := range c.params.Forbid {
+		if seen.Logs != nil && len(seen.Logs.Matches[pattern]) > 0 {
+			r.Verdict, r.Class, r.Reason = observed.Fail, observed.ClassProduct, "ForbiddenLogLine"
+			r.Detail = fmt.Sprintf("a log line matches the forbidden pattern %q", pattern)
+			for _, line := range seen.Logs.Matches[pattern] {
+				r.Lines = append(r.Lines, line.Message)
+			}
+			return r, true
+		}
+	}
 	if m, lacks := seen.Lacks(observed.FactLogs); lacks || seen.Logs == nil {
 		r.Verdict, r.Detail = observed.NoData, "the logs could not be read: "+m.Message
 		return r, true
-	}
-	for _, pattern := range c.params.Forbid {
-		if found := seen.Logs.Matches[pattern]; len(found) > 0 {
-			r.Verdict, r.Class, r.Reason = observed.Fail, observed.ClassProduct, "ForbiddenLogLine"
-			r.Detail = fmt.Sprintf("a log line matches the forbidden pattern %q", pattern)
-			return r, true
-		}
 	}
 	for _, pattern := range c.params.Require {
 		if len(seen.Logs.Matches[pattern]) == 0 {

@@ -38,18 +38,16 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 		r.Verdict, r.Class, r.Reason, r.Detail = observed.Fail, worst.Class, worst.Reason, worst.Message
 	case !listed:
 		r.Verdict, r.Detail = observed.NoData, "ECS does not list the deployment yet"
-	case d.Rollout == observed.RolloutFailed:
-		r.Verdict, r.Class, r.Reason, r.Detail = observed.Fail, observed.ClassProduct, "DeploymentFailed", "ECS gave the deployment up: "+orUnknown(d.Reason)
 	default:
-		r.Verdict, r.Reason, r.Detail = progress(d, seen)
+		r.Verdict, r.Reason, r.Detail = progress(s, d, seen)
 	}
 	return r, true
 }
 
 // progress tells a complete deployment from one that is under way.
-func progress(d observed.Deployment, seen observed.Service) (observed.Verdict, string, string) {
+func progress(s rollout.Subject, d observed.Deployment, seen observed.Service) (observed.Verdict, string, string) {
 	switch {
-	case d.Desired == 0:
+	case d.Desired == 0 && s.Kind == rollout.KindDeploy:
 		return observed.NoData, "ScaledToZero", "the service's count is 0, so nothing runs that could be judged"
 	case d.Rollout == observed.RolloutInProgress:
 		return observed.NoData, "Rolling", fmt.Sprintf("%d of %d tasks run", d.Running, d.Desired)
@@ -87,10 +85,13 @@ func deaths(deployment string, tasks []observed.Task) []rollout.Stop {
 	return out
 }
 
-// conclusive returns the class that enough tasks died of. ECS having given up makes one death enough.
+// conclusive returns what enough tasks died of. ECS having given the deployment up makes one death enough, and is
+// conclusive by itself: then it stands for what most of what is known says, and where nothing is known or only the
+// infrastructure failed, for the infrastructure's trouble, which condemns nothing.
 func conclusive(dead []rollout.Stop, d observed.Deployment) rollout.Stop {
+	gaveUp := d.Rollout == observed.RolloutFailed
 	enough := deadTasksMax
-	if d.Rollout == observed.RolloutFailed {
+	if gaveUp {
 		enough = 1
 	}
 	for _, class := range []observed.Class{observed.ClassBlocked, observed.ClassProduct} {
@@ -103,10 +104,14 @@ func conclusive(dead []rollout.Stop, d observed.Deployment) rollout.Stop {
 			return stop
 		}
 	}
-	if d.Rollout == observed.RolloutFailed && len(dead) > 0 {
-		return rollout.Stop{} // only the infrastructure's trouble: the caller's default would blame the product
+	if !gaveUp {
+		return rollout.Stop{}
 	}
-	return rollout.Stop{}
+	message := "ECS gave the deployment up: " + orUnknown(d.Reason)
+	if len(dead) > 0 {
+		message += "; " + dead[0].Message
+	}
+	return rollout.Stop{Class: observed.ClassInfrastructure, Reason: "DeploymentFailed", Message: message}
 }
 
 func orUnknown(s string) string {

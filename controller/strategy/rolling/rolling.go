@@ -76,7 +76,7 @@ func (Strategy) Next(spec desired.ServiceSpec, ro rollout.Rollout, seen observed
 	p, _ := desired.StrictParams[Params](spec.Rollout.Params)
 	low, high := percentages(p)
 	roll := rollout.Roll{Revision: ro.Revision, MinimumHealthyPercent: low, MaximumPercent: high, Before: ro.Deployment.Before}
-	if seen.Desired == 0 && ro.Kind == rollout.KindDeploy && p.InitialCount != nil {
+	if seen.Desired == 0 && ro.First && p.InitialCount != nil {
 		count := *p.InitialCount
 		roll.Count = &count
 	}

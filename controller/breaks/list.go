@@ -1,0 +1,48 @@
+package main
+
+// breakage is one line broken on purpose.
+type breakage struct {
+	invariant int    // as docs/ARCHITECTURE.md numbers them
+	what      string // goes wrong
+	file      string // below controller
+	old, new  string
+}
+
+// breakages are at least two for each invariant that one process can hold.
+var breakages = []breakage{
+	{1, "another revision is rolled than the record says", "strategy/rolling/rolling.go", "Revision: ro.Revision,", "Revision: seen.TaskDefinition,"},
+	{1, "freeze is ignored", "rollout/conclude.go", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze && false"},
+	{1, "what a breaking migration left behind is put back", "rollout/conclude.go", "behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)", "behind := false"},
+	{2, "any exit code of the migration will do", "rollout/migrate.go", "case itself && found && c.Exited && c.ExitCode == 0:", "case itself && found && c.Exited:"},
+	{2, "a migration that was stopped from outside counts", "rollout/migrate.go", "itself := task.StopCode == stopContainerExited", "itself := true"},
+	{2, "a running migration is not waited for", "rollout/migrate.go", "case !task.Stopped():", "case false:"},
+	{3, "every request has a token of its own", "rollout/migrate.go", "Token: run.Token,", "Token: run.Token + fmt.Sprint(run.Requests),"},
+	{3, "a key that succeeded runs again", "rollout/migrate.go", "slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask)", "false"},
+	{3, "a lost outcome is run again without git's word", "rollout/migrate.go", "case m.Idempotent && run != nil &&", "case run != nil &&"},
+	{3, "the ledger gives a held lock away", "ledger/save.go", "if lock != \"\" {", "if lock != \"\" && false {"},
+	{4, "a rejected ask is tried again", "rollout/settle.go", "if verdict != nil && cleared(*verdict, *rec.Intent) {", "if verdict != nil {"},
+	{4, "a bad template is rolled over and over", "rollout/settle.go", "|| condemned(rec, print) {", "{"},
+	{4, "a mended check does not clear its verdict", "rollout/settle.go", "return !r.Inferred && checksHash(intent.Service.Spec, r.Check) != r.Checks", "return false"},
+	{5, "the verdict does not wait for the bake", "rollout/bake.go", "if in.Now.Before(ro.BakeUntil) {", "if false {"},
+	{5, "any PRIMARY counts as ours", "rollout/roll.go", "if primary.ID == d.ID {", "if true {"},
+	{5, "no data counts as passed", "rollout/bake.go", "if r.Verdict != observed.Pass {", "if r.Verdict == observed.Fail {"},
+	{5, "a deployment without tasks is complete", "health/steady/steady.go", "case d.Desired == 0 && s.Kind == rollout.KindDeploy:", "case false:"},
+	{6, "a revert waits for its turn and for healthy checks", "rollout/roll.go", "if ro.Kind == KindDeploy {\n\t\tif d, ok := readied", "if true {\n\t\tif d, ok := readied"},
+	{6, "a revert is reverted", "rollout/conclude.go", "if ro.Kind != KindDeploy {\n\t\treturn revertFailed", "if false {\n\t\treturn revertFailed"},
+	{6, "the revert goes to what failed", "rollout/conclude.go", "rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision\n\t\trec.Rollout", "rec.Good.Target, rec.Good.Fingerprint, failed.Revision\n\t\trec.Rollout"},
+	{7, "nobody checks the way back", "rollout/begin.go", "if ok && s.OK {", "if ok || !ok {"},
+	{7, "the count is sent with every roll", "strategy/rolling/rolling.go", "if seen.Desired == 0 && ro.First && p.InitialCount != nil {", "if p.InitialCount != nil {"},
+	{8, "a lost answer is asked for again at once", "rollout/roll.go", "case in.Now.Before(d.RequestedAt.Add(staleFor)):", "case false:"},
+	{8, "a deployment that took effect is not adopted", "rollout/roll.go", "case primary.TaskDefinition == ro.Revision:", "case false:"},
+	{8, "a registration is repeated without looking", "rollout/register.go", "Look: ro.Registers > 1,", "Look: false,"},
+	{8, "one stale read ends a rollout", "rollout/roll.go", "if !rolledBack(in) && in.Now.Before(patient.Add(staleFor)) {", "if false {"},
+	{9, "a newer ask waits for the verdict", "rollout/register.go", "if ro.Kind != KindDeploy || rec.Intent == nil", "if true || rec.Intent == nil"},
+	{10, "a blocked deploy keeps its place", "reconcile/fleet.go", "(ro.Migration != nil || ro.Deployment != nil)", "true"},
+	{11, "an image that cannot be pulled condemns the ask", "rollout/stopped.go", "{[]string{\"cannotpull\"}, observed.ClassBlocked,", "{[]string{\"cannotpull\"}, observed.ClassProduct,"},
+	{11, "want of capacity condemns the ask", "health/steady/steady.go", "return rollout.Stop{Class: observed.ClassInfrastructure,", "return rollout.Stop{Class: observed.ClassProduct,"},
+	{11, "an alarm that was red before condemns the ask", "rollout/roll.go", "ro.Baseline = in.Seen.Alarms\n", "\n"},
+	{12, "a refused request has no deadline", "rollout/roll.go", "if !ro.AskedAt.IsZero() && !in.Now.Before(", "if false && !in.Now.Before("},
+	{12, "the look after a decision is never due", "rollout/decide.go", "func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }", "func (in Input) idleAt() time.Time  { return time.Time{} }"},
+	{13, "the commit is part of the ask", "rollout/ask.go", "ask.Container, ask.Command = t.Migration.Container, t.Migration.Command", "ask.Container, ask.Command = t.Commit.SHA, t.Migration.Command"},
+	{14, "log lines are kept as they came", "rollout/evidence.go", "s = Redact(s)", ""},
+}

@@ -1,0 +1,54 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// final reports whether the stall forbids every further write, whatever the goal.
+func final(s Stall) bool { return s.Reason == ReasonFrozen || s.Reason == ReasonRevertFailed }
+
+// foreign reports whether PRIMARY is a deployment that the controller never asked for. A record rebuilt from tags does not
+// know what was asked for, only which revisions are its own.
+func foreign(in Input, rec Record) bool {
+	primary := in.Seen.Primary()
+	switch {
+	case rec.Good == nil || primary.ID == "" || primary.TaskDefinition == rec.Good.Revision:
+		return false
+	case rec.Deployed != "":
+		return primary.ID != rec.Deployed
+	}
+	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == primary.TaskDefinition })
+}
+
+// tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be
+// putting out a fire. A new word of git ends it: then git says again what is to run.
+func tolerate(in Input, rec Record, wanted string) (Decision, bool) {
+	primary := in.Seen.Primary()
+	if rec.Drift == nil || rec.Drift.TaskDefinition != primary.TaskDefinition {
+		rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Wanted: wanted}
+	}
+	if rec.Drift.Wanted != "" && rec.Drift.Wanted != wanted {
+		return Decision{}, false
+	}
+	what := fmt.Sprintf("Somebody else deployed %s; the last good version is %s.", family(primary.TaskDefinition), rec.Good.Target.Name())
+	if in.Want.Policy.Drift.Action == desired.DriftReport {
+		return wait(in, rec, StateDrifted, what+" The environment's policy is to report it only.", in.idleAt()), true
+	}
+	if at := rec.Drift.Since.Add(in.Want.Policy.Drift.After.Std()); in.Now.Before(at) {
+		return wait(in, rec, StateDrifted, fmt.Sprintf("%s It is put back %s after it was seen, unless git changes.", what, in.Want.Policy.Drift.After.Std()), sooner(at, in.idleAt())), true
+	}
+	if !in.Look.Fresh {
+		return Decision{Record: rec, Look: beforeLook(rec)}, true
+	}
+	if r, ok := failing(in); ok {
+		return wait(in, rec, StateDrifted, what+" It is left alone while a check fails: "+sentence(r.Detail), in.watchAt()), true
+	}
+	return Decision{}, false
+}
+
+// family is the readable part of a revision's ARN: family:revision.
+func family(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
