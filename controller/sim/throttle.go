@@ -43,6 +43,8 @@ var limits = []bucket{
 	{"ecs", []string{"DescribeServiceRevisions"}, 50, 20},
 	{"ecs", []string{"TagResource", "UntagResource"}, 20, 10},
 	{"ecs", []string{"ListTagsForResource"}, 50, 20},
+	{"ecs", []string{"PutClusterCapacityProviders"}, 10, 1},
+	{"ecs", []string{"DescribeCapacityProviders"}, 50, 20},
 	{"ecs", []string{"GetTaskProtection", "UpdateTaskProtection"}, 200, 80},
 	{"elasticloadbalancing", nil, 40, 10},
 	{"monitoring", []string{"DescribeAlarms"}, 9, 9},

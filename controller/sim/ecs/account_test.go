@@ -30,10 +30,10 @@ func TestOperations(t *testing.T) {
 			got = append(got, m.Name)
 		}
 	}
-	want := []string{"CreateCluster", "CreateService", "DeleteService", "DeregisterTaskDefinition", "DescribeClusters", "DescribeServiceDeployments",
-		"DescribeServiceRevisions", "DescribeServices", "DescribeTaskDefinition", "DescribeTasks", "ListServiceDeployments", "ListServices",
-		"ListTagsForResource", "ListTaskDefinitions", "ListTasks", "RegisterTaskDefinition", "RunTask", "StopServiceDeployment", "StopTask",
-		"TagResource", "UntagResource", "UpdateService"}
+	want := []string{"ContinueServiceDeployment", "CreateCluster", "CreateService", "DeleteService", "DeleteTaskDefinitions", "DeregisterTaskDefinition", "DescribeCapacityProviders", "DescribeClusters", "DescribeServiceDeployments",
+		"DescribeServiceRevisions", "DescribeServices", "DescribeTaskDefinition", "DescribeTasks", "GetTaskProtection", "ListClusters", "ListServiceDeployments", "ListServices",
+		"ListTagsForResource", "ListTaskDefinitionFamilies", "ListTaskDefinitions", "ListTasks", "PutClusterCapacityProviders", "RegisterTaskDefinition", "RunTask", "StopServiceDeployment", "StopTask",
+		"TagResource", "UntagResource", "UpdateService", "UpdateTaskProtection"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -59,16 +59,7 @@ func TestRefusals(t *testing.T) {
 	type unsupported = *types.UnsupportedFeatureException
 	type invalid = *types.InvalidParameterException
 	refused[unsupported](t, "placement", "placementStrategy", create(func(i *in) { i.PlacementStrategy = []types.PlacementStrategy{{}} }))
-	refused[unsupported](t, "spot", "FARGATE_SPOT", create(func(i *in) {
-		i.LaunchType, i.CapacityProviderStrategy = "", []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("FARGATE_SPOT")}}
-	}))
 	refused[unsupported](t, "EC2", "launchType EC2", create(func(i *in) { i.LaunchType = "" }))
-	for _, s := range []types.DeploymentStrategy{types.DeploymentStrategyBlueGreen, types.DeploymentStrategyLinear, types.DeploymentStrategyCanary} {
-		refused[unsupported](t, "strategy", string(s), create(func(i *in) { i.DeploymentConfiguration = &types.DeploymentConfiguration{Strategy: s} }))
-	}
-	refused[unsupported](t, "hooks", "deploymentConfiguration.lifecycleHooks", create(func(i *in) {
-		i.DeploymentConfiguration = &types.DeploymentConfiguration{LifecycleHooks: []types.DeploymentLifecycleHook{{}}}
-	}))
 	refused[invalid](t, "no network", "Network Configuration must be provided", create(func(i *in) { i.NetworkConfiguration = nil }))
 	refused[invalid](t, "loose target group", "does not have an associated load balancer", create(func(i *in) {
 		withLB(i)

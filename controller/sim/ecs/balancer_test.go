@@ -21,9 +21,19 @@ type balancer struct {
 	changed func(string, ecs.Target, ecs.TargetHealth)
 	targets map[string]*watched
 	ever    int
+	shifts  []shifted
+	broken  error // what Shift answers
+}
+
+// shifted is one call of Shift.
+type shifted struct {
+	at      time.Time
+	rule    string
+	weights map[string]float64
 }
 
 type watched struct {
+	group  string
 	target ecs.Target
 	health ecs.TargetHealth
 	bad    int
@@ -44,10 +54,10 @@ func (b *balancer) Attached(arn string) (bool, error) {
 
 func (b *balancer) DeregistrationDelay(string) time.Duration { return b.delay }
 
-func (b *balancer) Register(_ string, t ecs.Target) error {
+func (b *balancer) Register(group string, t ecs.Target) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := &watched{target: t}
+	w := &watched{group: group, target: t}
 	b.targets[t.ID] = w
 	b.ever++
 	b.check(w)
@@ -58,6 +68,25 @@ func (b *balancer) Deregister(_ string, t ecs.Target) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.targets, t.ID)
+}
+
+func (b *balancer) Shift(rule string, weights map[string]float64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shifts = append(b.shifts, shifted{time.Now(), rule, weights})
+	return b.broken
+}
+
+// weight is the share that a rule gives to a group now.
+func (b *balancer) weight(rule, group string) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range slices.Backward(b.shifts) {
+		if s.rule == rule {
+			return s.weights[group]
+		}
+	}
+	return -1
 }
 
 func (b *balancer) check(w *watched) {
@@ -86,7 +115,7 @@ func (b *balancer) check(w *watched) {
 		}
 		b.mu.Unlock()
 		if tell {
-			b.changed(group, w.target, next)
+			b.changed(w.group, w.target, next)
 		}
 	})
 }

@@ -100,12 +100,12 @@ func (e *Engine) fail(d *deployment, why cause, rollback bool) {
 		r.triggered = true
 	}
 	switch {
-	case r.rollbackTo != nil:
+	case r.rollbackTo != nil, rollback && s.candidate == nil:
+		r.life.end()
 		e.setRecord(r, types.ServiceDeploymentStatusRollbackFailed, noCandidate)
 	case !rollback:
+		r.life.end()
 		e.setRecord(r, types.ServiceDeploymentStatusStopRequested, why.stopped)
-	case s.candidate == nil:
-		e.setRecord(r, types.ServiceDeploymentStatusRollbackFailed, noCandidate)
 	default:
 		e.rollBack(d, s.candidate, r, why)
 	}
@@ -122,11 +122,13 @@ func (e *Engine) rollBack(from, to *deployment, r *record, why cause) {
 		to.createdAt = e.now
 	}
 	to.failures, to.failedSeen, to.ranOne = 0, 0, false
+	to.bakeFrom = time.Time{}
 	to.badWaves, to.notBefore, to.stalled, to.doneAt = 0, time.Time{}, false, time.Time{}
 	others := slices.DeleteFunc(s.deployments, func(d *deployment) bool { return d == to })
 	s.deployments = append([]*deployment{to}, others...)
 	s.candidate = nil // it is not COMPLETED any more
 	s.steadyAt = time.Time{}
+	e.goBack(r)
 	r.rollbackTo, r.rollbackAt, r.rollbackReason = to, e.now, why.rolledBack
 	e.setRecord(r, types.ServiceDeploymentStatusRollbackInProgress, why.rolledBack)
 	e.tell(s, "SERVICE_DEPLOYMENT_IN_PROGRESS", to, to.reason)
@@ -134,9 +136,9 @@ func (e *Engine) rollBack(from, to *deployment, r *record, why cause) {
 }
 
 // unplaced: nothing could be started at all.
-func (e *Engine) unplaced(d *deployment) {
-	e.event(d.svc, "was unable to place a task. Reason: %s", e.placement)
-	if !d.ranOne {
+func (e *Engine) unplaced(d *deployment, reason string) {
+	e.event(d.svc, "was unable to place a task. Reason: %s", reason)
+	if !d.ranOne && !e.cfg.Doubts.PlacementUncounted {
 		d.failures++
 		d.failedSeen++
 	}

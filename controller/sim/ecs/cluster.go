@@ -20,6 +20,8 @@ type cluster struct {
 	tags      tags
 	services  map[string]*service // by name; INACTIVE ones until they expire
 	tasks     map[string]*task    // by id; STOPPED ones until they expire
+
+	provisioning int // tasks in that state
 }
 
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
@@ -55,12 +57,10 @@ func (e *Engine) CreateCluster(_ context.Context, in *awsecs.CreateClusterInput)
 	if !nameRE.MatchString(name) {
 		return nil, invalid("Cluster name must match %s", nameRE)
 	}
-	for _, p := range in.CapacityProviders {
-		if p != "FARGATE" {
-			return nil, unsupported("capacityProviders %s is not modelled by this local account; use FARGATE", p)
-		}
+	if err := knownProviders(in.CapacityProviders); err != nil {
+		return nil, err
 	}
-	if err := fargateStrategy(in.DefaultCapacityProviderStrategy); err != nil {
+	if err := fargateStrategy(in.DefaultCapacityProviderStrategy, in.CapacityProviders); err != nil {
 		return nil, err
 	}
 	t, err := newTags(in.Tags)
@@ -71,6 +71,9 @@ func (e *Engine) CreateCluster(_ context.Context, in *awsecs.CreateClusterInput)
 	defer e.unlock()
 	c := e.clusters[name]
 	if c == nil {
+		if len(e.clusters) >= e.cfg.Quotas.Clusters {
+			return nil, client("The maximum number of clusters has been reached.")
+		}
 		c = &cluster{
 			name: name, arn: e.arn("cluster", name),
 			providers: slices.Clone(in.CapacityProviders), strategy: clone(in.DefaultCapacityProviderStrategy),
@@ -146,14 +149,4 @@ func (c *cluster) view(withTags bool) types.Cluster {
 
 func (c *cluster) sortedTasks() []*task {
 	return slices.SortedFunc(maps.Values(c.tasks), func(a, b *task) int { return strings.Compare(a.arn, b.arn) })
-}
-
-// fargateStrategy accepts the one capacity provider that is modelled.
-func fargateStrategy(items []types.CapacityProviderStrategyItem) error {
-	for _, item := range items {
-		if p := aws.ToString(item.CapacityProvider); p != "FARGATE" {
-			return unsupported("capacityProviderStrategy %s is not modelled by this local account; use FARGATE", p)
-		}
-	}
-	return nil
 }

@@ -6,18 +6,26 @@ import "time"
 // are required; a neighbour that is nil answers as if it did not exist: no
 // Runner runs nothing (tasks fail to start), no LoadBalancers knows no target
 // group, no Images finds no image, no Secrets no secret, no Logs no log group.
+// VPC and Alarms say for themselves what their absence means.
 type Config struct {
 	Account string // 12 digits
 	Region  string
 	Seed    uint64 // one seed, one sequence of ids and latencies
 	Timing  Timing // zero: DefaultTiming()
 	Doubts  Doubts // zero: the plain reading of AWS's documents
+	Quotas  Quotas // what is zero: AWS's default
 
 	Runner        Runner
 	LoadBalancers LoadBalancers
 	Images        Images
 	Secrets       Secrets
 	Logs          Logs
+	VPC           VPC    // nil: every subnet and security group exists
+	Alarms        Alarms // nil: deployment alarms are stored and not watched
+
+	// Hook, if set, answers for every Lambda function that is a lifecycle hook; a
+	// hook without it fails. It is called as neighbours are.
+	Hook func(HookCall) HookAnswer
 
 	// Observe, if set, is told every state change in the order in which they
 	// happened, from one goroutine at a time and without the engine's lock.
@@ -45,6 +53,9 @@ type Timing struct {
 	HistoryRetention    time.Duration // service deployments and revisions
 	TokenWindow         time.Duration // RunTask client tokens, at most
 	TokenAfterStop      time.Duration // RunTask client tokens, after the last task stopped
+	AlarmBake           time.Duration // alarms are watched this long after the tasks are in place, where no bake time is given
+	DeferredCleanUp     time.Duration // early success with DEFERRED: sources stay this long after it
+	HookCallBack        time.Duration // a hook that answered IN_PROGRESS without callBackDelay is called again
 }
 
 // DefaultTiming is what AWS's documents and logs of real runs show.
@@ -65,6 +76,9 @@ func DefaultTiming() Timing {
 		HistoryRetention:    90 * 24 * time.Hour,
 		TokenWindow:         24 * time.Hour,
 		TokenAfterStop:      time.Hour,
+		AlarmBake:           3 * time.Minute,
+		DeferredCleanUp:     5 * time.Minute,
+		HookCallBack:        30 * time.Second,
 	}
 }
 
@@ -81,6 +95,9 @@ func FastTiming() Timing {
 	t.HealthyAfterRunning = 2 * time.Second
 	t.StartThrottle = 2 * time.Second
 	t.StartThrottleMax = 30 * time.Second
+	t.AlarmBake = 5 * time.Second
+	t.DeferredCleanUp = 10 * time.Second
+	t.HookCallBack = 3 * time.Second
 	return t
 }
 
@@ -121,6 +138,16 @@ type Doubts struct {
 	// CurrentServiceDeploymentKept: Service.currentServiceDeployment stays set
 	// after the service deployment ended.
 	CurrentServiceDeploymentKept bool
+	// PlacementUncounted: the breaker does not count tasks for which there is no
+	// capacity.
+	PlacementUncounted bool
+	// FirstDeploymentBakes: a service's first deployment with BLUE_GREEN, LINEAR or
+	// CANARY goes through BAKE_TIME although nothing runs beside it.
+	FirstDeploymentBakes bool
+	// LiveTargetGroupShown: DescribeServices shows the target group that carries
+	// traffic as targetGroupArn and the other as the alternate one, instead of both
+	// as they were given.
+	LiveTargetGroupShown bool
 	// StartedByStoppedRefused: ListTasks refuses startedBy together with
 	// desiredStatus STOPPED.
 	StartedByStoppedRefused bool

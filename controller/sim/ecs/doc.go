@@ -1,6 +1,6 @@
 // Package ecs is the state of Amazon ECS in one account and region, on this
-// machine: clusters, task definitions, services with rolling deployments,
-// tasks, service deployments and service revisions.
+// machine: clusters, task definitions, services with rolling, blue/green, linear
+// and canary deployments, tasks, service deployments and service revisions.
 //
 // Engine has one method per API operation, on the SDK's own input and output
 // types; package wire puts those methods on the wire. An operation that is not

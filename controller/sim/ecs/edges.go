@@ -128,6 +128,31 @@ type LoadBalancers interface {
 	Notify(changed func(targetGroupARN string, t Target, h TargetHealth))
 }
 
+// TrafficShifter is what LoadBalancers may also be. Without it the deployment
+// strategies go through their stages and no traffic moves.
+type TrafficShifter interface {
+	// Shift makes a listener rule, or a listener's default, forward to these
+	// target groups: ARN → percent of the requests, 0 to 100 with one decimal, the
+	// sum is 100. An error fails the deployment (invalid networking
+	// configuration).
+	Shift(listenerRule string, weights map[string]float64) error
+}
+
+// VPC is the account's network as ECS uses it.
+type VPC interface {
+	// Subnet is the availability zone of a subnet; ok is false if there is no such
+	// subnet.
+	Subnet(id string) (zone string, ok bool)
+	SecurityGroup(id string) bool // whether it exists
+}
+
+// Alarms is CloudWatch as ECS uses it.
+type Alarms interface {
+	// State is an alarm's state, OK, ALARM or INSUFFICIENT_DATA; ok is false if
+	// there is no alarm of that name.
+	State(name string) (state string, ok bool)
+}
+
 // ImageSpec is what a registry knows of how an image runs. The engine passes it
 // from Images to Runner unread.
 type ImageSpec any
@@ -156,7 +181,8 @@ type Logs interface {
 
 // Event is one state change, as EventBridge would be told of it. Task is set
 // for "ECS Task State Change"; Name, Deployment and Reason for "ECS Deployment
-// State Change" and "ECS Service Action".
+// State Change" and "ECS Service Action"; Hook, Name, ServiceDeployment and Stage
+// for "ECS Hook State Change". Detail has it as EventBridge sends it.
 type Event struct {
 	At         time.Time
 	Cluster    string      // ARN
@@ -165,4 +191,10 @@ type Event struct {
 	Name       string      // SERVICE_DEPLOYMENT_FAILED, SERVICE_STEADY_STATE, …
 	Deployment string      // ecs-svc/…
 	Reason     string
+
+	ServiceDeployment string // ARN
+	Stage             types.ServiceDeploymentLifecycleStage
+	Hook              *types.DeploymentLifecycleHookDetail
+	Providers         []string // ARNs of the service's capacity providers
+	Desired           int32    // desiredCount of the service at that moment
 }

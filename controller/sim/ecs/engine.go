@@ -19,6 +19,8 @@ type Engine struct {
 	addresses map[string]*task  // by private IP, while it is held
 	counts    map[string]uint64 // how many ids of each kind were given
 	placement string            // see RefusePlacement
+	shut      map[string]bool   // see RefuseZone
+	zones     map[string]string // subnet → availability zone, as far as the VPC was asked
 	schedule  schedule
 	timer     *time.Timer
 	timerAt   time.Time
@@ -37,6 +39,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Timing == (Timing{}) {
 		cfg.Timing = DefaultTiming()
 	}
+	cfg.Quotas = cfg.Quotas.withDefaults()
 	if cfg.Doubts.EarlyExit == 0 {
 		cfg.Doubts.EarlyExit = 10 * time.Second
 	}
@@ -47,6 +50,8 @@ func New(cfg Config) (*Engine, error) {
 		tokens:    map[tokenKey]*tokenUse{},
 		addresses: map[string]*task{},
 		counts:    map[string]uint64{},
+		shut:      map[string]bool{},
+		zones:     map[string]string{},
 	}
 	e.drained = sync.NewCond(&e.mu)
 	if cfg.LoadBalancers != nil {

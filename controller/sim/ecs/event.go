@@ -57,9 +57,24 @@ func (e *Engine) tell(s *service, name string, d *deployment, reason string) {
 	if e.cfg.Observe == nil {
 		return
 	}
-	ev := Event{At: e.now, Cluster: s.cluster.arn, Service: s.arn, Name: name, Reason: reason}
+	ev := Event{At: e.now, Cluster: s.cluster.arn, Service: s.arn, Name: name, Reason: reason, Desired: int32(s.desired)}
+	for _, item := range s.strategy {
+		ev.Providers = append(ev.Providers, e.arn("capacity-provider", aws.ToString(item.CapacityProvider)))
+	}
 	if d != nil {
 		ev.Deployment = d.id()
+	}
+	e.effect(func() { e.cfg.Observe(ev) })
+}
+
+// tellHook tells observers of a lifecycle hook's change.
+func (e *Engine) tellHook(s *service, r *record, h *hookRun, name string) {
+	if e.cfg.Observe == nil {
+		return
+	}
+	ev := Event{
+		At: e.now, Cluster: s.cluster.arn, Service: s.arn, Name: name, Deployment: r.dep.id(),
+		ServiceDeployment: r.arn, Stage: h.stage, Hook: new(h.view()), Desired: int32(s.desired),
 	}
 	e.effect(func() { e.cfg.Observe(ev) })
 }

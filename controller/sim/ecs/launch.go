@@ -10,6 +10,8 @@ import (
 // a minute (ECS quotas).
 const launchMax = 80
 
+const capacityUnavailable = "Capacity is unavailable at this time. Please try again later or in a different availability zone."
+
 // failing is how many tasks ended by themselves and are not STOPPED yet. They
 // are replaced only then: real crash loops have a period of a whole task life.
 func (s *service) failing(d *deployment) int {
@@ -30,32 +32,46 @@ func (e *Engine) mayLaunch(d *deployment) bool {
 // launchTasks starts n tasks of a deployment's revision.
 func (e *Engine) launchTasks(d *deployment, n int) []*task {
 	s := d.svc
-	s.steadyAt = time.Time{}
-	if e.placement != "" {
-		e.unplaced(d)
+	started := e.startTasks(d, n)
+	if len(started) == 0 {
 		return nil
-	}
-	d.wave++
-	plan := taskPlan{
-		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.spec.lbs,
-		platformVersion: d.spec.platform, executeCommand: s.executeCommand,
-	}
-	if len(s.strategy) > 0 {
-		plan.capacityProvider = "FARGATE"
-	}
-	var started []*task
-	for range n {
-		t := e.newTask(s.cluster, d.spec.td, s.arn, plan, s.taskTags(d.spec.td))
-		t.svc, t.dep, t.wave = s, d, d.wave
-		e.told(t)
-		s.tasks = append(s.tasks, t)
-		started = append(started, t)
 	}
 	tail := ""
 	if s.replaced > 0 {
 		tail = " Amazon ECS replaced " + decimal(s.replaced) + " tasks due to an unhealthy status."
 		s.replaced = 0
 	}
-	e.event(s, "has started %d tasks:%s.%s", n, taskIDs(started), tail)
+	e.event(s, "has started %d tasks:%s.%s", len(started), taskIDs(started), tail)
+	return started
+}
+
+// startTasks is launchTasks without a word.
+func (e *Engine) startTasks(d *deployment, n int) []*task {
+	s := d.svc
+	s.steadyAt = time.Time{}
+	refused := e.placement
+	at := e.placer(d)
+	if at.next() < 0 && refused == "" {
+		refused = capacityUnavailable
+	}
+	if refused != "" {
+		e.unplaced(d, refused)
+		return nil
+	}
+	d.wave++
+	plan := taskPlan{
+		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.balancers,
+		platformVersion: d.spec.platform, executeCommand: s.executeCommand,
+	}
+	var started []*task
+	for range n {
+		plan.subnet, plan.capacityProvider = at.next(), pickProvider(s.strategy, at.byProvider)
+		t := e.newTask(s.cluster, d.spec.td, s.arn, plan, s.taskTags(d.spec.td))
+		t.svc, t.dep, t.wave = s, d, d.wave
+		at.placed(t)
+		e.told(t)
+		s.tasks = append(s.tasks, t)
+		started = append(started, t)
+	}
 	return started
 }

@@ -2,16 +2,34 @@ package ecs
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// page cuts one page out of keys, which are sorted and unique. The token names
-// the last key given, so that what comes and goes between two calls neither
-// repeats nor hides anything else.
-func page(keys []string, descending bool, token *string, size *int32, standard int) ([]string, *string, error) {
+// tokenLife is how long a page token is good. ECS documents that tokens expire
+// and not when.
+const tokenLife = 24 * time.Hour
+
+// pageToken is where a listing goes on. It names the last key given, so that
+// what comes and goes between two calls neither repeats nor hides anything else.
+type pageToken struct {
+	Listing string    `json:"l"`
+	After   string    `json:"a"`
+	At      time.Time `json:"t"`
+}
+
+// listing names an operation and what it was asked to list: a token is good for
+// that alone.
+func listing(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// page cuts one page out of keys, which are sorted and unique. A token of
+// another listing, an expired one and one that is none are
+// InvalidParameterExceptions.
+func (e *Engine) page(of string, keys []string, descending bool, token *string, size *int32, standard int) ([]string, *string, error) {
 	n := standard
 	if size != nil {
 		n = int(*size)
@@ -19,24 +37,28 @@ func page(keys []string, descending bool, token *string, size *int32, standard i
 	if n < 1 || n > 100 {
 		return nil, nil, invalid("maxResults must be between 1 and 100")
 	}
-	from := 0
 	if token != nil && *token != "" {
+		var t pageToken
 		raw, err := base64.RawURLEncoding.DecodeString(*token)
-		last, ok := strings.CutPrefix(string(raw), "after:")
-		if err != nil || !ok {
+		if err != nil || json.Unmarshal(raw, &t) != nil || t.Listing != of {
 			return nil, nil, invalid("Invalid token.")
 		}
-		from = sort.Search(len(keys), func(i int) bool {
+		if e.now.Sub(t.At) > tokenLife {
+			return nil, nil, invalid("The token has expired.")
+		}
+		keys = keys[sort.Search(len(keys), func(i int) bool {
 			if descending {
-				return keys[i] < last
+				return keys[i] < t.After
 			}
-			return keys[i] > last
-		})
+			return keys[i] > t.After
+		}):]
 	}
-	keys = keys[from:]
 	if len(keys) <= n {
 		return keys, nil, nil
 	}
-	next := base64.RawURLEncoding.EncodeToString([]byte("after:" + keys[n-1]))
-	return keys[:n], aws.String(next), nil
+	raw, err := json.Marshal(pageToken{of, keys[n-1], e.now})
+	if err != nil {
+		return nil, nil, err
+	}
+	return keys[:n], aws.String(base64.RawURLEncoding.EncodeToString(raw)), nil
 }

@@ -23,6 +23,8 @@ type record struct {
 	triggered    bool // the breaker
 	failures     int  // the breaker's count when it ended
 	ordinal      int
+	life         *lifecycle // nil for ROLLING
+	watch        alarmWatch
 
 	createdAt, updatedAt, visibleAt, startedAt, finishedAt, stoppedAt time.Time
 
@@ -31,7 +33,7 @@ type record struct {
 	rollbackReason string
 }
 
-func (e *Engine) newRecord(d *deployment, sources []*deployment) {
+func (e *Engine) newRecord(d *deployment, sources []*deployment) *record {
 	s := d.svc
 	rnd := e.random("service-deployment " + s.arn)
 	r := &record{
@@ -44,6 +46,8 @@ func (e *Engine) newRecord(d *deployment, sources []*deployment) {
 	}
 	d.record = r
 	s.records = append(s.records, r)
+	r.life = s.newLifecycle(r, sources)
+	return r
 }
 
 // open: it has not ended.
@@ -170,7 +174,7 @@ func (e *Engine) ListServiceDeployments(_ context.Context, in *awsecs.ListServic
 		found[key] = r
 		keys = append(keys, key)
 	}
-	keys, next, err := page(keys, true, in.NextToken, in.MaxResults, 20)
+	keys, next, err := e.page(listing("ListServiceDeployments", s.arn), keys, true, in.NextToken, in.MaxResults, 20)
 	if err != nil {
 		return nil, err
 	}

@@ -52,11 +52,9 @@ func (e *Engine) viewRecord(r *record) types.ServiceDeployment {
 			Reason: aws.String(r.rollbackReason), StartedAt: when(r.rollbackAt), ServiceRevisionArn: aws.String(e.revisionARN(r.rollbackTo)),
 		}
 	}
-	if a := r.config.Alarms; a != nil && len(a.AlarmNames) > 0 {
-		// Alarms are stored, not watched.
-		v.Alarms = &types.ServiceDeploymentAlarms{
-			AlarmNames: clone(a.AlarmNames), Status: types.ServiceDeploymentRollbackMonitorsStatusDisabled,
-		}
+	v.Alarms = e.viewAlarms(r)
+	if r.life != nil {
+		v.LifecycleStage, v.LifecycleHookDetails = r.life.stage, r.life.viewHooks()
 	}
 	return v
 }
@@ -86,6 +84,9 @@ func (e *Engine) revisionSummary(d *deployment) types.ServiceRevisionSummary {
 	v := types.ServiceRevisionSummary{Arn: aws.String(e.revisionARN(d))}
 	if d == d.svc.primary() && !d.failed {
 		v.RequestedTaskCount = int32(d.svc.desired)
+	}
+	if d.svc.primary().record.life != nil || d.record != nil && d.record.life != nil {
+		v.RequestedProductionTrafficWeight, v.RequestedTestTrafficWeight = aws.Float64(d.production), aws.Float64(d.test)
 	}
 	for _, t := range d.svc.tasks {
 		if t.dep == d {
@@ -151,9 +152,13 @@ func (e *Engine) viewRevision(d *deployment) types.ServiceRevision {
 	}
 	if len(d.spec.lbs) > 0 {
 		v.ResolvedConfiguration = &types.ResolvedConfiguration{}
-		for _, lb := range d.spec.lbs {
+		for _, lb := range d.balancers {
 			v.ResolvedConfiguration.LoadBalancers = append(v.ResolvedConfiguration.LoadBalancers,
 				types.ServiceRevisionLoadBalancer{TargetGroupArn: aws.String(*lb.TargetGroupArn)})
+			if a := lb.AdvancedConfiguration; a != nil {
+				last := len(v.ResolvedConfiguration.LoadBalancers) - 1
+				v.ResolvedConfiguration.LoadBalancers[last].ProductionListenerRule = clone(a.ProductionListenerRule)
+			}
 		}
 	}
 	return v

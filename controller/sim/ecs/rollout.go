@@ -27,6 +27,13 @@ func (e *Engine) tick(s *service) {
 		e.touch(s)
 		return
 	}
+	e.watchAlarms(s, s.openRecord(p))
+	if r := s.staged(); r != nil {
+		e.tickStaged(s, r)
+		e.tellProtected(s)
+		e.tellSteady(s)
+		return
+	}
 	e.replaceAiling(s)
 	e.shrinkSources(s)
 	e.grow(s)
@@ -34,6 +41,8 @@ func (e *Engine) tick(s *service) {
 	e.retire(s)
 	e.complete(s)
 	e.tellStuck(s)
+	e.tellProtected(s)
+	e.rebalance(s)
 	e.tellSteady(s)
 }
 
@@ -51,64 +60,16 @@ func (e *Engine) noteHealth(s *service) {
 	}
 }
 
-// replaceAiling replaces unhealthy tasks by tasks of their own revision: where
-// maximumPercent leaves room the new one starts first, else one unhealthy task
-// in each tick is stopped to make room (developer guide, ecs_services and
-// deployment-type-ecs).
-func (e *Engine) replaceAiling(s *service) {
-	_, high := s.minMax()
-	stoppedOne := false
-	for _, t := range slices.Clone(s.tasks) {
-		why := e.ailing(t)
-		if r := t.replacement; r != nil {
-			switch {
-			case why == nil || !r.live():
-				t.replacement = nil
-			case e.healthy(r) || e.ailing(r) != nil:
-				e.stopAiling(t, why)
-				continue
-			default:
-				continue
-			}
-		}
-		d := t.dep
-		source := d != s.primary()
-		if why == nil || d.failed || source && d != s.candidate {
-			continue
-		}
-		if e.occupied(s) < high && e.mayLaunch(d) {
-			e.event(s, "%s", why.event)
-			s.replaced++
-			if started := e.launchTasks(d, 1); len(started) > 0 {
-				t.replacement = started[0]
-			}
-			continue
-		}
-		if !stoppedOne {
-			e.event(s, "%s", why.event)
-			s.replaced++
-			e.stopAiling(t, why)
-			stoppedOne = true
-		} else {
-			e.touch(s)
-		}
-	}
-}
-
-// stopAiling stops a task for its health, which the breaker counts.
-func (e *Engine) stopAiling(t *task, why *ailment) {
-	t.replacement = nil
-	t.dep.failures++
-	t.dep.failedSeen++
-	e.schedulerStop(t, why.stoppedReason)
-}
-
 // shrinkSources stops tasks of older deployments: those that do not count as
 // healthy at once, healthy ones as far as minimumHealthyPercent allows.
 func (e *Engine) shrinkSources(s *service) {
 	p := s.primary()
 	if p.failed {
 		return // without rollback the mixture stays as it is
+	}
+	if e.sourcesStay(s) {
+		e.touch(s)
+		return
 	}
 	low, _ := s.minMax()
 	budget := e.healthyOf(s.tasks) - low
@@ -120,7 +81,7 @@ func (e *Engine) shrinkSources(s *service) {
 		}
 		for _, t := range s.live(d) {
 			switch {
-			case e.healthy(t):
+			case e.healthy(t), e.protected(t):
 				continue
 			case spared > 0:
 				spared--
@@ -131,7 +92,7 @@ func (e *Engine) shrinkSources(s *service) {
 	}
 	for _, d := range slices.Backward(s.deployments[1:]) {
 		for _, t := range s.live(d) {
-			if budget > 0 && e.healthy(t) {
+			if budget > 0 && e.healthy(t) && !e.protected(t) {
 				budget--
 				ended = append(ended, t)
 			}
@@ -202,11 +163,20 @@ func (e *Engine) grow(s *service) {
 // scaleIn stops what the primary has too much: unhealthy ones first, then those
 // that do not run yet, then the newest.
 func (e *Engine) scaleIn(s *service) {
-	n := s.surplus()
-	if n <= 0 || s.primary().failed {
+	if n := s.surplus(); n > 0 && !s.primary().failed {
+		e.stopSurplus(s.primary(), n, false)
+	}
+}
+
+// stopSurplus stops n tasks of a deployment, or all.
+func (e *Engine) stopSurplus(d *deployment, n int, all bool) {
+	s := d.svc
+	ts := e.spare(s.live(d))
+	if all {
+		e.scaledIn(s, ts)
 		return
 	}
-	ts := slices.DeleteFunc(s.live(s.primary()), func(t *task) bool { return t.replacement != nil })
+	ts = slices.DeleteFunc(ts, func(t *task) bool { return t.replacement != nil })
 	slices.Reverse(ts)
 	rank := func(t *task) int {
 		switch {
@@ -217,8 +187,14 @@ func (e *Engine) scaleIn(s *service) {
 		}
 		return 2
 	}
-	slices.SortStableFunc(ts, func(a, b *task) int { return rank(a) - rank(b) })
-	e.scaledIn(s, ts[:n])
+	zones := e.zonesOf(d)
+	slices.SortStableFunc(ts, func(a, b *task) int {
+		if r := rank(a) - rank(b); r != 0 {
+			return r
+		}
+		return zones[b.net.zone] - zones[a.net.zone]
+	})
+	e.scaledIn(s, ts[:min(n, len(ts))])
 }
 
 // retire takes sources without tasks off the list.
@@ -250,15 +226,23 @@ func (e *Engine) complete(s *service) {
 	if p.doneAt.IsZero() {
 		// With a lead the record is done while sources still drain, as was seen.
 		lead := e.cfg.Doubts.SDSuccessBeforeClassic
-		if !e.settled(s) || lead == 0 && len(s.deployments) > 1 {
+		if !e.reached(s, p) || lead == 0 && len(s.deployments) > 1 && !deferred(s.early(p)) || !e.baked(s, p) {
 			return
 		}
 		p.doneAt = e.now
 		e.succeedRecord(s, p)
 		e.after(lead, func() { e.touch(s) })
 	}
-	if e.now.Sub(p.doneAt) < e.cfg.Doubts.SDSuccessBeforeClassic || len(s.deployments) > 1 {
+	if e.now.Sub(p.doneAt) < e.cfg.Doubts.SDSuccessBeforeClassic || len(s.deployments) > 1 && !deferred(s.early(p)) {
 		return
+	}
+	e.completed(s, p)
+}
+
+// completed makes a deployment COMPLETED, and the one to roll back to.
+func (e *Engine) completed(s *service, p *deployment) {
+	if p.doneAt.IsZero() {
+		p.doneAt = e.now
 	}
 	p.state, p.reason = types.DeploymentRolloutStateCompleted, "ECS deployment "+p.id()+" completed."
 	p.updatedAt = e.now

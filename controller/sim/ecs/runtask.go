@@ -12,7 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-const runTaskMax = 10 // RunTask.count in the ECS API reference
+// RunTask.count and RunTask.overrides in the ECS API reference.
+const (
+	runTaskMax   = 10
+	overridesMax = 8192
+)
 
 // tokenKey: a client token is valid in one cluster.
 type tokenKey struct{ cluster, token string }
@@ -54,8 +58,13 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 	if err := validateRunTask(in); err != nil {
 		return nil, err
 	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	c, err := e.cluster(in.Cluster)
 	if err != nil {
 		return nil, err
@@ -78,8 +87,14 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 		out.Failures = append(out.Failures, types.Failure{Reason: aws.String("RESOURCE:FARGATE"), Detail: aws.String(e.placement)})
 		return out, nil
 	}
+	if c.provisioning >= e.cfg.Quotas.Provisioning {
+		return nil, client("You've reached the limit on the number of tasks that can be in the PROVISIONING state in a cluster.")
+	}
 	use := &tokenUse{asked: asked, at: e.now}
+	have := map[string]int{}
 	for range max(1, aws.ToInt32(in.Count)) {
+		plan.capacityProvider = pickProvider(plan.strategy, have)
+		have[plan.capacityProvider]++
 		t := e.newTask(c, td, "run "+c.name+"/"+td.family, plan, maps.Clone(own))
 		t.visibleAt = e.now.Add(upTo(e.cfg.Doubts.TaskRecordLagMax, e.random("visible "+c.name)))
 		e.told(t)
@@ -135,6 +150,8 @@ func validateRunTask(in *awsecs.RunTaskInput) error {
 		return invalid("propagateTags must be TASK_DEFINITION for RunTask.")
 	case in.Overrides == nil:
 		return nil
+	case jsonSize(*in.Overrides) > overridesMax:
+		return invalid("overrides must have at most %d characters.", overridesMax)
 	}
 	if err := only(in.Overrides, "overrides.", "ContainerOverrides"); err != nil {
 		return err
@@ -153,7 +170,7 @@ func (e *Engine) planRun(c *cluster, in *awsecs.RunTaskInput) (*taskDefinition, 
 	if err != nil {
 		return nil, taskPlan{}, nil, err
 	}
-	plan := taskPlan{startedBy: aws.ToString(in.StartedBy), group: aws.ToString(in.Group), executeCommand: in.EnableExecuteCommand}
+	plan := taskPlan{subnet: -1, startedBy: aws.ToString(in.StartedBy), group: aws.ToString(in.Group), executeCommand: in.EnableExecuteCommand}
 	if plan.group == "" {
 		plan.group = "family:" + td.family
 	}
@@ -161,9 +178,7 @@ func (e *Engine) planRun(c *cluster, in *awsecs.RunTaskInput) (*taskDefinition, 
 	if err != nil {
 		return nil, plan, nil, err
 	}
-	if len(strategy) > 0 {
-		plan.capacityProvider = "FARGATE"
-	}
+	plan.strategy = strategy
 	net, err := network(in.NetworkConfiguration)
 	if err != nil {
 		return nil, plan, nil, err

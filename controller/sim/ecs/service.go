@@ -48,6 +48,8 @@ type service struct {
 
 	events     []serviceEvent // oldest first
 	steadyAt   time.Time      // zero while something is going on
+	held       int            // protected tasks that hold up scale-in, as last told
+	unbalanced bool           // told so of the availability zones
 	replaced   int            // stopped for their health, not yet told as replaced
 	phase      time.Time      // the scheduler looks at phase + n·period
 	period     time.Duration
@@ -71,15 +73,19 @@ type deployment struct {
 	keep                            int // as a source: how many tasks it still should have
 	record                          *record
 
-	digests    map[string]string // container → sha256:…, resolved by its first task
-	failures   int               // what the breaker counts
-	failedSeen int               // failedTasks
-	ranOne     bool              // stage 2: a task of it has been RUNNING
-	wave       int               // launches so far
-	badWave    int               // the last wave that was counted as failed
-	badWaves   int               // failed waves in a row
-	notBefore  time.Time         // start throttle
-	stalled    bool              // Doubts.BreakerStallOnBadImage
+	digests    map[string]string    // container → sha256:…, resolved by its first task
+	failures   int                  // what the breaker counts
+	failedSeen int                  // failedTasks
+	ranOne     bool                 // stage 2: a task of it has been RUNNING
+	wave       int                  // launches so far
+	badWave    int                  // the last wave that was counted as failed
+	badWaves   int                  // failed waves in a row
+	notBefore  time.Time            // start throttle
+	stalled    bool                 // Doubts.BreakerStallOnBadImage
+	balancers  []types.LoadBalancer // spec.lbs with the target groups that this deployment uses
+	bakeFrom   time.Time            // its tasks are in place since
+	production float64              // percent of the production traffic, where a strategy shifts it
+	test       float64
 	toldStuck  bool
 	doneAt     time.Time // when its record became SUCCESSFUL
 }
@@ -120,11 +126,15 @@ func (s *service) live(d *deployment) []*task {
 func (e *Engine) occupied(s *service) int {
 	n := 0
 	for _, t := range s.tasks {
-		if t.live() || !e.cfg.Doubts.StoppingOutsideMax && (t.status == deactivating || t.status == stopping) {
+		if e.occupies(t) {
 			n++
 		}
 	}
 	return n
+}
+
+func (e *Engine) occupies(t *task) bool {
+	return t.live() || !e.cfg.Doubts.StoppingOutsideMax && (t.status == deactivating || t.status == stopping)
 }
 
 func (e *Engine) healthyOf(ts []*task) int {
@@ -168,6 +178,14 @@ func (e *Engine) deploy(s *service, spec revisionSpec) *deployment {
 	}
 	d.progress("ECS deployment " + d.id() + " in progress.")
 	sources := slices.Clone(s.deployments)
+	r := e.newRecord(d, sources)
+	live := (*deployment)(nil)
+	if r.life != nil {
+		live = r.life.blue
+	} else if len(sources) > 0 {
+		live = sources[0]
+	}
+	d.resolveGroups(live, r.life != nil)
 	for _, old := range s.deployments {
 		old.keep = len(s.live(old))
 		old.updatedAt = e.now
@@ -177,7 +195,7 @@ func (e *Engine) deploy(s *service, spec revisionSpec) *deployment {
 	}
 	s.deployments = append([]*deployment{d}, s.deployments...)
 	s.revisions = append(s.revisions, d)
-	e.newRecord(d, sources)
+	e.watchAlarms(s, r)
 	s.steadyAt = time.Time{}
 	e.tell(s, "SERVICE_DEPLOYMENT_IN_PROGRESS", d, d.reason)
 	e.forgetHistory(s)
@@ -198,10 +216,12 @@ func (e *Engine) supersede(d *deployment) {
 	for _, r := range d.svc.records {
 		if r.rollbackTo == d && r.open() {
 			e.setRecord(r, types.ServiceDeploymentStatusRollbackFailed, "")
+			r.life.end()
 		}
 	}
 	if d.record != nil && d.record.open() {
 		e.setRecord(d.record, types.ServiceDeploymentStatusStopRequested, "")
+		d.record.life.end()
 	}
 }
 

@@ -74,7 +74,7 @@ func (e *Engine) ListServices(_ context.Context, in *awsecs.ListServicesInput) (
 		}
 	}
 	slices.Sort(keys)
-	keys, next, err := page(keys, false, in.NextToken, in.MaxResults, 10)
+	keys, next, err := e.page(listing("ListServices", c.name, string(in.LaunchType), string(in.SchedulingStrategy)), keys, false, in.NextToken, in.MaxResults, 10)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +101,9 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		PlacementConstraints: []types.PlacementConstraint{}, PlacementStrategy: []types.PlacementStrategy{},
 		ResourceManagementType: types.ResourceManagementTypeCustomer,
 		Deployments:            []types.Deployment{}, Events: s.viewEvents(),
+	}
+	if e.cfg.Doubts.LiveTargetGroupShown {
+		v.LoadBalancers = s.swapped()
 	}
 	if s.status != serviceInactive {
 		for _, d := range s.deployments {

@@ -29,6 +29,8 @@ func network(in *types.NetworkConfiguration) (types.NetworkConfiguration, error)
 	switch {
 	case len(vpc.Subnets) == 0:
 		return out, invalid("subnets can not be empty.")
+	case slices.Contains(vpc.Subnets, ""):
+		return out, invalid("subnets must not have empty items.")
 	case len(vpc.Subnets) > subnetsMax:
 		return out, invalid("subnets can have at most %d items.", subnetsMax)
 	case len(vpc.SecurityGroups) > securityGroupsMax:
@@ -60,7 +62,7 @@ func (c *cluster) launchOn(lt types.LaunchType, strategy []types.CapacityProvide
 	if lt != "" && len(strategy) > 0 {
 		return "", nil, invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	}
-	if err := fargateStrategy(strategy); err != nil {
+	if err := fargateStrategy(strategy, c.providers); err != nil {
 		return "", nil, err
 	}
 	switch {
@@ -82,17 +84,8 @@ func deploymentConfiguration(base types.DeploymentConfiguration, in *types.Deplo
 	if in == nil {
 		in = &types.DeploymentConfiguration{}
 	}
-	if in.Strategy != "" && in.Strategy != types.DeploymentStrategyRolling {
-		return out, unsupported("deploymentConfiguration.strategy %s is not modelled by this local account; use ROLLING", in.Strategy)
-	}
-	if aws.ToInt32(in.BakeTimeInMinutes) != 0 {
-		return out, unsupported("deploymentConfiguration.bakeTimeInMinutes is not modelled by this local account")
-	}
-	if early := in.EarlySuccessCriteria; early != nil && early.Enable {
-		return out, unsupported("deploymentConfiguration.earlySuccessCriteria is not modelled by this local account")
-	}
-	if err := only(in, "deploymentConfiguration.", "Alarms", "BakeTimeInMinutes", "DeploymentCircuitBreaker", "EarlySuccessCriteria",
-		"MaximumPercent", "MinimumHealthyPercent", "Strategy"); err != nil {
+	if err := only(in, "deploymentConfiguration.", "Alarms", "BakeTimeInMinutes", "CanaryConfiguration", "DeploymentCircuitBreaker",
+		"EarlySuccessCriteria", "LifecycleHooks", "LinearConfiguration", "MaximumPercent", "MinimumHealthyPercent", "Strategy"); err != nil {
 		return out, err
 	}
 	overlay(&out.Alarms, in.Alarms)
@@ -108,7 +101,10 @@ func deploymentConfiguration(base types.DeploymentConfiguration, in *types.Deplo
 	} else if !slices.Contains(t.Type.Values(), t.Type) {
 		return out, invalid("deploymentCircuitBreaker.thresholdConfiguration.type must be one of %v", t.Type.Values())
 	}
-	return out, nil
+	if err := alarmConfiguration(out.Alarms); err != nil {
+		return out, err
+	}
+	return out, strategyConfiguration(&out, in)
 }
 
 func validPercents(low, high int32) error {
@@ -150,7 +146,10 @@ func balanced(lbs []types.LoadBalancer, td *taskDefinition) error {
 		return invalid("load balancers can have at most %d items.", targetGroupsMax)
 	}
 	for _, lb := range lbs {
-		if err := only(lb, "loadBalancers.", "ContainerName", "ContainerPort", "TargetGroupArn"); err != nil {
+		if err := only(lb, "loadBalancers.", "AdvancedConfiguration", "ContainerName", "ContainerPort", "TargetGroupArn"); err != nil {
+			return err
+		}
+		if err := validAdvanced(lb); err != nil {
 			return err
 		}
 		name := aws.ToString(lb.ContainerName)
@@ -168,8 +167,14 @@ func balanced(lbs []types.LoadBalancer, td *taskDefinition) error {
 // targetGroups asks the load balancers whether tasks could get traffic. It is
 // called without the engine's lock.
 func (e *Engine) targetGroups(lbs []types.LoadBalancer) error {
+	var groups []string
 	for _, lb := range lbs {
-		arn := aws.ToString(lb.TargetGroupArn)
+		groups = append(groups, aws.ToString(lb.TargetGroupArn))
+		if a := lb.AdvancedConfiguration; a != nil {
+			groups = append(groups, aws.ToString(a.AlternateTargetGroupArn))
+		}
+	}
+	for _, arn := range groups {
 		if arn == "" {
 			return invalid("loadBalancers.targetGroupArn must be given.")
 		}

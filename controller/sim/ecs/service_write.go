@@ -46,8 +46,16 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 	if err := e.targetGroups(in.LoadBalancers); err != nil {
 		return nil, err
 	}
+	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
+		return nil, err
+	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	c, err := e.cluster(in.Cluster)
 	if err != nil {
 		return nil, err
@@ -61,6 +69,9 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 		case old.status == serviceActive:
 			return nil, invalid("Creation of service was not idempotent.")
 		}
+	}
+	if err := e.roomFor(c, int(*in.DesiredCount)); err != nil {
+		return nil, err
 	}
 	s, spec, err := e.newService(c, in)
 	if err != nil {
@@ -99,7 +110,7 @@ func modelledMembers(controller *types.DeploymentController, connect *types.Serv
 		return unsupported("deploymentController %s is not modelled by this local account; use ECS", controller.Type)
 	}
 	if connect != nil && connect.Enabled {
-		return unsupported("serviceConnectConfiguration is not modelled by this local account")
+		return &types.NamespaceNotFoundException{Message: aws.String("The specified namespace was not found: " + aws.ToString(connect.Namespace))}
 	}
 	return nil
 }
@@ -132,6 +143,9 @@ func (e *Engine) newService(c *cluster, in *awsecs.CreateServiceInput) (*service
 		return nil, spec, err
 	}
 	if s.config, err = deploymentConfiguration(freshConfiguration(), in.DeploymentConfiguration); err != nil {
+		return nil, spec, err
+	}
+	if err = shiftable(s.config, spec.lbs); err != nil {
 		return nil, spec, err
 	}
 	if s.propagate, err = propagation(in.PropagateTags); err != nil {
@@ -175,8 +189,16 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	if err := e.targetGroups(in.LoadBalancers); err != nil {
 		return nil, err
 	}
+	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
+		return nil, err
+	}
+	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	e.lock()
 	defer e.unlock()
+	maps.Copy(e.zones, zones)
 	s, err := e.service(in.Cluster, in.Service)
 	if err != nil {
 		return nil, err
@@ -205,64 +227,6 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	}
 	e.touch(s)
 	return &awsecs.UpdateServiceOutput{Service: new(e.viewService(s, false))}, nil
-}
-
-// patch lays in over s and returns the revision that results.
-func (e *Engine) patch(s *service, in *awsecs.UpdateServiceInput) (revisionSpec, error) {
-	spec := s.primary().spec
-	var err error
-	if in.TaskDefinition != nil {
-		if spec.td, err = e.usableTaskDefinition(*in.TaskDefinition, client); err != nil {
-			return spec, err
-		}
-	}
-	if in.NetworkConfiguration != nil {
-		if spec.network, err = network(in.NetworkConfiguration); err != nil {
-			return spec, err
-		}
-	}
-	if in.PlatformVersion != nil {
-		if spec.platform, err = platform(in.PlatformVersion); err != nil {
-			return spec, err
-		}
-	}
-	if in.LoadBalancers != nil {
-		spec.lbs = clone(in.LoadBalancers)
-	}
-	if err = specRunnable(spec); err != nil {
-		return spec, err
-	}
-	if s.config, err = deploymentConfiguration(s.config, in.DeploymentConfiguration); err != nil {
-		return spec, err
-	}
-	if err = s.setGrace(in.HealthCheckGracePeriodSeconds); err != nil {
-		return spec, err
-	}
-	if in.DesiredCount != nil {
-		if s.desired = int(*in.DesiredCount); s.desired < 0 {
-			return spec, invalid("desiredCount must not be negative.")
-		}
-	}
-	if in.CapacityProviderStrategy != nil {
-		if s.launchType, s.strategy, err = s.cluster.launchOn("", in.CapacityProviderStrategy); err != nil {
-			return spec, err
-		}
-	}
-	if in.PropagateTags != "" {
-		if s.propagate, err = propagation(in.PropagateTags); err != nil {
-			return spec, err
-		}
-	}
-	if in.AvailabilityZoneRebalancing != "" {
-		s.balancing = in.AvailabilityZoneRebalancing
-	}
-	if in.EnableECSManagedTags != nil {
-		s.managedTags = *in.EnableECSManagedTags
-	}
-	if in.EnableExecuteCommand != nil {
-		s.executeCommand = *in.EnableExecuteCommand
-	}
-	return spec, nil
 }
 
 // rememberStale keeps what DescribeServices may go on showing for a while.

@@ -130,3 +130,5 @@ func (e *Engine) ListTagsForResource(_ context.Context, in *awsecs.ListTagsForRe
 	}
 	return &awsecs.ListTagsForResourceOutput{Tags: t.list()}, nil
 }
+
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

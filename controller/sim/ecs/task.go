@@ -58,6 +58,9 @@ type task struct {
 	replacement *task // started because this one is unhealthy
 	registered  bool  // targets registered, not yet told in an event
 	leaving     bool  // targets deregistered, not yet told in an event
+	moving      bool  // its replacement is for another availability zone
+
+	protectedUntil time.Time
 }
 
 // taskPlan is what a task was asked to be, beside its task definition.
@@ -68,8 +71,10 @@ type taskPlan struct {
 	loadBalancers    []types.LoadBalancer
 	platformVersion  string
 	capacityProvider string // "" where a launch type was given
+	strategy         []types.CapacityProviderStrategyItem
 	executeCommand   bool
 	pins             map[string]string // container → digest of its deployment
+	subnet           int               // which of the network's, -1: any
 }
 
 type container struct {
@@ -114,8 +119,11 @@ func (e *Engine) newTask(c *cluster, td *taskDefinition, kind string, plan taskP
 	}
 	subnets := plan.network.AwsvpcConfiguration.Subnets
 	at := rnd.IntN(len(subnets))
+	if plan.subnet >= 0 {
+		at = plan.subnet
+	}
 	k.net = taskNetwork{
-		subnet: subnets[at], zone: e.cfg.Region + string(rune('a'+at%3)),
+		subnet: subnets[at], zone: e.zone(subnets, at),
 		eni: "eni-0" + hexID(rnd, 8), attachment: uuid(rnd),
 		mac: fmt.Sprintf("0a:%x:%x:%x:%x:%x", bytesOf(rnd, 1), bytesOf(rnd, 1), bytesOf(rnd, 1), bytesOf(rnd, 1), bytesOf(rnd, 1)),
 	}
@@ -124,12 +132,16 @@ func (e *Engine) newTask(c *cluster, td *taskDefinition, kind string, plan taskP
 	}
 	e.addresses[k.net.ip] = k
 	c.tasks[id] = k
+	c.provisioning++
 	e.after(k.latency.provision, func() { e.prepare(k) })
 	return k
 }
 
 // move sets lastStatus, and whoever watches is told.
 func (e *Engine) move(t *task, to taskStatus) {
+	if t.status == provisioning {
+		t.cluster.provisioning--
+	}
 	t.status = to
 	e.changed(t)
 }

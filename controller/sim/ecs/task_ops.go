@@ -125,7 +125,7 @@ func (e *Engine) ListTasks(_ context.Context, in *awsecs.ListTasksInput) (*awsec
 		}
 	}
 	slices.Sort(keys)
-	keys, next, err := page(keys, false, in.NextToken, in.MaxResults, 100)
+	keys, next, err := e.page(listing("ListTasks", c.name, string(in.DesiredStatus), aws.ToString(in.Family), aws.ToString(in.ServiceName), aws.ToString(in.StartedBy), string(in.LaunchType)), keys, false, in.NextToken, in.MaxResults, 100)
 	if err != nil {
 		return nil, err
 	}

@@ -54,11 +54,11 @@ func (e *Engine) stop(t *task, code types.TaskStopCode, reason string) {
 }
 
 // deactivate takes the task out of its target groups and waits for the longest
-// deregistration delay, unless there is nobody left to answer.
+// deregistration delay, unless there is nobody left to answer or no time.
 func (e *Engine) deactivate(t *task) {
 	e.move(t, deactivating)
 	t.leaving = true
-	dead := t.stopCode == types.TaskStopCodeEssentialContainerExited
+	dead := t.stopCode == types.TaskStopCodeEssentialContainerExited || t.stopCode == types.TaskStopCodeSpotInterruption
 	targets := slices.Clone(t.targets)
 	e.effect(func() {
 		var delay time.Duration

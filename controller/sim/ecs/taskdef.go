@@ -23,16 +23,25 @@ type taskDefinition struct {
 	revision       int32
 	inactive       bool
 	deregisteredAt time.Time
+	deletedAt      time.Time
+	erased         bool
 	tags           tags
 }
 
 func (td *taskDefinition) view() *types.TaskDefinition {
 	v := clone(td.TaskDefinition)
-	v.Status = types.TaskDefinitionStatusActive
-	if td.inactive {
-		v.Status, v.DeregisteredAt = types.TaskDefinitionStatusInactive, aws.Time(td.deregisteredAt)
-	}
+	v.Status, v.DeregisteredAt, v.DeleteRequestedAt = td.status(), when(td.deregisteredAt), when(td.deletedAt)
 	return &v
+}
+
+func (td *taskDefinition) status() types.TaskDefinitionStatus {
+	switch {
+	case !td.deletedAt.IsZero():
+		return types.TaskDefinitionStatusDeleteInProgress
+	case td.inactive:
+		return types.TaskDefinitionStatusInactive
+	}
+	return types.TaskDefinitionStatusActive
 }
 
 func (td *taskDefinition) container(name string) *types.ContainerDefinition {
@@ -66,6 +75,9 @@ func (e *Engine) taskDefinition(ref string) (*taskDefinition, error) {
 		if err != nil || n < 1 || n > len(f.revs) {
 			return nil, errTaskDefinitionAbsent
 		}
+		if e.gone(f.revs[n-1]) {
+			return nil, errTaskDefinitionAbsent
+		}
 		return f.revs[n-1], nil
 	}
 	for _, td := range slices.Backward(f.revs) {
@@ -84,6 +96,9 @@ func (e *Engine) usableTaskDefinition(ref string, refuse func(string, ...any) er
 	if err != nil {
 		return nil, client("TaskDefinition not found.")
 	}
+	if !td.deletedAt.IsZero() {
+		return nil, refuse("TaskDefinition is inactive")
+	}
 	if td.inactive && e.now.Sub(td.deregisteredAt) >= e.cfg.Doubts.InactiveUsableFor {
 		return nil, refuse("TaskDefinition is inactive")
 	}
@@ -93,6 +108,9 @@ func (e *Engine) usableTaskDefinition(ref string, refuse func(string, ...any) er
 // RegisterTaskDefinition makes a new revision, also for content that exists
 // already, and returns it with ECS's defaults filled in.
 func (e *Engine) RegisterTaskDefinition(_ context.Context, in *awsecs.RegisterTaskDefinitionInput) (*awsecs.RegisterTaskDefinitionOutput, error) {
+	if n := jsonSize(*in); n > e.cfg.Quotas.TaskDefinitionBytes {
+		return nil, client("Actual length: '%d'. Max allowed length is '%d' bytes.", n, e.cfg.Quotas.TaskDefinitionBytes)
+	}
 	if err := validateTaskDefinition(in); err != nil {
 		return nil, err
 	}
@@ -111,6 +129,9 @@ func (e *Engine) RegisterTaskDefinition(_ context.Context, in *awsecs.RegisterTa
 	if f == nil {
 		f = &family{}
 		e.families[name] = f
+	}
+	if len(f.revs) >= e.cfg.Quotas.Revisions {
+		return nil, &types.LimitExceededException{Message: aws.String("The maximum number of revisions of family " + name + " has been reached.")}
 	}
 	td := &taskDefinition{TaskDefinition: content, family: name, revision: int32(len(f.revs) + 1), tags: t}
 	td.arn = e.arn("task-definition", fmt.Sprintf("%s:%d", name, td.revision))
@@ -167,9 +188,6 @@ func (e *Engine) ListTaskDefinitions(_ context.Context, in *awsecs.ListTaskDefin
 	if status == "" {
 		status = types.TaskDefinitionStatusActive
 	}
-	if status == types.TaskDefinitionStatusDeleteInProgress {
-		return nil, unsupported("status DELETE_IN_PROGRESS is not modelled by this local account")
-	}
 	e.lock()
 	defer e.unlock()
 	arns := map[string]string{}
@@ -179,7 +197,7 @@ func (e *Engine) ListTaskDefinitions(_ context.Context, in *awsecs.ListTaskDefin
 			continue
 		}
 		for _, td := range f.revs {
-			if td.inactive == (status == types.TaskDefinitionStatusInactive) {
+			if td.status() == status && !e.gone(td) {
 				key := fmt.Sprintf("%s %08d", name, td.revision)
 				arns[key] = td.arn
 				keys = append(keys, key)
@@ -191,7 +209,7 @@ func (e *Engine) ListTaskDefinitions(_ context.Context, in *awsecs.ListTaskDefin
 	if descending {
 		slices.Reverse(keys)
 	}
-	keys, next, err := page(keys, descending, in.NextToken, in.MaxResults, 100)
+	keys, next, err := e.page(listing("ListTaskDefinitions", aws.ToString(in.FamilyPrefix), string(status), string(in.Sort)), keys, descending, in.NextToken, in.MaxResults, 100)
 	if err != nil {
 		return nil, err
 	}
