@@ -16,14 +16,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/canteen/deploy/controller/sim/alarms"
+	"github.com/canteen/deploy/controller/sim/autoscaling"
 	"github.com/canteen/deploy/controller/sim/cfn"
 	"github.com/canteen/deploy/controller/sim/ecr"
 	"github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/elb"
+	"github.com/canteen/deploy/controller/sim/events"
 	"github.com/canteen/deploy/controller/sim/logs"
 	"github.com/canteen/deploy/controller/sim/process"
 	"github.com/canteen/deploy/controller/sim/script"
 	"github.com/canteen/deploy/controller/sim/secrets"
+	"github.com/canteen/deploy/controller/sim/sqs"
 	"github.com/canteen/deploy/controller/sim/ssm"
 	"github.com/canteen/deploy/controller/sim/sts"
 	"github.com/canteen/deploy/controller/sim/wire"
@@ -60,14 +63,17 @@ type Config struct {
 
 // Account is one running account. Its engines may be used directly: that is neither throttled nor in Calls.
 type Account struct {
-	ECS     *ecs.Engine
-	ELB     *elb.Engine
-	Logs    *logs.Engine
-	Alarms  *alarms.Engine
-	ECR     *ecr.Engine
-	CFN     *cfn.Engine
-	Secrets *secrets.Engine
-	SSM     *ssm.Engine
+	ECS         *ecs.Engine
+	ELB         *elb.Engine
+	Logs        *logs.Engine
+	Alarms      *alarms.Engine
+	ECR         *ecr.Engine
+	CFN         *cfn.Engine
+	Secrets     *secrets.Engine
+	SSM         *ssm.Engine
+	SQS         *sqs.Engine
+	Events      *events.Engine
+	AutoScaling *autoscaling.Engine
 
 	Faults *wire.Faults // what goes wrong between clients and the account; none at first
 	Calls  *CallLog     // what clients asked, and what they were answered
@@ -100,7 +106,10 @@ func New(c Config) (*Account, error) {
 		CFN:     cfn.New(c.Account, c.Region),
 		Secrets: secrets.New(c.Account, c.Region),
 		SSM:     ssm.New(c.Account, c.Region),
+		SQS:     sqs.New(c.Account, c.Region),
 	}
+	a.Events = events.New(events.Config{Account: c.Account, Region: c.Region, Seed: c.Seed, Send: a.sendEvent})
+	a.Alarms.Observe(a.tellAlarm)
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -116,17 +125,23 @@ func (a *Account) open() error {
 		}
 		a.processes = r
 	}
+	observe, err := a.observer()
+	if err != nil {
+		return err
+	}
 	engine, err := ecs.New(ecs.Config{
-		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: c.Observe,
+		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: observe,
 		Runner: runner{a}, LoadBalancers: a.ELB, Images: images{a}, Secrets: values{a}, Logs: a.Logs,
 	})
 	if err != nil {
 		return err
 	}
 	a.ECS = engine
+	a.AutoScaling = autoscaling.New(c.Account, c.Region, a.ECS)
 	services := []wire.Service{
 		wire.ECS(a.ECS), wire.ELB(a.ELB), wire.CloudWatch(a.Alarms), wire.Logs(a.Logs), wire.ECR(a.ECR),
 		wire.CloudFormation(a.CFN), wire.SecretsManager(a.Secrets), wire.SSM(a.SSM), wire.STS(&sts.Engine{Account: c.Account}),
+		wire.SQS(a.SQS), wire.EventBridge(a.Events), wire.AutoScaling(a.AutoScaling),
 	}
 	middleware := []wire.Middleware{a.Calls.middleware()}
 	middleware = append(middleware, c.Middleware...)
@@ -148,6 +163,8 @@ func (a *Account) Close() error {
 		a.ECS.Close()
 	}
 	a.ELB.Close()
+	a.Alarms.Close()
+	a.Events.Close()
 	if a.processes != nil {
 		err = a.processes.Close()
 	}
