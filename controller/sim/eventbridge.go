@@ -22,6 +22,17 @@ func (a *Account) sendEvent(queueARN, ruleARN, body, group string) error {
 	return a.SQS.Send(queueARN, "events.amazonaws.com", ruleARN, body, group)
 }
 
+// measureRequest puts what a load balancer measured into CloudWatch, for the load balancer and for its group.
+func (a *Account) measureRequest(metric, loadBalancer, targetGroup string, value float64) {
+	now := time.Now()
+	dimensions := []cwtypes.Dimension{{Name: aws.String("LoadBalancer"), Value: &loadBalancer}}
+	a.Alarms.Add("AWS/ApplicationELB", metric, dimensions, now, value)
+	if targetGroup != "" {
+		dimensions = append(dimensions, cwtypes.Dimension{Name: aws.String("TargetGroup"), Value: &targetGroup})
+		a.Alarms.Add("AWS/ApplicationELB", metric, dimensions, now, value)
+	}
+}
+
 // observer tells of ECS's changes: Config.Observe first, then EventBridge where a rule could want them.
 func (a *Account) observer() (func(ecs.Event), error) {
 	w, err := wire.NewEventWriter(wire.ECS(nil))

@@ -267,7 +267,19 @@ func callELB(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.DescribeLoadBalancers, &elbv2.DescribeLoadBalancersInput{})
 	ok(t, client.DescribeListeners, &elbv2.DescribeListenersInput{LoadBalancerArn: lb})
+	forward := []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: group}}
+	rule := ok(t, client.CreateRule, &elbv2.CreateRuleInput{
+		ListenerArn: listener, Priority: aws.Int32(1), Actions: forward,
+		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), Values: []string{"/api/*"}}},
+	}).Rules[0].RuleArn
+	ok(t, client.ModifyRule, &elbv2.ModifyRuleInput{RuleArn: rule, Actions: forward})
+	ok(t, client.ModifyListener, &elbv2.ModifyListenerInput{ListenerArn: listener, DefaultActions: forward})
+	if out := ok(t, client.DescribeRules, &elbv2.DescribeRulesInput{ListenerArn: listener}); len(out.Rules) != 2 || *out.Rules[0].Conditions[0].Field != "path-pattern" {
+		t.Errorf("rules %v", out.Rules)
+	}
+	ok(t, client.DeleteRule, &elbv2.DeleteRuleInput{RuleArn: rule})
 	ok(t, client.DeleteListener, &elbv2.DeleteListenerInput{ListenerArn: listener})
+	ok(t, client.DeleteLoadBalancer, &elbv2.DeleteLoadBalancerInput{LoadBalancerArn: lb})
 	ok(t, client.DeleteTargetGroup, &elbv2.DeleteTargetGroupInput{TargetGroupArn: group})
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -250,6 +251,14 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 			Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: &v.Threshold,
 			ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
 		}
+		if v.Statistic != "" {
+			in.Statistic = cwtypes.Statistic(v.Statistic)
+		}
+		in.TreatMissingData = unlessZero(v.Missing)
+		var err error
+		if in.Dimensions, err = p.dimensions(v); err != nil {
+			return err
+		}
 		if v.Period > 0 {
 			in.Period = &v.Period
 		}
@@ -263,11 +272,36 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 		if v.State != "" {
 			state = cwtypes.StateValue(v.State)
 		}
-		_, err := p.account.Alarms.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
+		_, err = p.account.Alarms.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
 			AlarmName: &v.Name, StateValue: state, StateReason: aws.String("seed"),
 		})
 		return err
 	})
+}
+
+// dimensions are an alarm's. A load balancer and a target group are named by the last part of their ARNs.
+func (p planter) dimensions(v SeedAlarm) ([]cwtypes.Dimension, error) {
+	all := maps.Clone(v.Dimensions)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, d := range []struct{ dimension, kind, name, mark string }{
+		{"LoadBalancer", "loadBalancer", v.LoadBalancer, ":loadbalancer/"}, {"TargetGroup", "targetGroup", v.TargetGroup, ":"},
+	} {
+		if d.name == "" {
+			continue
+		}
+		arn, ok := p.names[d.kind+":"+d.name]
+		if !ok {
+			return nil, fmt.Errorf("%s: there is no %s in this file", d.kind, d.name)
+		}
+		all[d.dimension] = arn[strings.LastIndex(arn, d.mark)+len(d.mark):]
+	}
+	var out []cwtypes.Dimension
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, cwtypes.Dimension{Name: aws.String(k), Value: aws.String(all[k])})
+	}
+	return out, nil
 }
 
 func unlessZero[T comparable](v T) *T {

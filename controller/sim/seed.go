@@ -155,6 +155,12 @@ type SeedAlarm struct {
 	Period    int32   `json:"period,omitempty"` // seconds
 	Periods   int32   `json:"periods,omitempty"`
 	Threshold float64 `json:"threshold,omitempty"`
+	Statistic string  `json:"statistic,omitempty"` // empty: Sum
+	Missing   string  `json:"missing,omitempty"`   // treatMissingData; empty: missing
+	// LoadBalancer and TargetGroup name entries of the file: they become the alarm's dimensions.
+	LoadBalancer string            `json:"loadBalancer,omitempty"`
+	TargetGroup  string            `json:"targetGroup,omitempty"`
+	Dimensions   map[string]string `json:"dimensions,omitempty"`
 }
 
 // Duration is a time.Duration that a seed file writes as 90s, 1m30s or 250ms.

@@ -99,7 +99,6 @@ func New(c Config) (*Account, error) {
 	}
 	a := &Account{
 		config: c, book: c.Book, scripts: script.New(c.Book), Faults: &wire.Faults{}, Calls: &CallLog{},
-		ELB:     elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes}),
 		Logs:    logs.New(c.Account, c.Region),
 		Alarms:  alarms.New(c.Account, c.Region),
 		ECR:     ecr.New(ecr.Config{Account: c.Account, Region: c.Region, Spec: specOfManifest}),
@@ -108,6 +107,7 @@ func New(c Config) (*Account, error) {
 		SSM:     ssm.New(c.Account, c.Region),
 		SQS:     sqs.New(c.Account, c.Region),
 	}
+	a.ELB = elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes, Measure: a.measureRequest})
 	a.Events = events.New(events.Config{Account: c.Account, Region: c.Region, Seed: c.Seed, Send: a.sendEvent})
 	a.Alarms.Observe(a.tellAlarm)
 	if err := a.open(); err != nil {
