@@ -123,6 +123,9 @@ func callLogs(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.DescribeLogStreams, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: group})
 	ok(t, client.DescribeLogGroups, &cloudwatchlogs.DescribeLogGroupsInput{})
+	ok(t, client.PutRetentionPolicy, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: group, RetentionInDays: aws.Int32(7)})
+	ok(t, client.DeleteRetentionPolicy, &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: group})
+	ok(t, client.DeleteLogStream, &cloudwatchlogs.DeleteLogStreamInput{LogGroupName: group, LogStreamName: stream})
 	ok(t, client.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: group})
 }
 
