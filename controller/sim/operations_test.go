@@ -102,6 +102,12 @@ func callECR(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.BatchGetImage, &ecr.BatchGetImageInput{RepositoryName: name, ImageIds: ids})
 	ok(t, client.ListImages, &ecr.ListImagesInput{RepositoryName: name})
+	ok(t, client.PutImageTagMutability, &ecr.PutImageTagMutabilityInput{RepositoryName: name, ImageTagMutability: ecrtypes.ImageTagMutabilityImmutable})
+	policy := `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
+	ok(t, client.PutLifecyclePolicy, &ecr.PutLifecyclePolicyInput{RepositoryName: name, LifecyclePolicyText: &policy})
+	if got := ok(t, client.GetLifecyclePolicy, &ecr.GetLifecyclePolicyInput{RepositoryName: name}); *got.LifecyclePolicyText != policy {
+		t.Errorf("policy %s", *got.LifecyclePolicyText)
+	}
 	ok(t, client.BatchDeleteImage, &ecr.BatchDeleteImageInput{RepositoryName: name, ImageIds: ids})
 	if out := ok(t, client.DescribeRepositories, &ecr.DescribeRepositoriesInput{}); len(out.Repositories) != 2 {
 		t.Errorf("repositories %v", out.Repositories)
@@ -158,6 +164,11 @@ func callSecretsAndParameters(t *testing.T, c aws.Config) {
 	s, id := secretsmanager.NewFromConfig(c), aws.String("new")
 	ok(t, s.CreateSecret, &secretsmanager.CreateSecretInput{Name: id, SecretString: aws.String("one")})
 	ok(t, s.PutSecretValue, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("two")})
+	pending := ok(t, s.PutSecretValue, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("three"), VersionStages: []string{"AWSPENDING"}})
+	ok(t, s.UpdateSecretVersionStage, &secretsmanager.UpdateSecretVersionStageInput{SecretId: id, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: pending.VersionId})
+	if got := ok(t, s.ListSecretVersionIds, &secretsmanager.ListSecretVersionIdsInput{SecretId: id}); len(got.Versions) != 2 {
+		t.Errorf("versions %v", got.Versions)
+	}
 	ok(t, s.DescribeSecret, &secretsmanager.DescribeSecretInput{SecretId: id})
 	if out := ok(t, s.GetSecretValue, &secretsmanager.GetSecretValueInput{SecretId: id}); *out.SecretString != "two" {
 		t.Errorf("secret %s", *out.SecretString)
@@ -169,6 +180,12 @@ func callSecretsAndParameters(t *testing.T, c aws.Config) {
 	ok(t, p.PutParameter, &ssm.PutParameterInput{Name: name, Value: aws.String("1"), Type: ssmtypes.ParameterTypeString})
 	if out := ok(t, p.GetParameter, &ssm.GetParameterInput{Name: name}); *out.Parameter.Value != "1" || out.Parameter.Version != 1 {
 		t.Errorf("parameter %v", out.Parameter)
+	}
+	if got := ok(t, p.GetParametersByPath, &ssm.GetParametersByPathInput{Path: aws.String("/")}); len(got.Parameters) == 0 {
+		t.Error("no parameter below /")
+	}
+	if got := ok(t, p.GetParameterHistory, &ssm.GetParameterHistoryInput{Name: name}); len(got.Parameters) != 1 {
+		t.Errorf("history %v", got.Parameters)
 	}
 	ok(t, p.GetParameters, &ssm.GetParametersInput{Names: []string{"/new"}})
 	ok(t, p.DeleteParameter, &ssm.DeleteParameterInput{Name: name})

@@ -108,7 +108,7 @@ func (a *Account) PushImage(repository string, i SeedImage) (digest string, err 
 		return "", fmt.Errorf("an image has either process, or script and commands")
 	}
 	if i.Process == nil {
-		if err := a.ECR.Put(repository, i.Tag, digest, nil); err != nil {
+		if err := a.ECR.PutLabelled(repository, i.Tag, digest, i.Labels, nil); err != nil {
 			return "", err
 		}
 		a.addRules(digest, i)
@@ -117,7 +117,7 @@ func (a *Account) PushImage(repository string, i SeedImage) (digest string, err 
 	if a.processes == nil {
 		return "", fmt.Errorf("process: this account runs modelled tasks only")
 	}
-	return digest, a.ECR.Put(repository, i.Tag, digest, i.Process)
+	return digest, a.ECR.PutLabelled(repository, i.Tag, digest, i.Labels, i.Process)
 }
 
 func (a *Account) addRules(digest string, i SeedImage) {

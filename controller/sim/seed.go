@@ -45,9 +45,10 @@ type SeedRepository struct {
 
 // SeedImage is one image: a process, or modelled by scripts.
 type SeedImage struct {
-	Tag     string        `json:"tag"`
-	Digest  string        `json:"digest,omitempty"`
-	Process *process.Spec `json:"process,omitempty"`
+	Tag     string            `json:"tag"`
+	Digest  string            `json:"digest,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"` // annotations of the manifest
+	Process *process.Spec     `json:"process,omitempty"`
 	// Script is what containers of the image do; Commands is looked through first.
 	Script   *SeedScript   `json:"script,omitempty"`
 	Commands []SeedCommand `json:"commands,omitempty"`
