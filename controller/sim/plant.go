@@ -36,7 +36,7 @@ func (a *Account) Plant(ctx context.Context, s *Seed) error {
 	a.Logs.SetDelay(time.Duration(s.LogDelay))
 	for _, step := range []func(context.Context, *Seed) error{
 		p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
-		p.taskDefinitions, p.services,
+		p.taskDefinitions, p.services, p.faults,
 	} {
 		if err := step(ctx, s); err != nil {
 			return fmt.Errorf("seed: %w", err)

@@ -27,6 +27,7 @@ type Seed struct {
 	Alarms          []SeedAlarm      `json:"alarms,omitempty"`
 	TaskDefinitions []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
 	Services        []map[string]any `json:"services,omitempty"`        // as CreateService takes them
+	Faults          []NamedFault     `json:"faults,omitempty"`
 }
 
 // SeedStack is a CloudFormation stack.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -87,6 +88,8 @@ type Account struct {
 	book     script.Book // set by SetBook
 	seedBook script.Book
 	scripts  *script.Runner
+
+	faults namedFaults
 }
 
 // New makes an account with nothing in it. Close must be called.
@@ -174,8 +177,14 @@ func (a *Account) Close() error {
 // RoundTripper reaches the account without sockets: see wire.Mux.RoundTripper.
 func (a *Account) RoundTripper() http.RoundTripper { return a.mux.RoundTripper() }
 
-// Handler reaches the account over HTTP.
-func (a *Account) Handler() http.Handler { return a.mux }
+// Handler reaches the account over HTTP. Its path /_faults lists, adds and clears named faults (README.md), for
+// clients of this machine only.
+func (a *Account) Handler() http.Handler {
+	h := http.NewServeMux()
+	h.Handle("/", a.mux)
+	h.HandleFunc(faultsPath, a.serveFaults)
+	return h
+}
 
 // Operations lists, by service, what clients can ask.
 func (a *Account) Operations() map[string][]string {
@@ -209,7 +218,7 @@ func (a *Account) SetBook(book script.Book) {
 
 // setBook is called with the lock held.
 func (a *Account) setBook() {
-	a.scripts.Set(append(append(script.Book{}, a.book...), a.seedBook...))
+	a.scripts.Set(slices.Concat(a.faults.book(), a.book, a.seedBook))
 }
 
 // images finds images in the registry. One of another registry is always there, as its rules say.
