@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	aastypes "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
@@ -23,7 +25,11 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -49,10 +55,11 @@ func ok[I, O, F any](t *testing.T, call func(context.Context, I, ...F) (O, error
 func TestEveryOperationAnswersTheSDK(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := open(t, sim.Config{Unthrottled: true}, exampleSeed(t))
-		for _, part := range []func(*testing.T, aws.Config){callIdentityAndStacks, callECR, callLogs, callAlarms, callSecretsAndParameters, callELB} {
+		for _, part := range []func(*testing.T, aws.Config){callIdentityAndStacks, callECR, callLogs, callAlarms, callSecretsAndParameters, callELB, callQueues, callRules} {
 			part(t, a.AWSConfig())
 		}
 		callECS(t, a)
+		callScaling(t, a.AWSConfig())
 		var missed []string
 		for service, operations := range a.Operations() {
 			for _, op := range operations {
@@ -98,6 +105,12 @@ func callECR(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.BatchGetImage, &ecr.BatchGetImageInput{RepositoryName: name, ImageIds: ids})
 	ok(t, client.ListImages, &ecr.ListImagesInput{RepositoryName: name})
+	ok(t, client.PutImageTagMutability, &ecr.PutImageTagMutabilityInput{RepositoryName: name, ImageTagMutability: ecrtypes.ImageTagMutabilityImmutable})
+	policy := `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
+	ok(t, client.PutLifecyclePolicy, &ecr.PutLifecyclePolicyInput{RepositoryName: name, LifecyclePolicyText: &policy})
+	if got := ok(t, client.GetLifecyclePolicy, &ecr.GetLifecyclePolicyInput{RepositoryName: name}); *got.LifecyclePolicyText != policy {
+		t.Errorf("policy %s", *got.LifecyclePolicyText)
+	}
 	ok(t, client.BatchDeleteImage, &ecr.BatchDeleteImageInput{RepositoryName: name, ImageIds: ids})
 	if out := ok(t, client.DescribeRepositories, &ecr.DescribeRepositoriesInput{}); len(out.Repositories) != 2 {
 		t.Errorf("repositories %v", out.Repositories)
@@ -119,11 +132,24 @@ func callLogs(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.DescribeLogStreams, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: group})
 	ok(t, client.DescribeLogGroups, &cloudwatchlogs.DescribeLogGroupsInput{})
+	ok(t, client.PutRetentionPolicy, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: group, RetentionInDays: aws.Int32(7)})
+	ok(t, client.DeleteRetentionPolicy, &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: group})
+	ok(t, client.DeleteLogStream, &cloudwatchlogs.DeleteLogStreamInput{LogGroupName: group, LogStreamName: stream})
 	ok(t, client.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: group})
 }
 
 func callAlarms(t *testing.T, c aws.Config) {
 	client := cloudwatch.NewFromConfig(c)
+	ok(t, client.PutMetricData, &cloudwatch.PutMetricDataInput{Namespace: aws.String("Orders"), MetricData: []cwtypes.MetricDatum{{MetricName: aws.String("Errors"), Value: aws.Float64(3)}}})
+	data := ok(t, client.GetMetricData, &cloudwatch.GetMetricDataInput{
+		StartTime: aws.Time(time.Now().Add(-time.Hour)), EndTime: aws.Time(time.Now().Add(time.Hour)),
+		MetricDataQueries: []cwtypes.MetricDataQuery{{Id: aws.String("e"), MetricStat: &cwtypes.MetricStat{
+			Metric: &cwtypes.Metric{Namespace: aws.String("Orders"), MetricName: aws.String("Errors")}, Period: aws.Int32(60), Stat: aws.String("Sum"),
+		}}},
+	})
+	if diff := cmp.Diff([]float64{3}, data.MetricDataResults[0].Values); diff != "" {
+		t.Errorf("metric (-want +got):\n%s", diff)
+	}
 	ok(t, client.PutMetricAlarm, &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String("cpu"), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
 		Dimensions: []cwtypes.Dimension{{Name: aws.String("ServiceName"), Value: aws.String("orders")}},
@@ -141,6 +167,11 @@ func callSecretsAndParameters(t *testing.T, c aws.Config) {
 	s, id := secretsmanager.NewFromConfig(c), aws.String("new")
 	ok(t, s.CreateSecret, &secretsmanager.CreateSecretInput{Name: id, SecretString: aws.String("one")})
 	ok(t, s.PutSecretValue, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("two")})
+	pending := ok(t, s.PutSecretValue, &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: aws.String("three"), VersionStages: []string{"AWSPENDING"}})
+	ok(t, s.UpdateSecretVersionStage, &secretsmanager.UpdateSecretVersionStageInput{SecretId: id, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: pending.VersionId})
+	if got := ok(t, s.ListSecretVersionIds, &secretsmanager.ListSecretVersionIdsInput{SecretId: id}); len(got.Versions) != 2 {
+		t.Errorf("versions %v", got.Versions)
+	}
 	ok(t, s.DescribeSecret, &secretsmanager.DescribeSecretInput{SecretId: id})
 	if out := ok(t, s.GetSecretValue, &secretsmanager.GetSecretValueInput{SecretId: id}); *out.SecretString != "two" {
 		t.Errorf("secret %s", *out.SecretString)
@@ -153,8 +184,82 @@ func callSecretsAndParameters(t *testing.T, c aws.Config) {
 	if out := ok(t, p.GetParameter, &ssm.GetParameterInput{Name: name}); *out.Parameter.Value != "1" || out.Parameter.Version != 1 {
 		t.Errorf("parameter %v", out.Parameter)
 	}
+	if got := ok(t, p.GetParametersByPath, &ssm.GetParametersByPathInput{Path: aws.String("/")}); len(got.Parameters) == 0 {
+		t.Error("no parameter below /")
+	}
+	if got := ok(t, p.GetParameterHistory, &ssm.GetParameterHistoryInput{Name: name}); len(got.Parameters) != 1 {
+		t.Errorf("history %v", got.Parameters)
+	}
 	ok(t, p.GetParameters, &ssm.GetParametersInput{Names: []string{"/new"}})
 	ok(t, p.DeleteParameter, &ssm.DeleteParameterInput{Name: name})
+}
+
+func callQueues(t *testing.T, c aws.Config) {
+	client := sqs.NewFromConfig(c)
+	url := ok(t, client.CreateQueue, &sqs.CreateQueueInput{QueueName: aws.String("hints"), Tags: map[string]string{"a": "b"}}).QueueUrl
+	if got := ok(t, client.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: aws.String("hints")}); *got.QueueUrl != *url {
+		t.Errorf("url %s, made as %s", *got.QueueUrl, *url)
+	}
+	ok(t, client.ListQueues, &sqs.ListQueuesInput{})
+	ok(t, client.TagQueue, &sqs.TagQueueInput{QueueUrl: url, Tags: map[string]string{"c": "d"}})
+	if got := ok(t, client.ListQueueTags, &sqs.ListQueueTagsInput{QueueUrl: url}); len(got.Tags) != 2 {
+		t.Errorf("tags %v", got.Tags)
+	}
+	ok(t, client.SetQueueAttributes, &sqs.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"VisibilityTimeout": "60"}})
+	ok(t, client.GetQueueAttributes, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []sqstypes.QueueAttributeName{"All"}})
+	attributes := map[string]sqstypes.MessageAttributeValue{"trace": {DataType: aws.String("String"), StringValue: aws.String("1")}}
+	ok(t, client.SendMessage, &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("one"), MessageAttributes: attributes})
+	ok(t, client.SendMessageBatch, &sqs.SendMessageBatchInput{QueueUrl: url, Entries: []sqstypes.SendMessageBatchRequestEntry{{Id: aws.String("1"), MessageBody: aws.String("two")}}})
+	got := ok(t, client.ReceiveMessage, &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"}}).Messages
+	if len(got) != 2 || *got[0].Body != "one" || *got[0].MessageAttributes["trace"].StringValue != "1" {
+		t.Fatalf("received %v", got)
+	}
+	ok(t, client.ChangeMessageVisibility, &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: got[0].ReceiptHandle, VisibilityTimeout: 10})
+	ok(t, client.ChangeMessageVisibilityBatch, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: url, Entries: []sqstypes.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("1"), ReceiptHandle: got[1].ReceiptHandle, VisibilityTimeout: 10}}})
+	ok(t, client.DeleteMessage, &sqs.DeleteMessageInput{QueueUrl: url, ReceiptHandle: got[0].ReceiptHandle})
+	ok(t, client.DeleteMessageBatch, &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []sqstypes.DeleteMessageBatchRequestEntry{{Id: aws.String("1"), ReceiptHandle: got[1].ReceiptHandle}}})
+	ok(t, client.PurgeQueue, &sqs.PurgeQueueInput{QueueUrl: url})
+	ok(t, client.DeleteQueue, &sqs.DeleteQueueInput{QueueUrl: url})
+}
+
+func callRules(t *testing.T, c aws.Config) {
+	client, name := eventbridge.NewFromConfig(c), aws.String("deploy")
+	pattern := aws.String(`{"source":["test"]}`)
+	rule := ok(t, client.PutRule, &eventbridge.PutRuleInput{Name: name, EventPattern: pattern})
+	ok(t, client.PutTargets, &eventbridge.PutTargetsInput{Rule: name, Targets: []ebtypes.Target{{Id: aws.String("1"), Arn: aws.String("arn:aws:sqs:eu-central-1:000000000000:hints")}}})
+	if got := ok(t, client.DescribeRule, &eventbridge.DescribeRuleInput{Name: name}); *got.Arn != *rule.RuleArn || got.State != ebtypes.RuleStateEnabled {
+		t.Errorf("rule %v", got)
+	}
+	ok(t, client.ListRules, &eventbridge.ListRulesInput{})
+	if got := ok(t, client.ListTargetsByRule, &eventbridge.ListTargetsByRuleInput{Rule: name}); len(got.Targets) != 1 {
+		t.Errorf("targets %v", got.Targets)
+	}
+	event := `{"id":"1","account":"000000000000","source":"test","time":"2026-01-01T00:00:00Z","region":"eu-central-1","resources":[],"detail-type":"t","detail":{}}`
+	if got := ok(t, client.TestEventPattern, &eventbridge.TestEventPatternInput{EventPattern: pattern, Event: &event}); !got.Result {
+		t.Error("the pattern does not match")
+	}
+	ok(t, client.DisableRule, &eventbridge.DisableRuleInput{Name: name})
+	ok(t, client.EnableRule, &eventbridge.EnableRuleInput{Name: name})
+	if got := ok(t, client.PutEvents, &eventbridge.PutEventsInput{Entries: []ebtypes.PutEventsRequestEntry{{Source: aws.String("test"), DetailType: aws.String("t"), Detail: aws.String("{}")}}}); got.FailedEntryCount != 0 {
+		t.Errorf("put %v", got.Entries)
+	}
+	ok(t, client.RemoveTargets, &eventbridge.RemoveTargetsInput{Rule: name, Ids: []string{"1"}})
+	ok(t, client.DeleteRule, &eventbridge.DeleteRuleInput{Name: name})
+}
+
+func callScaling(t *testing.T, c aws.Config) {
+	client, id := applicationautoscaling.NewFromConfig(c), "service/orders-dev/orders"
+	ok(t, client.RegisterScalableTarget, &applicationautoscaling.RegisterScalableTargetInput{
+		ResourceId: &id, ServiceNamespace: aastypes.ServiceNamespaceEcs, ScalableDimension: aastypes.ScalableDimensionECSServiceDesiredCount,
+		MinCapacity: aws.Int32(1), MaxCapacity: aws.Int32(4),
+	})
+	got := ok(t, client.DescribeScalableTargets, &applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: aastypes.ServiceNamespaceEcs, ResourceIds: []string{id}})
+	if len(got.ScalableTargets) != 1 || *got.ScalableTargets[0].MaxCapacity != 4 || got.ScalableTargets[0].CreationTime == nil {
+		t.Errorf("targets %v", got.ScalableTargets)
+	}
+	ok(t, client.DeregisterScalableTarget, &applicationautoscaling.DeregisterScalableTargetInput{
+		ResourceId: &id, ServiceNamespace: aastypes.ServiceNamespaceEcs, ScalableDimension: aastypes.ScalableDimensionECSServiceDesiredCount,
+	})
 }
 
 func callELB(t *testing.T, c aws.Config) {
@@ -185,7 +290,19 @@ func callELB(t *testing.T, c aws.Config) {
 	}
 	ok(t, client.DescribeLoadBalancers, &elbv2.DescribeLoadBalancersInput{})
 	ok(t, client.DescribeListeners, &elbv2.DescribeListenersInput{LoadBalancerArn: lb})
+	forward := []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: group}}
+	rule := ok(t, client.CreateRule, &elbv2.CreateRuleInput{
+		ListenerArn: listener, Priority: aws.Int32(1), Actions: forward,
+		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), Values: []string{"/api/*"}}},
+	}).Rules[0].RuleArn
+	ok(t, client.ModifyRule, &elbv2.ModifyRuleInput{RuleArn: rule, Actions: forward})
+	ok(t, client.ModifyListener, &elbv2.ModifyListenerInput{ListenerArn: listener, DefaultActions: forward})
+	if out := ok(t, client.DescribeRules, &elbv2.DescribeRulesInput{ListenerArn: listener}); len(out.Rules) != 2 || *out.Rules[0].Conditions[0].Field != "path-pattern" {
+		t.Errorf("rules %v", out.Rules)
+	}
+	ok(t, client.DeleteRule, &elbv2.DeleteRuleInput{RuleArn: rule})
 	ok(t, client.DeleteListener, &elbv2.DeleteListenerInput{ListenerArn: listener})
+	ok(t, client.DeleteLoadBalancer, &elbv2.DeleteLoadBalancerInput{LoadBalancerArn: lb})
 	ok(t, client.DeleteTargetGroup, &elbv2.DeleteTargetGroupInput{TargetGroupArn: group})
 }
 
@@ -271,7 +388,7 @@ func TestPushedImageCarriesItsProcess(t *testing.T) {
 
 func TestServicesOfTheAccount(t *testing.T) {
 	a := open(t, sim.Config{}, "")
-	want := []string{"cloudformation", "ecr", "ecs", "elasticloadbalancing", "logs", "monitoring", "secretsmanager", "ssm", "sts"}
+	want := []string{"application-autoscaling", "cloudformation", "ecr", "ecs", "elasticloadbalancing", "events", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "sts"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(a.Operations()))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +36,7 @@ func (a *Account) Plant(ctx context.Context, s *Seed) error {
 	a.Logs.SetDelay(time.Duration(s.LogDelay))
 	for _, step := range []func(context.Context, *Seed) error{
 		p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
-		p.taskDefinitions, p.services,
+		p.taskDefinitions, p.services, p.faults,
 	} {
 		if err := step(ctx, s); err != nil {
 			return fmt.Errorf("seed: %w", err)
@@ -107,7 +108,7 @@ func (a *Account) PushImage(repository string, i SeedImage) (digest string, err 
 		return "", fmt.Errorf("an image has either process, or script and commands")
 	}
 	if i.Process == nil {
-		if err := a.ECR.Put(repository, i.Tag, digest, nil); err != nil {
+		if err := a.ECR.PutLabelled(repository, i.Tag, digest, i.Labels, nil); err != nil {
 			return "", err
 		}
 		a.addRules(digest, i)
@@ -116,7 +117,7 @@ func (a *Account) PushImage(repository string, i SeedImage) (digest string, err 
 	if a.processes == nil {
 		return "", fmt.Errorf("process: this account runs modelled tasks only")
 	}
-	return digest, a.ECR.Put(repository, i.Tag, digest, i.Process)
+	return digest, a.ECR.PutLabelled(repository, i.Tag, digest, i.Labels, i.Process)
 }
 
 func (a *Account) addRules(digest string, i SeedImage) {
@@ -250,6 +251,14 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 			Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: &v.Threshold,
 			ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
 		}
+		if v.Statistic != "" {
+			in.Statistic = cwtypes.Statistic(v.Statistic)
+		}
+		in.TreatMissingData = unlessZero(v.Missing)
+		var err error
+		if in.Dimensions, err = p.dimensions(v); err != nil {
+			return err
+		}
 		if v.Period > 0 {
 			in.Period = &v.Period
 		}
@@ -263,11 +272,36 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 		if v.State != "" {
 			state = cwtypes.StateValue(v.State)
 		}
-		_, err := p.account.Alarms.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
+		_, err = p.account.Alarms.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
 			AlarmName: &v.Name, StateValue: state, StateReason: aws.String("seed"),
 		})
 		return err
 	})
+}
+
+// dimensions are an alarm's. A load balancer and a target group are named by the last part of their ARNs.
+func (p planter) dimensions(v SeedAlarm) ([]cwtypes.Dimension, error) {
+	all := maps.Clone(v.Dimensions)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, d := range []struct{ dimension, kind, name, mark string }{
+		{"LoadBalancer", "loadBalancer", v.LoadBalancer, ":loadbalancer/"}, {"TargetGroup", "targetGroup", v.TargetGroup, ":"},
+	} {
+		if d.name == "" {
+			continue
+		}
+		arn, ok := p.names[d.kind+":"+d.name]
+		if !ok {
+			return nil, fmt.Errorf("%s: there is no %s in this file", d.kind, d.name)
+		}
+		all[d.dimension] = arn[strings.LastIndex(arn, d.mark)+len(d.mark):]
+	}
+	var out []cwtypes.Dimension
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, cwtypes.Dimension{Name: aws.String(k), Value: aws.String(all[k])})
+	}
+	return out, nil
 }
 
 func unlessZero[T comparable](v T) *T {

@@ -27,6 +27,7 @@ type Seed struct {
 	Alarms          []SeedAlarm      `json:"alarms,omitempty"`
 	TaskDefinitions []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
 	Services        []map[string]any `json:"services,omitempty"`        // as CreateService takes them
+	Faults          []NamedFault     `json:"faults,omitempty"`
 }
 
 // SeedStack is a CloudFormation stack.
@@ -45,9 +46,10 @@ type SeedRepository struct {
 
 // SeedImage is one image: a process, or modelled by scripts.
 type SeedImage struct {
-	Tag     string        `json:"tag"`
-	Digest  string        `json:"digest,omitempty"`
-	Process *process.Spec `json:"process,omitempty"`
+	Tag     string            `json:"tag"`
+	Digest  string            `json:"digest,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"` // annotations of the manifest
+	Process *process.Spec     `json:"process,omitempty"`
 	// Script is what containers of the image do; Commands is looked through first.
 	Script   *SeedScript   `json:"script,omitempty"`
 	Commands []SeedCommand `json:"commands,omitempty"`
@@ -155,6 +157,12 @@ type SeedAlarm struct {
 	Period    int32   `json:"period,omitempty"` // seconds
 	Periods   int32   `json:"periods,omitempty"`
 	Threshold float64 `json:"threshold,omitempty"`
+	Statistic string  `json:"statistic,omitempty"` // empty: Sum
+	Missing   string  `json:"missing,omitempty"`   // treatMissingData; empty: missing
+	// LoadBalancer and TargetGroup name entries of the file: they become the alarm's dimensions.
+	LoadBalancer string            `json:"loadBalancer,omitempty"`
+	TargetGroup  string            `json:"targetGroup,omitempty"`
+	Dimensions   map[string]string `json:"dimensions,omitempty"`
 }
 
 // Duration is a time.Duration that a seed file writes as 90s, 1m30s or 250ms.

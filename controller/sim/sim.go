@@ -11,19 +11,23 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/canteen/deploy/controller/sim/alarms"
+	"github.com/canteen/deploy/controller/sim/autoscaling"
 	"github.com/canteen/deploy/controller/sim/cfn"
 	"github.com/canteen/deploy/controller/sim/ecr"
 	"github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/elb"
+	"github.com/canteen/deploy/controller/sim/events"
 	"github.com/canteen/deploy/controller/sim/logs"
 	"github.com/canteen/deploy/controller/sim/process"
 	"github.com/canteen/deploy/controller/sim/script"
 	"github.com/canteen/deploy/controller/sim/secrets"
+	"github.com/canteen/deploy/controller/sim/sqs"
 	"github.com/canteen/deploy/controller/sim/ssm"
 	"github.com/canteen/deploy/controller/sim/sts"
 	"github.com/canteen/deploy/controller/sim/wire"
@@ -60,14 +64,17 @@ type Config struct {
 
 // Account is one running account. Its engines may be used directly: that is neither throttled nor in Calls.
 type Account struct {
-	ECS     *ecs.Engine
-	ELB     *elb.Engine
-	Logs    *logs.Engine
-	Alarms  *alarms.Engine
-	ECR     *ecr.Engine
-	CFN     *cfn.Engine
-	Secrets *secrets.Engine
-	SSM     *ssm.Engine
+	ECS         *ecs.Engine
+	ELB         *elb.Engine
+	Logs        *logs.Engine
+	Alarms      *alarms.Engine
+	ECR         *ecr.Engine
+	CFN         *cfn.Engine
+	Secrets     *secrets.Engine
+	SSM         *ssm.Engine
+	SQS         *sqs.Engine
+	Events      *events.Engine
+	AutoScaling *autoscaling.Engine
 
 	Faults *wire.Faults // what goes wrong between clients and the account; none at first
 	Calls  *CallLog     // what clients asked, and what they were answered
@@ -81,6 +88,8 @@ type Account struct {
 	book     script.Book // set by SetBook
 	seedBook script.Book
 	scripts  *script.Runner
+
+	faults namedFaults
 }
 
 // New makes an account with nothing in it. Close must be called.
@@ -93,14 +102,17 @@ func New(c Config) (*Account, error) {
 	}
 	a := &Account{
 		config: c, book: c.Book, scripts: script.New(c.Book), Faults: &wire.Faults{}, Calls: &CallLog{},
-		ELB:     elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes}),
 		Logs:    logs.New(c.Account, c.Region),
 		Alarms:  alarms.New(c.Account, c.Region),
 		ECR:     ecr.New(ecr.Config{Account: c.Account, Region: c.Region, Spec: specOfManifest}),
 		CFN:     cfn.New(c.Account, c.Region),
 		Secrets: secrets.New(c.Account, c.Region),
 		SSM:     ssm.New(c.Account, c.Region),
+		SQS:     sqs.New(c.Account, c.Region),
 	}
+	a.ELB = elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes, Measure: a.measureRequest})
+	a.Events = events.New(events.Config{Account: c.Account, Region: c.Region, Seed: c.Seed, Send: a.sendEvent})
+	a.Alarms.Observe(a.tellAlarm)
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -116,17 +128,23 @@ func (a *Account) open() error {
 		}
 		a.processes = r
 	}
+	observe, err := a.observer()
+	if err != nil {
+		return err
+	}
 	engine, err := ecs.New(ecs.Config{
-		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: c.Observe,
+		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: observe,
 		Runner: runner{a}, LoadBalancers: a.ELB, Images: images{a}, Secrets: values{a}, Logs: a.Logs,
 	})
 	if err != nil {
 		return err
 	}
 	a.ECS = engine
+	a.AutoScaling = autoscaling.New(c.Account, c.Region, a.ECS)
 	services := []wire.Service{
 		wire.ECS(a.ECS), wire.ELB(a.ELB), wire.CloudWatch(a.Alarms), wire.Logs(a.Logs), wire.ECR(a.ECR),
 		wire.CloudFormation(a.CFN), wire.SecretsManager(a.Secrets), wire.SSM(a.SSM), wire.STS(&sts.Engine{Account: c.Account}),
+		wire.SQS(a.SQS), wire.EventBridge(a.Events), wire.AutoScaling(a.AutoScaling),
 	}
 	middleware := []wire.Middleware{a.Calls.middleware()}
 	middleware = append(middleware, c.Middleware...)
@@ -148,6 +166,8 @@ func (a *Account) Close() error {
 		a.ECS.Close()
 	}
 	a.ELB.Close()
+	a.Alarms.Close()
+	a.Events.Close()
 	if a.processes != nil {
 		err = a.processes.Close()
 	}
@@ -157,8 +177,14 @@ func (a *Account) Close() error {
 // RoundTripper reaches the account without sockets: see wire.Mux.RoundTripper.
 func (a *Account) RoundTripper() http.RoundTripper { return a.mux.RoundTripper() }
 
-// Handler reaches the account over HTTP.
-func (a *Account) Handler() http.Handler { return a.mux }
+// Handler reaches the account over HTTP. Its path /_faults lists, adds and clears named faults (README.md), for
+// clients of this machine only.
+func (a *Account) Handler() http.Handler {
+	h := http.NewServeMux()
+	h.Handle("/", a.mux)
+	h.HandleFunc(faultsPath, a.serveFaults)
+	return h
+}
 
 // Operations lists, by service, what clients can ask.
 func (a *Account) Operations() map[string][]string {
@@ -192,7 +218,7 @@ func (a *Account) SetBook(book script.Book) {
 
 // setBook is called with the lock held.
 func (a *Account) setBook() {
-	a.scripts.Set(append(append(script.Book{}, a.book...), a.seedBook...))
+	a.scripts.Set(slices.Concat(a.faults.book(), a.book, a.seedBook))
 }
 
 // images finds images in the registry. One of another registry is always there, as its rules say.

@@ -1,5 +1,7 @@
-// Package alarms holds CloudWatch alarms. No metric is evaluated: an alarm has the state that SetAlarmState
-// gave it.
+// Package alarms is CloudWatch of the local account: metrics, alarms on them, and composite alarms.
+//
+// An alarm on one metric and statistic is evaluated from the metric's first datum on. Until then, and for ever
+// where it is on metric math or a percentile, it has the state that SetAlarmState gave it.
 package alarms
 
 import (
@@ -32,13 +34,32 @@ type Engine struct {
 	mu        sync.Mutex
 	metric    map[string]types.MetricAlarm
 	composite map[string]types.CompositeAlarm
+	rules     map[string]rule        // of the composite alarms
+	series    map[string]*series     // by seriesKey
+	timers    map[string]*time.Timer // the next evaluation of a metric alarm, by name
+	closed    bool
+
+	observe func(Change)
+	news    []Change
+	telling bool
 }
 
 // New makes an engine without alarms.
 func New(account, region string) *Engine {
 	return &Engine{
 		account: account, region: region,
-		metric: map[string]types.MetricAlarm{}, composite: map[string]types.CompositeAlarm{},
+		metric: map[string]types.MetricAlarm{}, composite: map[string]types.CompositeAlarm{}, rules: map[string]rule{},
+		series: map[string]*series{}, timers: map[string]*time.Timer{},
+	}
+}
+
+// Close ends all evaluation.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, t := range e.timers {
+		t.Stop()
 	}
 }
 
@@ -54,6 +75,13 @@ func (e *Engine) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarm
 		"Metrics", "Namespace", "OKActions", "Period", "Statistic", "Threshold", "TreatMissingData", "Unit"); err != nil {
 		return nil, err
 	}
+	if t := aws.ToString(in.TreatMissingData); t != "" && !slices.Contains([]string{"missing", "ignore", "breaching", "notBreaching"}, t) {
+		return nil, validation("TreatMissingData must be missing, ignore, breaching or notBreaching, found %q", t)
+	}
+	if in.DatapointsToAlarm != nil && *in.DatapointsToAlarm > aws.ToInt32(in.EvaluationPeriods) {
+		return nil, validation("DatapointsToAlarm must not be above EvaluationPeriods: %d and %d", *in.DatapointsToAlarm, aws.ToInt32(in.EvaluationPeriods))
+	}
+	defer e.tell()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
@@ -76,18 +104,29 @@ func (e *Engine) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarm
 		a.StateUpdatedTimestamp, a.StateTransitionedTimestamp = old.StateUpdatedTimestamp, old.StateTransitionedTimestamp
 	}
 	e.metric[*in.AlarmName] = a
+	e.schedule(a)
+	e.compose()
 	return &cloudwatch.PutMetricAlarmOutput{}, nil
 }
 
-// PutCompositeAlarm makes a composite alarm. Its rule is kept, not evaluated.
+// PutCompositeAlarm makes a composite alarm, whose rule is evaluated now and whenever an alarm in it changes.
+// The rule may name only alarms that are there, and not lead back to itself.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
 func (e *Engine) PutCompositeAlarm(_ context.Context, in *cloudwatch.PutCompositeAlarmInput) (*cloudwatch.PutCompositeAlarmOutput, error) {
 	if err := wire.Refuse(in, "AlarmName", "AlarmRule", "AlarmDescription", "ActionsEnabled", "AlarmActions", "OKActions",
 		"InsufficientDataActions"); err != nil {
 		return nil, err
 	}
+	parsed, err := parseRule(aws.ToString(in.AlarmRule))
+	if err != nil {
+		return nil, validation("AlarmRule is not valid: %v", err)
+	}
+	defer e.tell()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.checkRule(*in.AlarmName, parsed); err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	a := types.CompositeAlarm{
 		AlarmName: in.AlarmName, AlarmArn: e.arn(*in.AlarmName), AlarmRule: in.AlarmRule, AlarmDescription: in.AlarmDescription,
@@ -100,36 +139,31 @@ func (e *Engine) PutCompositeAlarm(_ context.Context, in *cloudwatch.PutComposit
 		a.StateValue, a.StateReason = old.StateValue, old.StateReason
 		a.StateUpdatedTimestamp, a.StateTransitionedTimestamp = old.StateUpdatedTimestamp, old.StateTransitionedTimestamp
 	}
-	e.composite[*in.AlarmName] = a
+	e.composite[*in.AlarmName], e.rules[*in.AlarmName] = a, parsed
+	e.compose()
 	return &cloudwatch.PutCompositeAlarmOutput{}, nil
 }
 
-// SetAlarmState gives an alarm its state until the next SetAlarmState.
+// SetAlarmState gives an alarm its state until the next evaluation.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html
 func (e *Engine) SetAlarmState(_ context.Context, in *cloudwatch.SetAlarmStateInput) (*cloudwatch.SetAlarmStateOutput, error) {
 	if !slices.Contains(in.StateValue.Values(), in.StateValue) {
 		return nil, validation("StateValue must be one of %v, found %q", in.StateValue.Values(), in.StateValue)
 	}
+	defer e.tell()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	name, now := aws.ToString(in.AlarmName), time.Now()
-	if a, ok := e.metric[name]; ok {
-		if a.StateValue != in.StateValue {
-			a.StateTransitionedTimestamp = &now
-		}
-		a.StateValue, a.StateReason, a.StateReasonData, a.StateUpdatedTimestamp = in.StateValue, in.StateReason, in.StateReasonData, &now
-		e.metric[name] = a
-		return &cloudwatch.SetAlarmStateOutput{}, nil
+	name := aws.ToString(in.AlarmName)
+	a, isMetric := e.metric[name]
+	if _, isComposite := e.composite[name]; !isMetric && !isComposite {
+		return nil, &types.ResourceNotFound{Message: aws.String("Alarm " + name + " does not exist")}
 	}
-	if a, ok := e.composite[name]; ok {
-		if a.StateValue != in.StateValue {
-			a.StateTransitionedTimestamp = &now
-		}
-		a.StateValue, a.StateReason, a.StateReasonData, a.StateUpdatedTimestamp = in.StateValue, in.StateReason, in.StateReasonData, &now
-		e.composite[name] = a
-		return &cloudwatch.SetAlarmStateOutput{}, nil
+	e.become(name, in.StateValue, aws.ToString(in.StateReason), in.StateReasonData)
+	if isMetric {
+		e.schedule(a)
 	}
-	return nil, &types.ResourceNotFound{Message: aws.String("Alarm " + name + " does not exist")}
+	e.compose(name)
+	return &cloudwatch.SetAlarmStateOutput{}, nil
 }
 
 // DeleteAlarms removes alarms; where one of them does not exist nothing is removed.
@@ -146,6 +180,11 @@ func (e *Engine) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInpu
 	for _, n := range in.AlarmNames {
 		delete(e.metric, n)
 		delete(e.composite, n)
+		delete(e.rules, n)
+		if t := e.timers[n]; t != nil {
+			t.Stop()
+			delete(e.timers, n)
+		}
 	}
 	return &cloudwatch.DeleteAlarmsOutput{}, nil
 }

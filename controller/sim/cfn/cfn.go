@@ -63,6 +63,19 @@ func (e *Engine) Put(s Stack) {
 	e.stacks[s.Name] = k
 }
 
+// Get answers a stack that was put.
+func (e *Engine) Get(name string) (Stack, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := e.stacks[name]
+	if k == nil {
+		return Stack{}, false
+	}
+	s := k.Stack
+	s.Outputs, s.Tags = maps.Clone(s.Outputs), maps.Clone(s.Tags)
+	return s, true
+}
+
 // SetStatus changes a stack's status; it answers an error for a stack that is not there.
 func (e *Engine) SetStatus(name string, status types.StackStatus, reason string) error {
 	e.mu.Lock()

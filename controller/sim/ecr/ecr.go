@@ -38,6 +38,7 @@ type repository struct {
 	mutability types.ImageTagMutability
 	images     map[string]*image // by digest
 	tags       map[string]string // tag → digest
+	policy     string            // lifecycle policy, in JSON
 }
 
 type image struct {

@@ -24,6 +24,10 @@ type Config struct {
 	Listen bool
 	// FirstCheck is how long after a registration the first health check comes; zero means one second.
 	FirstCheck time.Duration
+	// Measure, if set, is told what CloudWatch would measure of requests: namespace AWS/ApplicationELB.
+	// targetGroup is "" for what the load balancer answered by itself. Both are dimensions, not ARNs.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+	Measure func(metric, loadBalancer, targetGroup string, value float64)
 }
 
 // Engine holds the load balancers of one account and region. It implements ecs.LoadBalancers.
@@ -37,6 +41,7 @@ type Engine struct {
 	groups    map[string]*group    // by ARN
 	balancers map[string]*balancer // by ARN
 	listeners map[string]*listener // by ARN
+	rulesMade int                  // the source of rule ids
 	realPorts map[string]int       // balancer's name/port → port to listen on
 
 	notify  func(targetGroupARN string, t ecs.Target, h ecs.TargetHealth)
@@ -55,9 +60,15 @@ type balancer struct{ types.LoadBalancer }
 
 type listener struct {
 	types.Listener
+	route
+	rules []*rule       // by priority; without the default one, which is the listener itself
+	real  *realListener // nil unless Config.Listen
+}
+
+// route shares requests out over target groups by their weights.
+type route struct {
 	weights map[string]int // target group ARN → weight
-	real    *realListener  // nil unless Config.Listen
-	turn    int
+	credit  map[string]int
 }
 
 // New makes an engine without load balancers. Close must be called.

@@ -221,7 +221,7 @@ func TestWhatIsNotModelledIsRefused(t *testing.T) {
 			t.Errorf("%s was accepted", c.name)
 		}
 	}
-	for k, v := range map[string]string{"stickiness.enabled": "true", "slow_start.duration_seconds": "30", "colour": "red", "deregistration_delay.timeout_seconds": "3601"} {
+	for k, v := range map[string]string{"stickiness.enabled": "yes", "slow_start.duration_seconds": "29", "stickiness.type": "app_cookie", "colour": "red", "deregistration_delay.timeout_seconds": "3601"} {
 		if _, err := f.ModifyTargetGroupAttributes(ctx, &elbv2.ModifyTargetGroupAttributesInput{
 			TargetGroupArn: &f.group, Attributes: []types.TargetGroupAttribute{{Key: &k, Value: &v}},
 		}); err == nil {

@@ -27,8 +27,8 @@ var (
 	validCodes = regexp.MustCompile(`^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$`)
 )
 
-// defaultAttributes are those of an HTTP target group of IP addresses. The ones that are not the delay must
-// keep their values: what they would change is not modelled.
+// defaultAttributes are those of an HTTP target group of IP addresses. Slow start and stickiness are kept and
+// shown, and change nothing; those that attributeForms does not know must keep their values.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
 func defaultAttributes() map[string]string {
 	return map[string]string{
@@ -164,8 +164,36 @@ func (e *Engine) DescribeTargetGroupAttributes(_ context.Context, in *elbv2.Desc
 	return &elbv2.DescribeTargetGroupAttributesOutput{Attributes: g.shownAttributes()}, nil
 }
 
-// ModifyTargetGroupAttributes changes the deregistration delay, 0 to 3600 s; every other attribute is refused
-// unless it stays as it is.
+// attributeForms are the attributes that can be changed, and what they can be.
+func attributeForms() map[string]func(v string) string {
+	number := func(low, high int, zero bool) func(string) string {
+		return func(v string) string {
+			n, err := strconv.Atoi(v)
+			if err == nil && ((n >= low && n <= high) || (zero && n == 0)) {
+				return ""
+			}
+			return fmt.Sprintf("must be between %d and %d", low, high)
+		}
+	}
+	oneOf := func(values ...string) func(string) string {
+		return func(v string) string {
+			if slices.Contains(values, v) {
+				return ""
+			}
+			return fmt.Sprintf("must be one of %v in this account", values)
+		}
+	}
+	return map[string]func(string) string{
+		deregistrationDelay:                     number(0, maxDelay, true),
+		"slow_start.duration_seconds":           number(30, 900, true),
+		"stickiness.enabled":                    oneOf("true", "false"),
+		"stickiness.lb_cookie.duration_seconds": number(1, 604_800, false),
+		"load_balancing.algorithm.type":         oneOf("round_robin", "least_outstanding_requests"),
+	}
+}
+
+// ModifyTargetGroupAttributes changes the deregistration delay, which counts, and slow start, stickiness and
+// algorithm, which are kept; every other attribute is refused unless it stays as it is.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyTargetGroupAttributes.html
 func (e *Engine) ModifyTargetGroupAttributes(_ context.Context, in *elbv2.ModifyTargetGroupAttributesInput) (*elbv2.ModifyTargetGroupAttributesOutput, error) {
 	e.mu.Lock()
@@ -174,17 +202,17 @@ func (e *Engine) ModifyTargetGroupAttributes(_ context.Context, in *elbv2.Modify
 	if err != nil {
 		return nil, err
 	}
-	changed := maps.Clone(g.attributes)
+	changed, forms := maps.Clone(g.attributes), attributeForms()
 	for _, a := range in.Attributes {
 		k, v := aws.ToString(a.Key), aws.ToString(a.Value)
 		old, known := changed[k]
-		switch n, err := strconv.Atoi(v); {
-		case !known:
+		if !known {
 			return nil, invalid("Target group attribute key '%s' is not recognized", k)
-		case k == deregistrationDelay && (err != nil || n < 0 || n > maxDelay):
-			return nil, invalid("'%s' must be between 0 and %d, found %q", k, maxDelay, v)
-		case k != deregistrationDelay && v != old:
+		}
+		if form := forms[k]; form == nil && v != old {
 			return nil, invalid("'%s' other than %q is not modelled by this account, found %q", k, old, v)
+		} else if form != nil && form(v) != "" {
+			return nil, invalid("'%s' %s, found %q", k, form(v), v)
 		}
 		changed[k] = v
 	}

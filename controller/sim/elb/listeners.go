@@ -14,6 +14,14 @@ import (
 	"github.com/canteen/deploy/controller/sim/wire"
 )
 
+// Limits of https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+const (
+	maxForward = 5 // target groups of one action
+	maxWeight  = 999
+	maxRules   = 100 // of one load balancer, without default ones
+	maxValues  = 5   // of all conditions of one rule
+)
+
 // CreateLoadBalancer makes an application load balancer, which is active at once.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 func (e *Engine) CreateLoadBalancer(_ context.Context, in *elbv2.CreateLoadBalancerInput) (*elbv2.CreateLoadBalancerOutput, error) {
@@ -126,26 +134,77 @@ func (e *Engine) addListener(in *elbv2.CreateListenerInput, weights map[string]i
 	if b == nil {
 		return nil, 0, balancerNotFound(aws.ToString(in.LoadBalancerArn))
 	}
-	for arn := range weights {
-		g, err := e.group(&arn)
-		if err != nil {
-			return nil, 0, err
-		}
-		if len(g.LoadBalancerArns) > 0 && g.LoadBalancerArns[0] != *b.LoadBalancerArn {
-			return nil, 0, &types.TargetGroupAssociationLimitException{Message: aws.String("The following target groups cannot be associated with more than one load balancer: " + arn)}
-		}
+	if err := e.mayForward(weights, *b.LoadBalancerArn); err != nil {
+		return nil, 0, err
 	}
 	number := id("loadbalancer", *b.LoadBalancerName)
 	arn := e.arn(fmt.Sprintf("listener/app/%s/%s/%s", *b.LoadBalancerName, number, id("listener", *b.LoadBalancerName, *in.Port)))
 	if e.listeners[arn] != nil {
 		return nil, 0, &types.DuplicateListenerException{Message: aws.String("A listener already exists on this port for this load balancer")}
 	}
-	l := &listener{weights: weights, Listener: types.Listener{
+	l := &listener{route: route{weights: weights}, Listener: types.Listener{
 		ListenerArn: &arn, LoadBalancerArn: b.LoadBalancerArn, Port: in.Port, Protocol: in.Protocol, DefaultActions: in.DefaultActions,
 	}}
 	e.listeners[arn] = l
 	e.reattach()
 	return l, e.realPorts[fmt.Sprintf("%s/%d", *b.LoadBalancerName, *in.Port)], nil
+}
+
+// mayForward refuses target groups that are not there or that another load balancer has.
+func (e *Engine) mayForward(weights map[string]int, loadBalancerARN string) error {
+	for arn := range weights {
+		g, err := e.group(&arn)
+		if err != nil {
+			return err
+		}
+		if len(g.LoadBalancerArns) > 0 && g.LoadBalancerArns[0] != loadBalancerARN {
+			return &types.TargetGroupAssociationLimitException{Message: aws.String("The following target groups cannot be associated with more than one load balancer: " + arn)}
+		}
+	}
+	return nil
+}
+
+// ModifyListener changes where a listener forwards to.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html
+func (e *Engine) ModifyListener(_ context.Context, in *elbv2.ModifyListenerInput) (*elbv2.ModifyListenerOutput, error) {
+	if err := wire.Refuse(in, "ListenerArn", "DefaultActions"); err != nil {
+		return nil, err
+	}
+	weights, err := forwarded(in.DefaultActions)
+	if err != nil {
+		return nil, err
+	}
+	defer e.tell()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.listeners[aws.ToString(in.ListenerArn)]
+	if l == nil {
+		return nil, listenerNotFound(aws.ToString(in.ListenerArn))
+	}
+	if err := e.mayForward(weights, *l.LoadBalancerArn); err != nil {
+		return nil, err
+	}
+	l.DefaultActions, l.route = in.DefaultActions, route{weights: weights}
+	e.reattach()
+	return &elbv2.ModifyListenerOutput{Listeners: []types.Listener{l.Listener}}, nil
+}
+
+// DeleteLoadBalancer removes a load balancer with its listeners; one that is not there is no error.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html
+func (e *Engine) DeleteLoadBalancer(_ context.Context, in *elbv2.DeleteLoadBalancerInput) (*elbv2.DeleteLoadBalancerOutput, error) {
+	e.mu.Lock()
+	delete(e.balancers, aws.ToString(in.LoadBalancerArn))
+	var gone []string
+	for arn, l := range e.listeners {
+		if *l.LoadBalancerArn == aws.ToString(in.LoadBalancerArn) {
+			gone = append(gone, arn)
+		}
+	}
+	e.mu.Unlock()
+	for _, arn := range slices.Sorted(slices.Values(gone)) {
+		e.removeListener(arn)
+	}
+	return &elbv2.DeleteLoadBalancerOutput{}, nil
 }
 
 // DeleteListener removes a listener; target groups that no other one forwards to are no longer in use.
@@ -182,7 +241,7 @@ func (e *Engine) reattach() {
 		was := len(g.LoadBalancerArns) > 0
 		g.LoadBalancerArns = []string{}
 		for _, l := range e.listeners {
-			if _, ok := l.weights[arn]; ok && len(g.LoadBalancerArns) == 0 {
+			if l.forwardsTo(arn) {
 				g.LoadBalancerArns = []string{*l.LoadBalancerArn}
 			}
 		}
@@ -208,11 +267,21 @@ func forwarded(actions []types.Action) (map[string]int, error) {
 	}
 	weights := map[string]int{}
 	if a.ForwardConfig != nil {
-		if err := wire.Refuse(a.ForwardConfig, "TargetGroups"); err != nil {
+		if err := wire.Refuse(a.ForwardConfig, "TargetGroups", "TargetGroupStickinessConfig"); err != nil {
 			return nil, err
 		}
+		if s := a.ForwardConfig.TargetGroupStickinessConfig; s != nil && aws.ToBool(s.Enabled) {
+			return nil, invalid("Stickiness between target groups is not modelled by this account")
+		}
 		for _, t := range a.ForwardConfig.TargetGroups {
-			weights[aws.ToString(t.TargetGroupArn)] = int(*orElse(t.Weight, 1))
+			w := int(*orElse(t.Weight, 1))
+			if w < 0 || w > maxWeight {
+				return nil, invalid("The weight of a target group must be 0 to %d, found %d", maxWeight, w)
+			}
+			weights[aws.ToString(t.TargetGroupArn)] = w
+		}
+		if len(weights) > maxForward {
+			return nil, invalid("A forward action has at most %d target groups, found %d", maxForward, len(weights))
 		}
 	}
 	if a.TargetGroupArn != nil && len(weights) == 0 {

@@ -3,6 +3,7 @@ package elb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -92,19 +94,20 @@ type forwarding struct {
 	transport *http.Transport
 }
 
-func (f *forwarding) RoundTrip(r *http.Request) (*http.Response, error) {
+func (f *forwarding) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	body := r.Body
 	if body != nil {
 		defer func() { _ = body.Close() }() // ReverseProxy's body is the client's, which reports its own errors
 	}
-	err := error(errNoTarget)
-	for _, t := range f.engine.candidates(f.listener) {
+	err = errNoTarget
+	group, targets := f.engine.candidates(f.listener, r)
+	defer func(began time.Time) { f.measure(group, resp, err, time.Since(began)) }(time.Now())
+	for _, t := range targets {
 		try := r.Clone(r.Context())
 		try.URL.Host = t.Address
 		if body != nil && body != http.NoBody {
 			try.Body = io.NopCloser(body)
 		}
-		var resp *http.Response
 		if resp, err = f.transport.RoundTrip(try); err == nil {
 			return resp, nil
 		}
@@ -115,14 +118,40 @@ func (f *forwarding) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// candidates lists a listener's targets for one request, in the order in which to try them: round robin over
-// the healthy ones. Where none is healthy, all that are registered: a load balancer fails open.
-func (e *Engine) candidates(l *listener) []ecs.Target {
+// measure counts one request as CloudWatch's metrics do: by who answered, and by the answer's hundred.
+func (f *forwarding) measure(groupARN string, resp *http.Response, err error, took time.Duration) {
+	tell := f.engine.config.Measure
+	if tell == nil {
+		return
+	}
+	lb, group := dimension(*f.listener.LoadBalancerArn, ":loadbalancer/"), dimension(groupARN, ":")
+	tell("RequestCount", lb, group, 1)
+	if err != nil {
+		tell(fmt.Sprintf("HTTPCode_ELB_%dXX_Count", status(err)/100), lb, "", 1)
+		return
+	}
+	tell(fmt.Sprintf("HTTPCode_Target_%dXX_Count", resp.StatusCode/100), lb, group, 1)
+	tell("TargetResponseTime", lb, group, took.Seconds())
+}
+
+// dimension is the last part of an ARN, after the last mark.
+func dimension(arn, mark string) string {
+	if i := strings.LastIndex(arn, mark); i >= 0 {
+		return arn[i+len(mark):]
+	}
+	return arn
+}
+
+// candidates lists the targets for one request, in the order in which to try them: round robin over the healthy
+// ones of the group that the listener's rules and weights give. Where none is healthy, all that are registered:
+// a load balancer fails open.
+func (e *Engine) candidates(l *listener, r *http.Request) (groupARN string, targets []ecs.Target) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g := e.groups[l.pick()]
+	groupARN = l.choose(r).pick()
+	g := e.groups[groupARN]
 	if g == nil {
-		return nil
+		return groupARN, nil
 	}
 	var good, rest []ecs.Target
 	for _, k := range slices.Sorted(maps.Keys(g.targets)) {
@@ -139,29 +168,9 @@ func (e *Engine) candidates(l *listener) []ecs.Target {
 		good = rest
 	}
 	if len(good) == 0 {
-		return nil
+		return groupARN, nil
 	}
 	g.turn++
 	first := g.turn % len(good)
-	return slices.Concat(good[first:], good[:first])
-}
-
-// pick takes the listener's target groups in turns, each as often as its weight says.
-func (l *listener) pick() string {
-	total := 0
-	for _, w := range l.weights {
-		total += w
-	}
-	if total == 0 {
-		return ""
-	}
-	l.turn++
-	n := l.turn % total
-	for _, arn := range slices.Sorted(maps.Keys(l.weights)) {
-		if n < l.weights[arn] {
-			return arn
-		}
-		n -= l.weights[arn]
-	}
-	return ""
+	return groupARN, slices.Concat(good[first:], good[:first])
 }

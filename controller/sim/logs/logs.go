@@ -25,6 +25,8 @@ type Engine struct {
 	delay  time.Duration
 	groups map[string]*group
 	events uint64 // how many there ever were: the source of event ids
+
+	groupBytes int
 }
 
 type group struct {
@@ -32,6 +34,9 @@ type group struct {
 	created time.Time
 	tags    map[string]string
 	streams map[string]*stream
+
+	retention int32 // days; 0: for ever
+	bytes     int   // of all events
 }
 
 type stream struct {
@@ -58,7 +63,7 @@ const (
 
 // New makes an engine without groups, whose events are visible at once.
 func New(account, region string) *Engine {
-	return &Engine{account: account, region: region, groups: map[string]*group{}}
+	return &Engine{account: account, region: region, groups: map[string]*group{}, groupBytes: DefaultGroupBytes}
 }
 
 // SetDelay lets events that are written from now on be found only after d.
@@ -89,16 +94,18 @@ func (e *Engine) Put(groupName, streamName string, at time.Time, line string) {
 		s = &stream{name: streamName, created: at}
 		g.streams[streamName] = s
 	}
-	e.append(s, at.UnixMilli(), line)
+	e.append(g, s, at.UnixMilli(), line)
 }
 
 // append keeps the order by time: lines of one container come in order, so that this is mostly a push.
-func (e *Engine) append(s *stream, at int64, message string) {
+func (e *Engine) append(g *group, s *stream, at int64, message string) {
 	e.events++
 	now := time.Now()
 	v := event{at: at, number: e.events, message: message, ingested: now, visible: now.Add(e.delay)}
 	i, _ := slices.BinarySearchFunc(s.events, v, compareEvents)
 	s.events = slices.Insert(s.events, i, v)
+	g.bytes += v.size()
+	g.shrink(e.groupBytes)
 }
 
 func compareEvents(a, b event) int {
@@ -177,7 +184,7 @@ func (e *Engine) PutLogEvents(_ context.Context, in *cloudwatchlogs.PutLogEvents
 		return nil, noStream()
 	}
 	for _, v := range in.LogEvents {
-		e.append(s, aws.ToInt64(v.Timestamp), aws.ToString(v.Message))
+		e.append(g, s, aws.ToInt64(v.Timestamp), aws.ToString(v.Message))
 	}
 	return &cloudwatchlogs.PutLogEventsOutput{NextSequenceToken: aws.String(fmt.Sprint(e.events))}, nil
 }
@@ -190,6 +197,7 @@ func (e *Engine) group(name, identifier *string) (*group, error) {
 	id := aws.ToString(name) + aws.ToString(identifier)
 	for _, g := range e.groups {
 		if g.name == id || (identifier != nil && e.arn(g) == id) {
+			g.expire()
 			return g, nil
 		}
 	}

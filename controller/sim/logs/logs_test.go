@@ -83,7 +83,10 @@ func TestFilterLogEvents(t *testing.T) {
 	for name, in := range map[string]cloudwatchlogs.FilterLogEventsInput{
 		"group that is not there":  {LogGroupName: aws.String("/absent")},
 		"stream that is not there": {LogGroupName: aws.String(group), LogStreamNames: []string{"x"}},
-		"JSON pattern":             {LogGroupName: aws.String(group), FilterPattern: aws.String(`{ $.level = "error" }`)},
+		"JSON pattern, open":       {LogGroupName: aws.String(group), FilterPattern: aws.String(`{ $.level = "error"`)},
+		"JSON pattern, selector":   {LogGroupName: aws.String(group), FilterPattern: aws.String(`{ level = "error" }`)},
+		"JSON pattern, no number":  {LogGroupName: aws.String(group), FilterPattern: aws.String(`{ $.n > high }`)},
+		"columns":                  {LogGroupName: aws.String(group), FilterPattern: aws.String(`[ip, user]`)},
 		"open quote":               {LogGroupName: aws.String(group), FilterPattern: aws.String(`"panic`)},
 		"unquoted punctuation":     {LogGroupName: aws.String(group), FilterPattern: aws.String(`panic:`)},
 		"foreign token":            {LogGroupName: aws.String(group), NextToken: aws.String("!")},

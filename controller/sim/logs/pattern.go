@@ -7,19 +7,31 @@ import (
 )
 
 // pattern is a filter pattern for unstructured events: terms, "quoted phrases", -excluded ones and ?optional
-// ones. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
-type pattern struct{ all, any, none []string }
+// ones; or one for events in JSON. Optional terms next to others count for nothing.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+type pattern struct {
+	all, any, none []string
+	json           jsonPattern
+}
 
-// parsePattern refuses the JSON, space-delimited and regular-expression forms, which are not modelled, and
-// terms with other characters than letters, digits and underscores outside quotes, as AWS does.
+// parsePattern refuses the space-delimited and regular-expression forms, which are not modelled, and terms with other characters than letters, digits and underscores outside quotes, as AWS does.
 func parsePattern(s string) (pattern, error) {
 	var p pattern
 	rest := strings.TrimSpace(s)
 	if rest == "" {
 		return p, nil
 	}
-	if strings.ContainsRune("{[%", rune(rest[0])) {
-		return p, fmt.Errorf("filter patterns that begin with %q (JSON, columns, regular expressions) are not modelled by this account", rest[:1])
+	if rest[0] == '{' {
+		inner, closed := strings.CutSuffix(rest[1:], "}")
+		if !closed {
+			return p, fmt.Errorf("filter pattern %q has a brace that is not closed", s)
+		}
+		var err error
+		p.json, err = parseJSONPattern(inner)
+		return p, err
+	}
+	if strings.ContainsRune("[%", rune(rest[0])) {
+		return p, fmt.Errorf("filter patterns that begin with %q (columns, regular expressions) are not modelled by this account", rest[:1])
 	}
 	for rest != "" {
 		list := &p.all
@@ -68,6 +80,9 @@ func nextTerm(s string) (term, rest string, err error) {
 }
 
 func (p pattern) match(message string) bool {
+	if p.json != nil {
+		return p.json.match(message)
+	}
 	for _, t := range p.all {
 		if !strings.Contains(message, t) {
 			return false
@@ -78,7 +93,7 @@ func (p pattern) match(message string) bool {
 			return false
 		}
 	}
-	if len(p.any) == 0 {
+	if len(p.any) == 0 || len(p.all)+len(p.none) > 0 {
 		return true
 	}
 	for _, t := range p.any {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -158,10 +157,20 @@ func (e *Engine) GetLogEvents(_ context.Context, in *cloudwatchlogs.GetLogEvents
 	if err != nil {
 		return nil, err
 	}
+	back, forth := place{}, place{}
+	if in.NextToken != nil {
+		_, back, err = parseToken(*in.NextToken)
+		forth = back
+	}
+	if err != nil {
+		return nil, err
+	}
+	if from < to {
+		back, forth = found[from].place(), found[to-1].place()
+		forth.number++
+	}
 	out := &cloudwatchlogs.GetLogEventsOutput{
-		Events:            []types.OutputLogEvent{},
-		NextBackwardToken: aws.String(fmt.Sprintf("b/%020d", from)),
-		NextForwardToken:  aws.String(fmt.Sprintf("f/%020d", to)),
+		Events: []types.OutputLogEvent{}, NextBackwardToken: aws.String(back.token("b")), NextForwardToken: aws.String(forth.token("f")),
 	}
 	for _, f := range found[from:to] {
 		out.Events = append(out.Events, types.OutputLogEvent{
@@ -179,6 +188,25 @@ func beforeEnd(end *int64) *int64 {
 	return aws.Int64(*end - 1)
 }
 
+// place is one before which a stream's events are read backwards, and from which on forwards. It names an
+// event, not a count, so that events which come or go elsewhere do not move it.
+type place struct {
+	at     int64
+	number uint64
+}
+
+func (v event) place() place { return place{v.at, v.number} }
+
+func (p place) token(kind string) string { return fmt.Sprintf("%s/%d/%d", kind, p.at, p.number) }
+
+func parseToken(t string) (kind string, p place, err error) {
+	n, scanErr := fmt.Sscanf(t, "%1s/%d/%d", &kind, &p.at, &p.number)
+	if n != 3 || scanErr != nil || (kind != "f" && kind != "b") {
+		return "", p, invalid("The specified nextToken is invalid.")
+	}
+	return kind, p, nil
+}
+
 func window(in *cloudwatchlogs.GetLogEventsInput, found []filtered, size int) (from, to int, err error) {
 	n := len(found)
 	if in.NextToken == nil {
@@ -187,18 +215,18 @@ func window(in *cloudwatchlogs.GetLogEventsInput, found []filtered, size int) (f
 		}
 		return max(0, n-size), n, nil
 	}
-	kind, place, _ := strings.Cut(*in.NextToken, "/")
-	at, convErr := strconv.Atoi(place)
-	if convErr != nil || at < 0 || at > n {
-		return 0, 0, invalid("The specified nextToken is invalid.")
+	kind, p, err := parseToken(*in.NextToken)
+	if err != nil {
+		return 0, 0, err
 	}
-	switch kind {
-	case "f":
+	at := sort.Search(n, func(i int) bool {
+		v := found[i]
+		return v.at > p.at || (v.at == p.at && v.number >= p.number)
+	})
+	if kind == "f" {
 		return at, min(at+size, n), nil
-	case "b":
-		return max(0, at-size), at, nil
 	}
-	return 0, 0, invalid("The specified nextToken is invalid.")
+	return max(0, at-size), at, nil
 }
 
 // DescribeLogGroups lists groups by prefix or part of their name.
@@ -218,10 +246,15 @@ func (e *Engine) DescribeLogGroups(_ context.Context, in *cloudwatchlogs.Describ
 		if !strings.HasPrefix(g.name, aws.ToString(in.LogGroupNamePrefix)) || !strings.Contains(g.name, aws.ToString(in.LogGroupNamePattern)) {
 			continue
 		}
-		out = append(out, types.LogGroup{
+		g.expire()
+		shown := types.LogGroup{
 			LogGroupName: aws.String(g.name), CreationTime: aws.Int64(g.created.UnixMilli()), LogGroupClass: types.LogGroupClassStandard,
-			Arn: aws.String(e.arn(g) + ":*"), LogGroupArn: aws.String(e.arn(g)), MetricFilterCount: aws.Int32(0), StoredBytes: aws.Int64(0),
-		})
+			Arn: aws.String(e.arn(g) + ":*"), LogGroupArn: aws.String(e.arn(g)), MetricFilterCount: aws.Int32(0), StoredBytes: aws.Int64(int64(g.bytes)),
+		}
+		if g.retention > 0 {
+			shown.RetentionInDays = aws.Int32(g.retention)
+		}
+		out = append(out, shown)
 	}
 	page, next, ok := wire.Page(out, func(g types.LogGroup) string { return *g.LogGroupName }, in.NextToken, size)
 	if !ok {

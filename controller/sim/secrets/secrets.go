@@ -21,6 +21,7 @@ import (
 const (
 	current  = "AWSCURRENT"
 	previous = "AWSPREVIOUS"
+	pending  = "AWSPENDING"
 
 	defaultRecovery, leastRecovery, mostRecovery = 30, 7, 30 // days
 )
@@ -77,10 +78,10 @@ func (e *Engine) CreateSecret(_ context.Context, in *secretsmanager.CreateSecret
 	return out, nil
 }
 
-// PutSecretValue makes a new version the current one.
+// PutSecretValue makes a new version the current one, or gives it the stages that are named.
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 func (e *Engine) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretValueInput) (*secretsmanager.PutSecretValueOutput, error) {
-	if err := wire.Refuse(in, "SecretId", "SecretString", "ClientRequestToken"); err != nil {
+	if err := wire.Refuse(in, "SecretId", "SecretString", "ClientRequestToken", "VersionStages"); err != nil {
 		return nil, err
 	}
 	if in.SecretString == nil {
@@ -92,7 +93,7 @@ func (e *Engine) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretV
 	if err != nil {
 		return nil, err
 	}
-	id := s.put(*in.SecretString, in.ClientRequestToken)
+	id := s.put(*in.SecretString, in.ClientRequestToken, in.VersionStages...)
 	return &secretsmanager.PutSecretValueOutput{ARN: &s.arn, Name: &s.name, VersionId: &id, VersionStages: s.labels(id)}, nil
 }
 
@@ -209,8 +210,9 @@ func (e *Engine) usable(id *string) (*secret, error) {
 	return s, nil
 }
 
-// put adds a version. The same token again changes nothing, as AWS promises for the same value.
-func (s *secret) put(value string, token *string) string {
+// put adds a version with its stages, the current one where none is named. The same token again changes nothing,
+// as AWS promises for the same value.
+func (s *secret) put(value string, token *string, stages ...string) string {
 	id := aws.ToString(token)
 	if id == "" {
 		id = fmt.Sprintf("%08d-0000-4000-8000-%012d", len(s.versions)+1, len(s.versions)+1)
@@ -219,10 +221,12 @@ func (s *secret) put(value string, token *string) string {
 		return id
 	}
 	s.versions[id] = value
-	if old, ok := s.stages[current]; ok {
-		s.stages[previous] = old
+	if len(stages) == 0 {
+		stages = []string{current}
 	}
-	s.stages[current] = id
+	for _, stage := range stages {
+		s.move(stage, id)
+	}
 	s.changed = time.Now()
 	return id
 }

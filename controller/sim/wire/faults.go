@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -37,6 +38,19 @@ func (f *Faults) Add(faults ...Fault) {
 	defer f.mu.Unlock()
 	for _, fault := range faults {
 		f.faults = append(f.faults, &armed{Fault: fault})
+	}
+}
+
+// Arm arms one fault until disarm is called.
+func (f *Faults) Arm(fault Fault) (disarm func()) {
+	one := &armed{Fault: fault}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = append(f.faults, one)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.faults = slices.DeleteFunc(f.faults, func(a *armed) bool { return a == one })
 	}
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,10 @@ func (m *Mux) serve(ctx context.Context, method, path string, header http.Header
 }
 
 func (m *Mux) answer(ctx context.Context, method, path string, header http.Header, body []byte) (target, any, error) {
+	body, err := plain(header, body)
+	if err != nil {
+		return target{protocol: jsonProtocol{version: "1.1"}}, nil, err
+	}
 	t, err := m.route(path, header, body)
 	if err != nil {
 		return t, nil, err
@@ -74,6 +79,27 @@ func (m *Mux) answer(ctx context.Context, method, path string, header http.Heade
 		err = fmt.Errorf("%s %s answered neither output nor error", t.service.Name, t.operation)
 	}
 	return t, out, err
+}
+
+// plain undoes the compression that SDKs put on large requests such as PutMetricData's.
+// https://smithy.io/2.0/spec/behavior-traits.html#requestcompression-trait
+func plain(h http.Header, body []byte) ([]byte, error) {
+	switch e := h.Get("Content-Encoding"); e {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		r, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, serialization("the body is not gzip: %v", err)
+		}
+		out, err := io.ReadAll(io.LimitReader(r, maxBody))
+		if err != nil {
+			return nil, serialization("the body is not gzip: %v", err)
+		}
+		return out, nil
+	default:
+		return nil, serialization("Content-Encoding %q is not gzip", e)
+	}
 }
 
 // ServeHTTP answers one request. A lost response closes the connection.

@@ -128,7 +128,7 @@ func (p jsonProtocol) failed(c *codec, f failure, _ string, h http.Header) []byt
 	key := "message"
 	if p.service != nil {
 		key = p.service.ErrorMessage
-		if p.service.Version != "" { // awsQueryCompatible
+		if p.service.QueryErrors {
 			h.Set("X-Amzn-Query-Error", queryError(f))
 		}
 	}
@@ -227,7 +227,7 @@ func (p cborProtocol) failed(c *codec, f failure, _ string, h http.Header) []byt
 		if p.service.Namespace != "" {
 			shape = p.service.Namespace + "#" + shape
 		}
-		if p.service.Version != "" { // awsQueryCompatible
+		if p.service.QueryErrors {
 			h.Set("X-Amzn-Query-Error", queryError(f))
 		}
 	}

@@ -18,6 +18,7 @@ type Service struct {
 	Flipped      []string // types, or Type.Field, whose member names are the other way round
 	ErrorMessage string   // the member of an error's body that holds its text
 	Namespace    string   // Smithy namespace, told before an error's name in CBOR
+	QueryErrors  bool     // JSON and CBOR errors carry their query code too (awsQueryCompatible)
 
 	Methods any // its methods of the form told above are the operations
 
@@ -62,7 +63,7 @@ func CloudWatch(methods any) Service {
 	return Service{
 		Name: "monitoring", Target: "GraniteServiceVersion20100801", Version: "2010-08-01",
 		XMLNS: "http://monitoring.amazonaws.com/doc/2010-08-01/", ErrorMessage: "message",
-		Namespace: "com.amazonaws.cloudwatch", Methods: methods,
+		Namespace: "com.amazonaws.cloudwatch", QueryErrors: true, Methods: methods,
 		Unions: []any{
 			&cwtypes.EvaluationCriteriaMemberPromQLCriteria{},
 			&cwtypes.EvaluationWindowMemberSlidingWindow{},
@@ -117,4 +118,26 @@ func STS(methods any) Service {
 		Name: "sts", Version: "2011-06-15", XMLNS: "https://sts.amazonaws.com/doc/2011-06-15/",
 		Flipped: []string{"PolicyDescriptorType"}, Methods: methods,
 	}
+}
+
+// SQS is the Simple Queue Service, carried out by methods. It speaks JSON only; clients before the end of 2023
+// speak query with flattened lists, which is not modelled.
+func SQS(methods any) Service {
+	return Service{
+		Name: "sqs", Target: "AmazonSQS", ErrorMessage: "message", QueryErrors: true, Methods: methods,
+		Flipped: []string{"CreateQueueInput.Tags", "ListDeadLetterSourceQueuesOutput.QueueUrls"},
+	}
+}
+
+// EventBridge is carried out by methods.
+func EventBridge(methods any) Service {
+	return Service{
+		Name: "events", Target: "AWSEvents", ErrorMessage: "message", Methods: methods,
+		Flipped: []string{"CapacityProviderStrategyItem", "NetworkConfiguration", "PlacementConstraint", "PlacementStrategy"},
+	}
+}
+
+// AutoScaling is Application Auto Scaling, carried out by methods.
+func AutoScaling(methods any) Service {
+	return Service{Name: "application-autoscaling", Target: "AnyScaleFrontendService", ErrorMessage: "Message", Methods: methods}
 }

@@ -19,7 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +50,8 @@ var sdkServices = []struct {
 		"UpdateCloudConnector",
 	}},
 	{STS(nil), &sts.Client{}, "sts", nil},
+	{SQS(nil), &sqs.Client{}, "sqs", nil},
+	{EventBridge(nil), &eventbridge.Client{}, "eventbridge", nil},
 }
 
 // TestSDKSnapshots holds the codec against the SDK's own golden requests and answers, for every operation
