@@ -77,11 +77,7 @@ func TestFrozenMendedCheck(t *testing.T) {
 	b.Service.Spec.OnFailure = desired.OnFailureFreeze
 	b.Service.Spec.Verify.Checks = map[string]jsonRaw{"logs": jsonRaw(`{"forbid":["x"]}`)}
 	w.want.Intent = b
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.rolls(2)
 	w.after(9 * time.Second).pass(observed.Reading{Check: "logs", Verdict: observed.Fail, Class: observed.ClassProduct, Reason: "ForbiddenLogLine", Detail: "x"})
 	w.rest(3)
 	c := *b
@@ -111,11 +107,7 @@ func TestNothingIsPutBackBehindABreakingMigration(t *testing.T) {
 	w.pass() // B is left
 	w.seen.Migration = nil
 	answer[Tag](w, Outcome{})
-	answer[Register](w, Outcome{Revision: td(3)})
-	answer[RunMigration](w, Outcome{Task: "task/n"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/30"})
+	w.rolls(3)
 	w.after(5 * time.Second).pass(crashed())
 	rolls := count[Roll](w.done)
 	w.rest(10)

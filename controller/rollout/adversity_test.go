@@ -259,11 +259,7 @@ func TestBreakingThenOlder(t *testing.T) {
 	b.Service.Spec.Migration.Compatibility = desired.CompatibilityBreaking
 	b.Service.Spec.OnFailure = desired.OnFailureFreeze
 	w.want.Intent = b
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.rolls(2)
 	w.after(5 * time.Second).pass(under())
 	w.want.Intent = intentFor(digestA) // git revert
 	for range 4 {
@@ -488,11 +484,7 @@ func TestFrozenRetry(t *testing.T) {
 	b := intentFor(digestB)
 	b.Service.Spec.OnFailure = desired.OnFailureFreeze
 	w.want.Intent = b
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.rolls(2)
 	w.after(5 * time.Second).pass(crashed())
 	w.rest(3)
 	w.state(StateStalled)
@@ -542,11 +534,7 @@ func TestFirstRolloutBlocked(t *testing.T) {
 	w := newWalker(t)
 	w.seen.Desired, w.seen.Deployments[0].Desired = 0, 0
 	w.want.Intent = intentFor(digestA)
-	answer[Register](w, Outcome{Revision: td(1)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/10"})
+	w.rolls(1)
 	w.after(5 * time.Second).pass(observed.Reading{Check: CheckSteady, Verdict: observed.Fail, Class: observed.ClassBlocked, Reason: "SecretUnavailable", Detail: "secret missing"})
 	n := count[Roll](w.done)
 	w.rest(120)

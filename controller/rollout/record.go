@@ -168,41 +168,6 @@ type Trouble struct {
 	NextAt   time.Time `json:"nextAt"`
 }
 
-// Kind is what a rollout is for.
-type Kind string
-
-// The kinds of rollout.
-const (
-	KindDeploy  Kind = "deploy"  // toward what git asks
-	KindRevert  Kind = "revert"  // back to the last good revision after a failure
-	KindRestore Kind = "restore" // back to it after a change by somebody else
-	KindUndo    Kind = "undo"    // the first rollout failed: the count goes back to what it was
-)
-
-// Trigger is what began a rollout.
-type Trigger string
-
-// The triggers.
-const (
-	TriggerGit      Trigger = "git"
-	TriggerRetry    Trigger = "retry"
-	TriggerTemplate Trigger = "template"
-	TriggerDrift    Trigger = "drift"
-	TriggerFailure  Trigger = "failure"
-)
-
-// Stage is how far a rollout is.
-type Stage string
-
-// The stages, in their order. StageEvidence follows a failure, before anything is put back.
-const (
-	StageRegister Stage = "register"
-	StageMigrate  Stage = "migrate"
-	StageRoll     Stage = "roll"
-	StageBake     Stage = "bake"
-	StageEvidence Stage = "evidence"
-)
-
 // Rollout is one way of a target into the account.
 type Rollout struct {
 	Number      int     `json:"number"` // the record's generation when it began

@@ -175,15 +175,21 @@ func ended(code int) *observed.Task {
 		Containers: []observed.Container{{Name: "sidecar", Exited: true, ExitCode: 0}, {Name: "app", Exited: true, ExitCode: code}}}
 }
 
-// good deploys revision n of the digest to verdict good.
-func (w *walker) good(digest string, n int) {
+// rolls takes what git asks up to its deployment, as revision n.
+func (w *walker) rolls(n int) {
 	w.t.Helper()
-	w.want.Intent = intentFor(digest)
 	answer[Register](w, Outcome{Revision: td(n)})
 	answer[RunMigration](w, Outcome{Task: "task/m"})
 	w.seen.Migration = ended(0)
 	answer[Tag](w, Outcome{})
 	answer[Roll](w, Outcome{Deployment: fmt.Sprintf("ecs-svc/%d", n*10)})
+}
+
+// good deploys revision n of the digest to verdict good.
+func (w *walker) good(digest string, n int) {
+	w.t.Helper()
+	w.want.Intent = intentFor(digest)
+	w.rolls(n)
 	w.after(20 * time.Second).complete()
 	w.pass(passing())
 	w.state(StateBaking)
@@ -282,11 +288,7 @@ func TestCrashIsRevertedAndRejected(t *testing.T) {
 func (w *walker) fallsOver(digest string, n int) {
 	w.t.Helper()
 	w.want.Intent = intentFor(digest)
-	answer[Register](w, Outcome{Revision: td(n)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: fmt.Sprintf("ecs-svc/%d", n*10)})
+	w.rolls(n)
 	w.after(5 * time.Second).pass(under())
 	w.after(5 * time.Second).pass(crashed())
 	w.state(StateFailing)
@@ -328,11 +330,7 @@ func TestStableAfterARollbackIsNotGood(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestB)
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.rolls(2)
 	w.after(time.Minute)
 	w.seen.TaskDefinition = td(1)
 	w.seen.Deployments = []observed.Deployment{{ID: "ecs-svc/10", Primary: true, TaskDefinition: td(1), Rollout: observed.RolloutCompleted, Desired: 2, Running: 2}}
@@ -351,11 +349,7 @@ func TestNoDataHoldsTheVerdict(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestB)
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
-	answer[Tag](w, Outcome{})
-	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	w.rolls(2)
 	w.after(time.Minute).complete()
 	silent := observed.Reading{Check: "logs", Verdict: observed.NoData, Detail: "no line yet"}
 	w.pass(passing(), silent)
