@@ -34,4 +34,3 @@ const (
 	StageBake     Stage = "bake"
 	StageEvidence Stage = "evidence"
 )
-
