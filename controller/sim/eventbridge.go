@@ -2,7 +2,7 @@ package sim
 
 import (
 	"encoding/json"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,11 +11,7 @@ import (
 	"github.com/canteen/deploy/controller/sim/alarms"
 	"github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/events"
-	"github.com/canteen/deploy/controller/sim/wire"
 )
-
-// eventTime is how events write times.
-const eventTime = "2006-01-02T15:04:05.000Z"
 
 // sendEvent is how EventBridge reaches a queue: as the principal that the queue's policy must allow.
 func (a *Account) sendEvent(queueARN, ruleARN, body, group string) error {
@@ -33,67 +29,29 @@ func (a *Account) measureRequest(metric, loadBalancer, targetGroup string, value
 	}
 }
 
-// observer tells of ECS's changes: Config.Observe first, then EventBridge where a rule could want them.
-func (a *Account) observer() (func(ecs.Event), error) {
-	w, err := wire.NewEventWriter(wire.ECS(nil))
-	if err != nil {
-		return nil, err
+// observe tells of one of ECS's changes: Config.Observe first, then EventBridge where a rule could want it.
+func (a *Account) observe(e ecs.Event) {
+	if a.config.Observe != nil {
+		a.config.Observe(e)
 	}
-	return func(e ecs.Event) {
-		if a.config.Observe != nil {
-			a.config.Observe(e)
-		}
-		if a.Events.Listening() {
-			a.Events.Publish(ecsEvent(w, e))
-		}
-	}, nil
+	if a.Events.Listening() {
+		a.Events.Publish(ecsEvent(e))
+	}
 }
 
-// ecsEvent is one of ECS's events as EventBridge carries it.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html
-func ecsEvent(w *wire.EventWriter, e ecs.Event) events.Event {
-	out := events.Event{At: e.At, Source: "aws.ecs", Resources: []string{e.Service}}
-	at := e.At.UTC().Format(eventTime)
-	switch {
-	case e.Task != nil:
+// ecsEvent is one of ECS's events as EventBridge carries it: health is not told of containers either.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+func ecsEvent(e ecs.Event) events.Event {
+	if e.Task != nil {
 		task := *e.Task
-		task.HealthStatus = "" // not in events
-		task.Containers = nil
-		for _, c := range e.Task.Containers {
-			c.HealthStatus = ""
-			task.Containers = append(task.Containers, c)
+		task.Containers = slices.Clone(task.Containers)
+		for i := range task.Containers {
+			task.Containers[i].HealthStatus = ""
 		}
-		out.DetailType, out.Resources = "ECS Task State Change", []string{*task.TaskArn}
-		out.Detail = with(w.JSON(&task), "updatedAt", at)
-	case strings.HasPrefix(e.Name, "SERVICE_DEPLOYMENT_"):
-		out.DetailType = "ECS Deployment State Change"
-		out.Detail = object(map[string]any{"eventType": severity(e.Name), "eventName": e.Name, "deploymentId": e.Deployment, "updatedAt": at, "reason": e.Reason})
-	case strings.HasPrefix(e.Name, "HOOK_"):
-		out.DetailType = "ECS Hook State Change"
-		out.Detail = object(map[string]any{"eventType": severity(e.Name), "eventName": e.Name, "deploymentId": e.Deployment, "updatedAt": at, "reason": e.Reason})
-	default:
-		out.DetailType = "ECS Service Action"
-		detail := map[string]any{"eventType": severity(e.Name), "eventName": e.Name, "clusterArn": e.Cluster, "createdAt": at}
-		if e.Reason != "" {
-			detail["reason"] = e.Reason
-		}
-		out.Detail = object(detail)
+		e.Task = &task
 	}
-	return out
-}
-
-// severity is an event's eventType.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_service_events.html
-func severity(name string) string {
-	switch name {
-	case "SERVICE_TASK_START_IMPAIRED", "SERVICE_DISCOVERY_INSTANCE_UNHEALTHY", "VPC_LATTICE_TARGET_UNHEALTHY":
-		return "WARN"
-	case "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED", "ECS_OPERATION_THROTTLED", "SERVICE_DISCOVERY_OPERATION_THROTTLED",
-		"SERVICE_TASK_PLACEMENT_FAILURE", "SERVICE_TASK_CONFIGURATION_FAILURE", "SERVICE_HEALTH_UNKNOWN", "SERVICE_DEPLOYMENT_FAILED",
-		"HOOK_FAILED", "HOOK_TIMED_OUT":
-		return "ERROR"
-	}
-	return "INFO"
+	kind, detail, resources := e.Detail()
+	return events.Event{At: e.At, Source: "aws.ecs", DetailType: kind, Resources: resources, Detail: detail}
 }
 
 // tellAlarm is a changed alarm as EventBridge carries it.
@@ -144,9 +102,4 @@ func object(members map[string]any) json.RawMessage {
 		panic(err)
 	}
 	return b
-}
-
-// with adds one member to an object.
-func with(object json.RawMessage, name, value string) json.RawMessage {
-	return append(object[:len(object)-1:len(object)-1], []byte(`,"`+name+`":"`+value+`"}`)...)
 }

@@ -36,7 +36,7 @@ func (a *Account) Plant(ctx context.Context, s *Seed) error {
 	a.Logs.SetDelay(time.Duration(s.LogDelay))
 	for _, step := range []func(context.Context, *Seed) error{
 		p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
-		p.taskDefinitions, p.services, p.faults,
+		p.hooks, p.taskDefinitions, p.services, p.faults,
 	} {
 		if err := step(ctx, s); err != nil {
 			return fmt.Errorf("seed: %w", err)
@@ -211,18 +211,40 @@ func (p planter) loadBalancers(ctx context.Context, s *Seed) error {
 		arn := out.LoadBalancers[0].LoadBalancerArn
 		p.names["loadBalancer:"+b.Name] = *arn
 		return each("listeners", b.Listeners, func(l SeedListener) error {
-			group, ok := p.names["targetGroup:"+l.TargetGroup]
-			if !ok {
-				return fmt.Errorf("targetGroup: there is no target group %q in targetGroups", l.TargetGroup)
+			action, err := p.forward(l)
+			if err != nil {
+				return err
 			}
 			p.account.ELB.SetRealPort(b.Name, l.Port, l.RealPort)
-			_, err := p.account.ELB.CreateListener(ctx, &elbv2.CreateListenerInput{
-				LoadBalancerArn: arn, Port: &l.Port, Protocol: elbtypes.ProtocolEnumHttp,
-				DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: &group}},
+			made, err := p.account.ELB.CreateListener(ctx, &elbv2.CreateListenerInput{
+				LoadBalancerArn: arn, Port: &l.Port, Protocol: elbtypes.ProtocolEnumHttp, DefaultActions: []elbtypes.Action{action},
 			})
+			if err == nil {
+				p.names[fmt.Sprintf("listener:%s/%d", b.Name, l.Port)] = *made.Listeners[0].ListenerArn
+			}
 			return err
 		})
 	})
+}
+
+func (p planter) forward(l SeedListener) (elbtypes.Action, error) {
+	a := elbtypes.Action{Type: elbtypes.ActionTypeEnumForward}
+	group, ok := p.names["targetGroup:"+l.TargetGroup]
+	if !ok {
+		return a, fmt.Errorf("targetGroup: there is no target group %q in targetGroups", l.TargetGroup)
+	}
+	if l.AlternateTargetGroup == "" {
+		a.TargetGroupArn = &group
+		return a, nil
+	}
+	alternate, ok := p.names["targetGroup:"+l.AlternateTargetGroup]
+	if !ok || alternate == group {
+		return a, fmt.Errorf("alternateTargetGroup: there is no other target group %q in targetGroups", l.AlternateTargetGroup)
+	}
+	a.ForwardConfig = &elbtypes.ForwardActionConfig{TargetGroups: []elbtypes.TargetGroupTuple{
+		{TargetGroupArn: &group, Weight: aws.Int32(1)}, {TargetGroupArn: &alternate, Weight: aws.Int32(0)},
+	}}
+	return a, nil
 }
 
 func (p planter) stacks(_ context.Context, s *Seed) error {

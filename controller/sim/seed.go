@@ -25,6 +25,7 @@ type Seed struct {
 	TargetGroups    []SeedGroup      `json:"targetGroups,omitempty"`
 	LoadBalancers   []SeedBalancer   `json:"loadBalancers,omitempty"`
 	Alarms          []SeedAlarm      `json:"alarms,omitempty"`
+	Hooks           []SeedHook       `json:"hooks,omitempty"`
 	TaskDefinitions []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
 	Services        []map[string]any `json:"services,omitempty"`        // as CreateService takes them
 	Faults          []NamedFault     `json:"faults,omitempty"`
@@ -140,12 +141,13 @@ type SeedBalancer struct {
 	Listeners []SeedListener `json:"listeners,omitempty"`
 }
 
-// SeedListener forwards to one target group. RealPort is where it listens on 127.0.0.1 in an account with
-// processes; 0 takes a free port.
+// SeedListener forwards to one target group, and to an alternate one, if any, with weight 0. RealPort is where it
+// listens on 127.0.0.1 in an account with processes; 0 takes a free port.
 type SeedListener struct {
-	Port        int32  `json:"port"`
-	RealPort    int    `json:"realPort,omitempty"`
-	TargetGroup string `json:"targetGroup"`
+	Port                 int32  `json:"port"`
+	RealPort             int    `json:"realPort,omitempty"`
+	TargetGroup          string `json:"targetGroup"`
+	AlternateTargetGroup string `json:"alternateTargetGroup,omitempty"`
 }
 
 // SeedAlarm is a metric alarm in a state.

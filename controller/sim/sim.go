@@ -60,6 +60,10 @@ type Config struct {
 	// Middleware stands between the clients and the account, the first outermost.
 	Middleware []wire.Middleware
 	Observe    func(ecs.Event) // see ecs.Config
+
+	// Hook answers for Lambda functions that are lifecycle hooks and that no seed file knows. A hook whose function
+	// neither knows fails, as one does on AWS whose function is not there. See ecs.Config.
+	Hook func(ecs.HookCall) ecs.HookAnswer
 }
 
 // Account is one running account. Its engines may be used directly: that is neither throttled nor in Calls.
@@ -88,6 +92,7 @@ type Account struct {
 	book     script.Book // set by SetBook
 	seedBook script.Book
 	scripts  *script.Runner
+	hooks    map[string]SeedHook // by function ARN
 
 	faults namedFaults
 }
@@ -101,7 +106,7 @@ func New(c Config) (*Account, error) {
 		c.Region = DefaultRegion
 	}
 	a := &Account{
-		config: c, book: c.Book, scripts: script.New(c.Book), Faults: &wire.Faults{}, Calls: &CallLog{},
+		config: c, book: c.Book, scripts: script.New(c.Book), Faults: &wire.Faults{}, Calls: &CallLog{}, hooks: map[string]SeedHook{},
 		Logs:    logs.New(c.Account, c.Region),
 		Alarms:  alarms.New(c.Account, c.Region),
 		ECR:     ecr.New(ecr.Config{Account: c.Account, Region: c.Region, Spec: specOfManifest}),
@@ -128,13 +133,10 @@ func (a *Account) open() error {
 		}
 		a.processes = r
 	}
-	observe, err := a.observer()
-	if err != nil {
-		return err
-	}
 	engine, err := ecs.New(ecs.Config{
-		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: observe,
+		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: a.observe,
 		Runner: runner{a}, LoadBalancers: a.ELB, Images: images{a}, Secrets: values{a}, Logs: a.Logs,
+		Alarms: a.Alarms, Hook: a.callHook,
 	})
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func serveAccount(ctx context.Context, f flags, dir string, stdout io.Writer) er
 		return err
 	}
 	fmt.Fprintf(stdout, "The account is at http://%s (account %s, %s). Any AWS client works on it:\n", l.Addr(), sim.DefaultAccount, sim.DefaultRegion)
-	fmt.Fprintf(stdout, "  export AWS_ENDPOINT_URL=http://%s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=%s\n  aws ecs describe-clusters --clusters order-processing-dev\nCtrl-C ends it.\n", l.Addr(), sim.DefaultRegion)
+	fmt.Fprintf(stdout, "  export AWS_ENDPOINT_URL=http://%[1]s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=%[2]s AWS_DEFAULT_REGION=%[2]s\n  aws ecs describe-clusters --clusters order-processing-dev\nCtrl-C ends it.\n", l.Addr(), sim.DefaultRegion)
 	return account.Serve(ctx, l)
 }
 

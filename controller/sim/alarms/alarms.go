@@ -166,6 +166,18 @@ func (e *Engine) SetAlarmState(_ context.Context, in *cloudwatch.SetAlarmStateIn
 	return &cloudwatch.SetAlarmStateOutput{}, nil
 }
 
+// State is the state of a metric or composite alarm; ok is false where there is none of that name. It waits for
+// nobody who is told of changes, so that those may ask too.
+func (e *Engine) State(name string) (state string, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a, isMetric := e.metric[name]; isMetric {
+		return string(a.StateValue), true
+	}
+	a, isComposite := e.composite[name]
+	return string(a.StateValue), isComposite
+}
+
 // DeleteAlarms removes alarms; where one of them does not exist nothing is removed.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DeleteAlarms.html
 func (e *Engine) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput) (*cloudwatch.DeleteAlarmsOutput, error) {

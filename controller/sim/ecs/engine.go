@@ -20,6 +20,7 @@ type Engine struct {
 	counts    map[string]uint64 // how many ids of each kind were given
 	placement string            // see RefusePlacement
 	shut      map[string]bool   // see RefuseZone
+	troubles  []*trouble        // see AddTrouble, in the order in which they came
 	zones     map[string]string // subnet → availability zone, as far as the VPC was asked
 	schedule  schedule
 	timer     *time.Timer

@@ -49,6 +49,13 @@ func (e *Engine) launchTasks(d *deployment, n int) []*task {
 func (e *Engine) startTasks(d *deployment, n int) []*task {
 	s := d.svc
 	s.steadyAt = time.Time{}
+	if o := e.noInstance(s); o != nil {
+		e.event(s, "was unable to place a task because no container instance met all of its requirements. Reason: %s", o.NoInstance)
+		e.tell(s, "SERVICE_TASK_PLACEMENT_FAILURE", d, o.Missing)
+		d.notBefore = e.now.Add(e.cfg.Timing.StartThrottle)
+		e.after(e.cfg.Timing.StartThrottle, func() { e.touch(s) })
+		return nil
+	}
 	refused := e.placement
 	at := e.placer(d)
 	if at.next() < 0 && refused == "" {

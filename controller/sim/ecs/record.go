@@ -160,6 +160,9 @@ func (e *Engine) ListServiceDeployments(_ context.Context, in *awsecs.ListServic
 	if err != nil {
 		return nil, err
 	}
+	if c := e.controller(s); c != types.DeploymentControllerTypeEcs {
+		return nil, unsupported("ListServiceDeployments is not supported for services with the %s deployment controller.", c)
+	}
 	found := map[string]*record{}
 	keys := []string{}
 	for _, r := range slices.Backward(s.records) {

@@ -18,6 +18,9 @@ func (e *Engine) tick(s *service) {
 		e.drainService(s)
 		return
 	}
+	if e.throttledBy(s) {
+		return
+	}
 	e.announceTargets(s)
 	e.advanceRecords(s)
 	e.noteHealth(s)

@@ -83,6 +83,10 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 		return nil, err
 	}
 	out := &awsecs.RunTaskOutput{Tasks: []types.Task{}, Failures: []types.Failure{}}
+	if o := e.noInstance(nil); o != nil {
+		out.Failures = append(out.Failures, types.Failure{Reason: aws.String(o.Missing)})
+		return out, nil
+	}
 	if e.placement != "" {
 		out.Failures = append(out.Failures, types.Failure{Reason: aws.String("RESOURCE:FARGATE"), Detail: aws.String(e.placement)})
 		return out, nil

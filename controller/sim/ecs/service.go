@@ -20,6 +20,7 @@ const (
 // load balancers, platform) is in its deployments; the primary's is the
 // service's.
 type service struct {
+	throttled bool // see Trouble.Throttled; told already
 	name, arn string
 	cluster   *cluster
 	status    serviceStatus

@@ -94,7 +94,7 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		TaskDefinition: aws.String(p.spec.td.arn), NetworkConfiguration: new(clone(p.spec.network)),
 		LoadBalancers: orEmpty(clone(p.spec.lbs)), PlatformVersion: aws.String(p.spec.platform), PlatformFamily: aws.String("Linux"),
 		LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
-		DeploymentConfiguration: new(clone(s.config)), DeploymentController: &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
+		DeploymentConfiguration: new(clone(s.config)), DeploymentController: &types.DeploymentController{Type: e.controller(s)},
 		SchedulingStrategy: types.SchedulingStrategyReplica, AvailabilityZoneRebalancing: s.balancing,
 		PropagateTags: s.propagate, EnableECSManagedTags: s.managedTags, EnableExecuteCommand: s.executeCommand,
 		HealthCheckGracePeriodSeconds: clone(s.graceSeconds), ServiceRegistries: []types.ServiceRegistry{},

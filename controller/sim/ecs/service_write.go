@@ -206,6 +206,9 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	if s.status != serviceActive {
 		return nil, &types.ServiceNotActiveException{Message: aws.String("Service was not ACTIVE.")}
 	}
+	if err := e.ownDeployments(s, in); err != nil {
+		return nil, err
+	}
 	e.heartbeat(s)
 	next := *s // nothing changes unless everything is valid
 	spec, err := e.patch(&next, in)

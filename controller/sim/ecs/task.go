@@ -82,6 +82,7 @@ type container struct {
 	runtimeID string
 	digest    string
 	ran       bool
+	injected  bool // not of the task definition: nobody runs it
 	exit      *Exit
 	reason    string
 	health    types.HealthStatus
@@ -180,5 +181,5 @@ func (t *task) container(name string) *container {
 func (c *container) essential() bool { return c.def.Essential == nil || *c.def.Essential }
 
 func (t *task) ended() bool {
-	return !slices.ContainsFunc(t.containers, func(c *container) bool { return c.ran && c.exit == nil })
+	return !slices.ContainsFunc(t.containers, func(c *container) bool { return c.ran && c.exit == nil && !c.injected })
 }

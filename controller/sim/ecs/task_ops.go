@@ -94,6 +94,8 @@ func (e *Engine) ListTasks(_ context.Context, in *awsecs.ListTasksInput) (*awsec
 	if err := only(in, "", "Cluster", "DesiredStatus", "Family", "LaunchType", "MaxResults", "NextToken", "ServiceName", "StartedBy"); err != nil {
 		return nil, err
 	}
+	e.lock()
+	defer e.unlock()
 	if in.StartedBy != nil && (in.Family != nil || in.ServiceName != nil || in.LaunchType != "" ||
 		in.DesiredStatus == types.DesiredStatusStopped && e.cfg.Doubts.StartedByStoppedRefused) {
 		return nil, invalid("cannot specify startedBy with other arguments")
@@ -101,8 +103,6 @@ func (e *Engine) ListTasks(_ context.Context, in *awsecs.ListTasksInput) (*awsec
 	if in.Family != nil && in.ServiceName != nil {
 		return nil, invalid("cannot specify family with serviceName")
 	}
-	e.lock()
-	defer e.unlock()
 	c, err := e.cluster(in.Cluster)
 	if err != nil {
 		return nil, err
@@ -217,6 +217,9 @@ func (t *task) viewOverrides() *types.TaskOverride {
 	v.InferenceAcceleratorOverrides = []types.InferenceAcceleratorOverride{}
 	if v.ContainerOverrides == nil {
 		for _, c := range t.containers {
+			if c.injected {
+				continue
+			}
 			v.ContainerOverrides = append(v.ContainerOverrides, types.ContainerOverride{Name: aws.String(*c.def.Name)})
 		}
 	}

@@ -15,11 +15,20 @@ import (
 
 // prepare enters PENDING: secrets and images are fetched.
 func (e *Engine) prepare(t *task) {
-	if !t.wanted {
+	if !t.wanted || e.failsIn(t, provisioning) {
 		return
 	}
 	t.pullStartedAt = e.now
+	e.addSidecars(t)
 	e.move(t, pending)
+	e.fetch(t)
+}
+
+// fetch finds what the task needs, unless it is held or fails before.
+func (e *Engine) fetch(t *task) {
+	if !t.wanted || e.heldPending(t, func() { e.fetch(t) }) || e.failsIn(t, pending) {
+		return
+	}
 	l := t.launch()
 	pins := t.plan.pins
 	if t.dep != nil {
@@ -136,6 +145,10 @@ func (e *Engine) activate(t *task, l Launch) {
 		t.containers[i].digest = c.Digest
 	}
 	e.move(t, activating)
+	if e.failsIn(t, activating) {
+		t.launching = false
+		return
+	}
 	e.effect(func() {
 		p, err := e.start(l, func(r Report) { e.section(func() { e.reported(t, r) }) })
 		e.section(func() { e.started(t, p, err) })

@@ -173,7 +173,7 @@ func (e *Engine) healthy(t *task) bool {
 		return e.now.Sub(t.ranSince) >= e.cfg.Timing.HealthyAfterRunning
 	}
 	for _, k := range t.targets {
-		if k.health.State != "healthy" {
+		if e.targetHealth(t, k).State != "healthy" {
 			return false
 		}
 	}
@@ -188,10 +188,10 @@ func (e *Engine) ailing(t *task) *ailment {
 		return nil
 	}
 	for _, k := range t.targets {
-		if k.health.State == "unhealthy" {
+		if h := e.targetHealth(t, k); h.State == "unhealthy" {
 			return &ailment{
 				event: "(task " + t.id + ") (port " + decimal(k.target.Port) + ") is unhealthy in (target-group " + k.group +
-					") due to (reason " + k.health.Description + ").",
+					") due to (reason " + h.Description + ").",
 				stoppedReason: "Task failed ELB health checks in (target-group " + k.group + ")",
 			}
 		}

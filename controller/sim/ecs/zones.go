@@ -94,14 +94,7 @@ func (p *placer) placed(t *task) {
 func (e *Engine) RefuseZone(zone string, refuse bool) {
 	e.section(func() {
 		e.shut[zone] = refuse
-		for _, cluster := range sortedKeys(e.clusters) { // in one order, so that a seed repeats itself
-			services := e.clusters[cluster].services
-			for _, name := range sortedKeys(services) {
-				if services[name].status == serviceActive {
-					e.touch(services[name])
-				}
-			}
-		}
+		e.touchAll()
 	})
 }
 

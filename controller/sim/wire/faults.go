@@ -19,6 +19,9 @@ type Fault struct {
 	Delay  time.Duration // waited before the effect; the client's ctx ends it
 	Before error         // answered instead of the effect
 	After  error         // answered after the effect
+
+	// Change makes another answer of the one that came, a pointer to the SDK's output type.
+	Change func(c *Call, out any) any
 }
 
 // Faults is a set of faults that can change while calls run. The zero value has none.
@@ -78,6 +81,9 @@ func (f *Faults) Middleware() Middleware {
 			for _, h := range hits {
 				if h.After != nil {
 					return nil, h.After
+				}
+				if h.Change != nil && err == nil {
+					out = h.Change(c, out)
 				}
 			}
 			return out, err

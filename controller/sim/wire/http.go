@@ -27,9 +27,10 @@ func (m *Mux) serve(ctx context.Context, method, path string, header http.Header
 	a := answer{status: http.StatusOK, header: http.Header{}}
 	a.header.Set("X-Amzn-Requestid", id)
 	// Clients compare it with their own clock: in a bubble both must be the bubble's.
-	a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	now := time.Now().UTC().Add(time.Duration(m.skew.Load()))
+	a.header.Set("Date", now.Format(http.TimeFormat))
 
-	t, out, err := m.answer(ctx, method, path, header, body)
+	t, out, err := m.answer(ctx, method, path, header, body, now)
 	if err == nil {
 		a.body = t.protocol.output(t.service.codec, t.operation, reflect.ValueOf(out), id, a.header)
 		return a, nil
@@ -47,13 +48,16 @@ func (m *Mux) serve(ctx context.Context, method, path string, header http.Header
 	return a, nil
 }
 
-func (m *Mux) answer(ctx context.Context, method, path string, header http.Header, body []byte) (target, any, error) {
+func (m *Mux) answer(ctx context.Context, method, path string, header http.Header, body []byte, now time.Time) (target, any, error) {
 	body, err := plain(header, body)
 	if err != nil {
 		return target{protocol: jsonProtocol{version: "1.1"}}, nil, err
 	}
 	t, err := m.route(path, header, body)
 	if err != nil {
+		return t, nil, err
+	}
+	if err := m.signedInTime(header, now); err != nil {
 		return t, nil, err
 	}
 	if method != http.MethodPost {

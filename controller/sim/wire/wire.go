@@ -17,9 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Call is one request that was understood, as middleware sees it.
@@ -51,6 +53,7 @@ type Mux struct {
 
 	middleware []Middleware
 	requests   atomic.Uint64
+	skew       atomic.Int64 // nanoseconds
 	mu         sync.Mutex
 	counts     map[string]int
 }
@@ -111,4 +114,27 @@ func (m *Mux) invoke(ctx context.Context, s *mounted, op *operation, in any) (an
 func (m *Mux) requestID() string {
 	n := m.requests.Add(1)
 	return fmt.Sprintf("%08x-0000-4000-8000-%012x", n>>48, n&(1<<48-1))
+}
+
+// SetSkew makes the account's clock, as answers' Date shows it, run ahead of the time package's by d. Unless d is
+// 0, requests that were signed more than five minutes from it are refused, as AWS does.
+func (m *Mux) SetSkew(d time.Duration) { m.skew.Store(int64(d)) }
+
+// signedInTime refuses a request whose signature is of another time than the account's.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+func (m *Mux) signedInTime(header http.Header, now time.Time) error {
+	const form, most = "20060102T150405Z", 5 * time.Minute
+	at, err := time.Parse(form, header.Get("X-Amz-Date"))
+	if err != nil || m.skew.Load() == 0 || now.Sub(at).Abs() <= most {
+		return nil
+	}
+	how := "Signature expired: %s is now earlier than %s (%s - 5 min.)"
+	if at.After(now) {
+		how = "Signature not yet current: %s is still later than %s (%s + 5 min.)"
+	}
+	edge := now.Add(-most)
+	if at.After(now) {
+		edge = now.Add(most)
+	}
+	return &StatusError{Status: http.StatusForbidden, Code: "InvalidSignatureException", Message: fmt.Sprintf(how, at.Format(form), edge.Format(form), now.Format(form))}
 }
