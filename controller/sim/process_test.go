@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/ecs"
@@ -90,14 +91,39 @@ services:
     loadBalancers: [{targetGroupArn: "${targetGroup:orders-dev}", containerName: app, containerPort: 8080}]
 `
 
-// TestRealProcessesRollWithoutALostRequest rolls real programs behind a real listener while a client keeps
-// asking: every request gets an answer, first from one version, in the end only from the other.
+// blueGreen makes processSeed's service one that shifts its traffic.
+var blueGreen = strings.NewReplacer(
+	"\nloadBalancers:\n", "\n  - {name: green, port: 8080, interval: 5s, timeout: 2s, deregistrationDelay: 1s}\nloadBalancers:\n",
+	"targetGroup: orders-dev}", "targetGroup: orders-dev, alternateTargetGroup: green}",
+	"desiredCount: 2\n", "desiredCount: 2\n    deploymentConfiguration: {strategy: BLUE_GREEN, bakeTimeInMinutes: 0}\n",
+	`", containerName: app, containerPort: 8080}`, `", containerName: app, containerPort: 8080, advancedConfiguration: {alternateTargetGroupArn: "${targetGroup:green}", `+
+		`productionListenerRule: "${listener:orders-dev/80}", roleArn: "arn:aws:iam::000000000000:role/traffic"}}`,
+)
+
+// Real programs roll behind a real listener while a client keeps asking: every request gets an answer, first from
+// one version, in the end only from the other.
 func TestRealProcessesRollWithoutALostRequest(t *testing.T) {
+	rollProcesses(t, processSeed, ecs.FastTiming())
+}
+
+// The same, with traffic that moves from one target group to the other.
+func TestRealProcessesShiftWithoutALostRequest(t *testing.T) {
+	timing := ecs.FastTiming()
+	timing.Tick = ecs.Range{Min: 100 * time.Millisecond, Max: 100 * time.Millisecond} // each of many stages takes one
+	a := rollProcesses(t, blueGreen.Replace(processSeed), timing)
+	if diff := cmp.Diff(map[string]int32{"orders-dev": 0, "green": 100}, shifting{Account: a}.weights(t)); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
+	}
+}
+
+func rollProcesses(t *testing.T, seed string, timing ecs.Timing) *sim.Account {
+	t.Helper()
+	t.Parallel() // it waits for most of its time
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := open(t, sim.Config{Processes: true, Dir: t.TempDir(), Timing: ecs.FastTiming()}, strings.ReplaceAll(processSeed, "EXE", exe))
+	a := open(t, sim.Config{Processes: true, Dir: t.TempDir(), Timing: timing}, strings.ReplaceAll(seed, "EXE", exe))
 	ctx := t.Context()
 	until(t, "first deployment", time.Minute, func() bool { return completed(service(t, a)) })
 
@@ -153,4 +179,5 @@ func TestRealProcessesRollWithoutALostRequest(t *testing.T) {
 	if err != nil || len(events.Events) != 4 {
 		t.Errorf("4 tasks said that they listen: %v, %v", events, err)
 	}
+	return a
 }

@@ -138,3 +138,34 @@ func TestStateOutlivesChangesOfTheAlarm(t *testing.T) {
 		}
 	})
 }
+
+func TestState(t *testing.T) {
+	e := alarms.New("000000000000", "eu-central-1")
+	put(t, e, "metric")
+	if _, err := e.PutCompositeAlarm(t.Context(), &cloudwatch.PutCompositeAlarmInput{AlarmName: aws.String("composite"), AlarmRule: aws.String("ALARM(metric)")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []map[string]string{
+		{"metric": "INSUFFICIENT_DATA", "composite": "OK"}, {"metric": "ALARM", "composite": "ALARM"}, {"metric": "OK", "composite": "OK"},
+	} {
+		if _, err := e.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("metric"), StateValue: types.StateValue(want["metric"]), StateReason: aws.String("test")}); err != nil {
+			t.Fatal(err)
+		}
+		for name, state := range want {
+			if got, ok := e.State(name); !ok || got != state {
+				t.Errorf("%s is %q, %t, want %s", name, got, ok, state)
+			}
+		}
+	}
+	if got, ok := e.State("none"); ok {
+		t.Errorf("an alarm that is not there is %q", got)
+	}
+	asked := ""
+	e.Observe(func(alarms.Change) { asked, _ = e.State("metric") }) // who is told may ask
+	if _, err := e.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("metric"), StateValue: types.StateValueAlarm, StateReason: aws.String("test")}); err != nil {
+		t.Fatal(err)
+	}
+	if asked != "ALARM" {
+		t.Errorf("who was told saw %q", asked)
+	}
+}

@@ -55,8 +55,13 @@ func (e *Engine) Update(ctx context.Context, services Services, stack string, te
 	return e.SetStatus(stack, types.StackStatusUpdateRollbackComplete, "")
 }
 
-// send updates the service and waits for its deployment.
+// send updates the service and waits for its deployment. One that ECS rolls back has failed, although the service
+// comes to rest.
 func send(ctx context.Context, services Services, in *ecs.UpdateServiceInput) error {
+	before, err := describe(ctx, services, in)
+	if err != nil {
+		return err
+	}
 	out, err := services.UpdateService(ctx, in)
 	if err != nil {
 		return err
@@ -75,7 +80,9 @@ func send(ctx context.Context, services Services, in *ecs.UpdateServiceInput) er
 			return err
 		}
 		d := primary(s)
-		switch {
+		switch was := aws.ToString(primary(before).Id); {
+		case aws.ToString(d.Id) == was && was != aws.ToString(asked.Id):
+			return fmt.Errorf("deployment %s was rolled back: %s", aws.ToString(asked.Id), aws.ToString(d.RolloutStateReason))
 		case aws.ToString(d.Id) != aws.ToString(asked.Id) && d.RolloutState != ecstypes.DeploymentRolloutStateCompleted:
 			continue // another deployment took over: CloudFormation waits for the service to be stable, whoever's it is
 		case d.RolloutState == ecstypes.DeploymentRolloutStateFailed:
