@@ -174,9 +174,8 @@ func watch(in Input, rec Record) Decision {
 		if !in.Now.Before(ro.Deadline) {
 			return fail(in, rec, late(rec))
 		}
-		if set := tagsDue(in, rec); ro.Kind == KindRevert && len(set) > 0 && rec.Trouble == nil {
-			// The verdict must survive the loss of the ledger from now on: the revert may take minutes.
-			return act(in, rec, state, why, Tag{Set: set})
+		if d, ok := judged(in, rec); ok {
+			return d
 		}
 		return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
 	}
@@ -222,6 +221,9 @@ func replaced(in Input, rec Record) (Decision, bool) {
 		patient = d.RequestedAt
 	}
 	if !rolledBack(in) && in.Now.Before(patient.Add(staleFor)) {
+		if d, ok := judged(in, rec); ok {
+			return d, true
+		}
 		return wait(in, rec, state, why, in.watchAt()), true
 	}
 	if rolledBack(in) || primary.ID == d.Before && primary.ID != "" {

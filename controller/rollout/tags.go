@@ -38,6 +38,17 @@ func tagsDue(in Input, rec Record) map[string]string {
 	return want
 }
 
+// judged writes the verdict down as soon as its revert was asked for, even while reads are stale: it must survive the loss of
+// the ledger from then on, and the revert may take minutes.
+func judged(in Input, rec Record) (Decision, bool) {
+	set := tagsDue(in, rec)
+	if rec.Rollout.Kind != KindRevert || len(set) == 0 || rec.Trouble != nil {
+		return Decision{}, false
+	}
+	state, why := rollingWords(rec)
+	return act(in, rec, state, why, Tag{Set: set}), true
+}
+
 func written(a Action) string {
 	if _, ok := a.(Keep); ok {
 		return "the last good revision"
@@ -47,13 +58,17 @@ func written(a Action) string {
 
 // rebuild takes what the account remembers into a record that remembers nothing: a controller whose ledger was lost
 // starts from the service's tags. What is untagged is unknown, and never a revert target. Nothing is decided before what
-// the tags name was seen: a last good revision that is overlooked cannot be put back.
+// the tags name was seen: a last good revision that is overlooked cannot be put back. Until a first rollout is begun the tags
+// are read again in each pass, as one read may be stale.
 func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
-	if rec.Good != nil || rec.Generation > 0 {
+	if rec.Generation > 0 {
 		return rec, nil
 	}
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
 		rec.Migrated = []string{key}
+	}
+	if rec.Good != nil {
+		return rec.rejectedBefore(in, rec.Good.Target.Ask), nil
 	}
 	tagged := in.Seen.Tags[TagGood]
 	good, seen := in.Seen.Revisions[tagged]
@@ -68,11 +83,7 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 		d := wait(in, rec, StateBlocked, "The revision that the service's tags call good could not be read: "+sentence(why), in.watchAt())
 		return rec, &d
 	}
-	// A verdict for the ask that is good now was overruled since: the tag tells the newest rejection only.
-	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good.Ask && rec.RejectionOf(ask) == nil {
-		rec.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: rec.Intent.Service.Spec.Retry, Reason: "Remembered",
-			Message: "it was rejected before; the details were lost with the ledger", Inferred: true}}
-	}
+	rec = rec.rejectedBefore(in, good.Ask)
 	if good.Ask == "" || good.Fingerprint == "" || !good.Active {
 		return rec, nil
 	}
@@ -83,6 +94,16 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	}
 	rec.GoodAsks = []string{good.Ask}
 	return rec.know(good.Fingerprint, good.ARN), nil
+}
+
+// rejectedBefore takes over the tag's verdict, which is the newest rejection only. One of the ask that is good now was
+// overruled since.
+func (r Record) rejectedBefore(in Input, good string) Record {
+	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good && r.RejectionOf(ask) == nil {
+		r.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: r.Intent.Service.Spec.Retry, Reason: "Remembered",
+			Message: "it was rejected before; the details were lost with the ledger", Inferred: true}}
+	}
+	return r
 }
 
 // know remembers a registered revision.
