@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"math"
-	"reflect"
 	"strconv"
 	"time"
 
@@ -71,28 +70,6 @@ func nonNumber(f float64) string {
 	default:
 		return "-Infinity"
 	}
-}
-
-// eventSink writes JSON as EventBridge's events have it: times are text, not numbers.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
-type eventSink struct{ jsonSink }
-
-func (s *eventSink) timestamp(t time.Time) { s.text(t.UTC().Format("2006-01-02T15:04:05.000Z")) }
-
-// EventWriter writes SDK values of one service as the service puts them into events.
-type EventWriter struct{ codec *codec }
-
-// NewEventWriter fails where a service's unions are not what they must be, as New does.
-func NewEventWriter(s Service) (*EventWriter, error) {
-	c, err := newCodec(s)
-	return &EventWriter{codec: c}, err
-}
-
-// JSON writes what v points to, which must be of the service's types.
-func (w *EventWriter) JSON(v any) json.RawMessage {
-	sink := &eventSink{}
-	w.codec.encode(sink, reflect.ValueOf(v))
-	return sink.buf
 }
 
 // xmlSink writes the answers of awsQuery: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
