@@ -2,11 +2,15 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test demo check bench breaks build
+.PHONY: test soak demo check bench breaks build
 
 # Everything that must hold, with the race detector, as .ci/run runs it.
 test: check
 	$(GO) test -race -timeout 20m $(PKG)
+
+# Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them. Takes many minutes.
+soak:
+	$(GO) test -count=1 -timeout 60m ./controller/story -long
 
 # What costs seconds: form, suspicious code, the files of desired/, the module file.
 check:
