@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ import (
 
 const faultsPath = "/_faults"
 
-// NamedFault asks for something that goes wrong, by its name in README.md.
+// NamedFault asks for something that goes wrong, by its name or the number of its row in README.md.
 type NamedFault struct {
 	Name string `json:"name"`
 	// Service and Operation narrow a fault of calls, where it is not of one operation by its nature.
@@ -41,6 +42,7 @@ type ArmedFault struct {
 // fault is what a name stands for: exactly one of call, image and do is set.
 type fault struct {
 	symptom string
+	lasting bool // removed, it takes nothing back: what was done is done
 	call    *wire.Fault
 	image   *script.Script
 	do      func(ctx context.Context, a *Account, f NamedFault) (undo func() error, err error)
@@ -77,11 +79,23 @@ func FaultNames() map[string]string {
 	return out
 }
 
+// faultOf finds a fault by its name, or by the number of its row in README.md.
+func faultOf(name string) (fault, error) {
+	all := catalogue()
+	if f, ok := all[cmp.Or(rows[name], name)]; ok {
+		return f, nil
+	}
+	if configured[name] {
+		return fault{}, fmt.Errorf("%s is a matter of configuration: README.md has the lines of a seed that bring it about", name)
+	}
+	return fault{}, fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+}
+
 // AddFault makes something go wrong from now on, and answers the number that RemoveFault takes.
 func (a *Account) AddFault(ctx context.Context, f NamedFault) (id int, err error) {
-	known, ok := catalogue()[f.Name]
-	if !ok {
-		return 0, fmt.Errorf("name: there is no fault %q; there are %s", f.Name, strings.Join(slices.Sorted(maps.Keys(catalogue())), ", "))
+	known, err := faultOf(f.Name)
+	if err != nil {
+		return 0, fmt.Errorf("name: %w", err)
 	}
 	one := armedFault{ArmedFault: ArmedFault{NamedFault: f}, image: known.image, undo: func() error { return nil }}
 	switch {

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -26,14 +27,8 @@ import (
 // catalogue is every named fault.
 func catalogue() map[string]fault {
 	out := map[string]fault{}
-	for name, f := range refusals() {
-		out[name] = f
-	}
-	for name, f := range imageFaults() {
-		out[name] = f
-	}
-	for name, f := range thingFaults() {
-		out[name] = f
+	for _, group := range []map[string]fault{refusals(), moreRefusals(), answerFaults(), imageFaults(), thingFaults(), taskFaults(), serviceFaults(), balancerFaults(), actorFaults()} {
+		maps.Copy(out, group)
 	}
 	return out
 }
@@ -98,22 +93,27 @@ func pullFault(text string) fault {
 // than of the pull need modelled tasks.
 func imageFaults() map[string]fault {
 	return map[string]fault{
-		"pull-not-found":      pullFault("pull image manifest has been retried 7 time(s): failed to resolve ref image: not found"),
-		"pull-denied":         pullFault("pull image manifest has been retried 1 time(s): unable to retrieve ecr registry auth: AccessDeniedException"),
-		"pull-timeout":        pullFault("pull image manifest has been retried 5 time(s): dial tcp 10.0.0.1:443: i/o timeout"),
-		"pull-rate-limit":     pullFault("toomanyrequests: You have reached your pull rate limit"),
-		"pull-architecture":   pullFault("image Manifest does not contain descriptor matching platform 'linux/arm64'"),
-		"pull-disk-full":      pullFault("failed to extract layer: no space left on device"),
-		"start-no-executable": {symptom: "CannotStartContainerError: … executable file not found in $PATH", image: &script.Script{StartError: `CannotStartContainerError: exec: "/worker": executable file not found in $PATH`}},
-		"crash":               {symptom: "exits 1 after 2 s: Essential container in task exited", image: &script.Script{Exit: &script.Exit{After: 2 * time.Second, Code: 1}}},
-		"crash-late":          {symptom: "exits 1 after 5 min, when the deployment may be complete", image: &script.Script{Exit: &script.Exit{After: 5 * time.Minute, Code: 1}}},
-		"exit-zero":           {symptom: "exits 0 after 2 s: a job run as a service", image: &script.Script{Exit: &script.Exit{After: 2 * time.Second}}},
-		"out-of-memory":       {symptom: "exit 137, OutOfMemoryError: Container killed due to memory usage", image: &script.Script{Exit: &script.Exit{After: 20 * time.Second, Code: 137, Reason: "OutOfMemoryError: Container killed due to memory usage"}}},
-		"unhealthy":           {symptom: "Health checks failed with these codes: [503]", image: &script.Script{HealthStatus: http.StatusServiceUnavailable}},
-		"hangs":               {symptom: "Target.Timeout, Request timed out", image: &script.Script{Hangs: true}},
-		"wrong-port":          {symptom: "Target.FailedHealthChecks: connections are refused", image: &script.Script{StartsIn: 24 * time.Hour}},
-		"slow-boot":           {symptom: "connections are refused for 3 min", image: &script.Script{StartsIn: 3 * time.Minute}},
-		"turns-unhealthy":     {symptom: "healthy for 2 min, then 503", image: &script.Script{HealthyFor: 2 * time.Minute}},
+		"pull-not-found":           pullFault("pull image manifest has been retried 7 time(s): failed to resolve ref image: not found"),
+		"pull-denied":              pullFault("pull image manifest has been retried 1 time(s): unable to retrieve ecr registry auth: AccessDeniedException"),
+		"pull-timeout":             pullFault("pull image manifest has been retried 5 time(s): dial tcp 10.0.0.1:443: i/o timeout"),
+		"pull-rate-limit":          pullFault("toomanyrequests: You have reached your pull rate limit"),
+		"pull-architecture":        pullFault("image Manifest does not contain descriptor matching platform 'linux/arm64'"),
+		"pull-disk-full":           pullFault("failed to extract layer: no space left on device"),
+		"start-no-executable":      {symptom: "CannotStartContainerError: … executable file not found in $PATH", image: &script.Script{StartError: `CannotStartContainerError: exec: "/worker": executable file not found in $PATH`}},
+		"crash":                    {symptom: "exits 1 after 2 s: Essential container in task exited", image: &script.Script{Exit: &script.Exit{After: 2 * time.Second, Code: 1}}},
+		"crash-late":               {symptom: "exits 1 after 5 min, when the deployment may be complete", image: &script.Script{Exit: &script.Exit{After: 5 * time.Minute, Code: 1}}},
+		"exit-zero":                {symptom: "exits 0 after 2 s: a job run as a service", image: &script.Script{Exit: &script.Exit{After: 2 * time.Second}}},
+		"out-of-memory":            {symptom: "exit 137, OutOfMemoryError: Container killed due to memory usage", image: &script.Script{Exit: &script.Exit{After: 20 * time.Second, Code: 137, Reason: "OutOfMemoryError: Container killed due to memory usage"}}},
+		"unhealthy":                {symptom: "Health checks failed with these codes: [503]", image: &script.Script{HealthStatus: http.StatusServiceUnavailable}},
+		"hangs":                    {symptom: "Target.Timeout, Request timed out", image: &script.Script{Hangs: true}},
+		"wrong-port":               {symptom: "Target.FailedHealthChecks: connections are refused", image: &script.Script{StartsIn: 24 * time.Hour}},
+		"slow-boot":                {symptom: "connections are refused for 3 min", image: &script.Script{StartsIn: 3 * time.Minute}},
+		"turns-unhealthy":          {symptom: "healthy for 2 min, then 503", image: &script.Script{HealthyFor: 2 * time.Minute}},
+		"hangs-later":              {symptom: "healthy for 2 min, then Target.Timeout", image: &script.Script{HealthyFor: 2 * time.Minute, HangsAfter: true}},
+		"pull-no-repository":       pullFault("pull access denied, repository does not exist or may require 'docker login'"),
+		"container-unhealthy":      {symptom: "Task failed container health checks", image: &script.Script{ContainerHealth: []script.Health{{After: 5 * time.Second, Status: ecstypes.HealthStatusUnhealthy}}}},
+		"container-health-unknown": {symptom: "healthStatus stays UNKNOWN", image: &script.Script{ContainerHealth: []script.Health{}}},
+		"never-ends":               {symptom: "RUNNING for ever", image: &script.Script{}},
 	}
 }
 
@@ -124,10 +124,8 @@ func thingFaults() map[string]fault {
 		"parameter-gone":  {symptom: "ResourceInitializationError: … invalid parameters", do: parameterGone},
 		"log-group-gone":  {symptom: "ResourceInitializationError: failed to validate logger args: The specified log group does not exist", do: logGroupGone},
 		"image-gone":      {symptom: "CannotPullContainerError: … not found, at the next replacement; `target: repository:tag` or `repository@digest`", do: imageGone},
-		"alarm-red":       {symptom: "the alarm is in ALARM", do: alarmRed},
 		"stack-busy":      {symptom: "the stack is UPDATE_IN_PROGRESS", do: stackBusy},
 		"stack-gone":      {symptom: "ValidationError Stack with id X does not exist", do: stackGone},
-		"tasks-stopped":   {symptom: "Task stopped by user (UserInitiated); `target: cluster/service`", do: tasksStopped},
 		"logs-late":       {symptom: "log lines are found `by` later, 5 min unless given", do: logsLate},
 		"events-lost":     eventTrouble("no event arrives", events.Trouble{Lost: 1}),
 		"events-late":     eventTrouble("events arrive up to 5 min late", events.Trouble{Late: 1, LateBy: 5 * time.Minute}),
@@ -197,12 +195,12 @@ func imageGone(ctx context.Context, a *Account, f NamedFault) (undo, error) {
 	return func() error { return a.ECR.Put(repository, aws.ToString(id.ImageTag), digest, spec) }, nil
 }
 
-func alarmRed(ctx context.Context, a *Account, f NamedFault) (undo, error) {
+func setAlarm(ctx context.Context, a *Account, f NamedFault, state cwtypes.StateValue) (undo, error) {
 	set := func(v cwtypes.StateValue) error {
-		_, err := a.Alarms.SetAlarmState(context.WithoutCancel(ctx), &cloudwatch.SetAlarmStateInput{AlarmName: &f.Target, StateValue: v, StateReason: aws.String("fault alarm-red")})
+		_, err := a.Alarms.SetAlarmState(context.WithoutCancel(ctx), &cloudwatch.SetAlarmStateInput{AlarmName: &f.Target, StateValue: v, StateReason: aws.String("a fault")})
 		return err
 	}
-	return func() error { return set(cwtypes.StateValueOk) }, set(cwtypes.StateValueAlarm)
+	return func() error { return set(cwtypes.StateValueOk) }, set(state)
 }
 
 func stackBusy(_ context.Context, a *Account, f NamedFault) (undo, error) {
@@ -217,20 +215,6 @@ func stackGone(_ context.Context, a *Account, f NamedFault) (undo, error) {
 	}
 	a.CFN.Delete(f.Target)
 	return func() error { a.CFN.Put(old); return nil }, nil
-}
-
-func tasksStopped(ctx context.Context, a *Account, f NamedFault) (undo, error) {
-	cluster, service, _ := strings.Cut(f.Target, "/")
-	out, err := a.ECS.ListTasks(ctx, &awsecs.ListTasksInput{Cluster: &cluster, ServiceName: &service})
-	if err != nil {
-		return nil, err
-	}
-	for _, arn := range out.TaskArns {
-		if _, err := a.ECS.StopTask(ctx, &awsecs.StopTaskInput{Cluster: &cluster, Task: &arn, Reason: aws.String("Task stopped by user")}); err != nil {
-			return nil, err
-		}
-	}
-	return func() error { return nil }, nil
 }
 
 func logsLate(_ context.Context, a *Account, f NamedFault) (undo, error) {
