@@ -127,10 +127,15 @@ func TestCommandLine(t *testing.T) {
 	if got := aws("cloudwatch describe-alarms --alarm-names a")["MetricAlarms"].([]any)[0].(map[string]any)["StateValue"]; got != "ALARM" {
 		t.Errorf("alarm %v", got)
 	}
-	url := aws("sqs create-queue --queue-name q")["QueueUrl"].(string)
-	aws("sqs send-message --message-body hello --queue-url " + url)
-	if got := aws("sqs receive-message --queue-url " + url)["Messages"].([]any)[0].(map[string]any)["Body"]; got != "hello" {
-		t.Errorf("received %v", got)
+	// Command lines before 2.13, Debian's among them, ask SQS in its old query protocol, which the account refuses by name.
+	if out, err := command(t, dir, endpoint, "aws", "--endpoint-url", endpoint, "sqs", "list-queues"); err != nil && strings.Contains(out, "service sqs is not modelled") {
+		t.Logf("this aws command is too old for queues: %s", out)
+	} else {
+		url := aws("sqs create-queue --queue-name q")["QueueUrl"].(string)
+		aws("sqs send-message --message-body hello --queue-url " + url)
+		if got := aws("sqs receive-message --queue-url " + url)["Messages"].([]any)[0].(map[string]any)["Body"]; got != "hello" {
+			t.Errorf("received %v", got)
+		}
 	}
 	aws("secretsmanager create-secret --name x --secret-string y")
 	aws("ecr create-repository --repository-name orders")
