@@ -13,15 +13,7 @@ func TestAskStaleTags(t *testing.T) {
 	w := toMigrate(t)
 	answer[RunMigration](w, Outcome{Task: "task/m"})
 	w.seen.Migration = ended(0)
-	n := 0
-	for range 20 {
-		d := w.pass()
-		if _, ok := d.Action.(Tag); ok && !d.WakeAt.After(w.now) {
-			n++
-			w.rec = Apply(w.now, w.rec, d.Action, Outcome{})
-		}
-	}
-	if n > 1 {
+	if n := atOneInstant[Tag](w); n != 1 {
 		t.Errorf("%d TagResource at one instant while DescribeServices is stale", n)
 	}
 }

@@ -416,30 +416,14 @@ func TestStaleTagsBusy(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.seen.Tags = map[string]string{} // a stale read of the tags
-	n := 0
-	for range 20 {
-		d := w.pass()
-		if _, ok := d.Action.(Tag); ok && !d.WakeAt.After(w.now) {
-			n++
-			w.rec = Apply(w.now, w.rec, d.Action, Outcome{})
-		}
-	}
-	if n > 1 {
+	if n := atOneInstant[Tag](w); n != 1 {
 		t.Errorf("%d TagResource at one instant", n)
 	}
 	w = newWalker(t)
 	w.seen.Desired, w.seen.Deployments[0].Desired = 0, 0
 	w.fallsOver(digestA, 1)
 	w.seen.Desired = 2
-	n = 0
-	for range 20 {
-		d := w.pass()
-		if _, ok := d.Action.(Scale); ok && !d.WakeAt.After(w.now) {
-			n++
-			w.rec = Apply(w.now, w.rec, d.Action, Outcome{})
-		}
-	}
-	if n > 1 {
+	if n := atOneInstant[Scale](w); n != 1 {
 		t.Errorf("%d UpdateService(count) at one instant", n)
 	}
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/canteen/deploy/controller/fault"
@@ -14,7 +15,7 @@ func Apply(now time.Time, rec Record, a Action, out Outcome) Record {
 	rec = rec.clone()
 	rec.Trouble = nil
 	if tag, ok := a.(Tag); ok {
-		rec.Tagged = &Tagged{Set: tag.Set, At: now}
+		rec.Tagged = rec.Tagged.with(now, tag.Set)
 	}
 	ro := rec.Rollout
 	if ro == nil {
@@ -35,6 +36,17 @@ func Apply(now time.Time, rec Record, a Action, out Outcome) Record {
 		ro.Deadline = now.Add(rec.spec().Rollout.Deadline.Std())
 	}
 	return rec
+}
+
+// with adds tags that were written now to those that a read may not show yet either: the one must not make the other be
+// written again, and again.
+func (t *Tagged) with(now time.Time, set map[string]string) *Tagged {
+	all := map[string]string{}
+	if t != nil && now.Sub(t.At) < staleFor {
+		maps.Copy(all, t.Set)
+	}
+	maps.Copy(all, set)
+	return &Tagged{Set: all, At: now}
 }
 
 // Failed writes a failed look (a is nil) or a failed action into the record: what may be taken back is taken back, and

@@ -137,6 +137,18 @@ func (w *walker) complete() {
 	w.seen.Deployments = []observed.Deployment{p}
 }
 
+// atOneInstant counts how often an action is done in many passes of the same moment, while reads do not show it yet.
+func atOneInstant[A Action](w *walker) (done int) {
+	w.t.Helper()
+	for range 20 {
+		if a, ok := w.pass().Action.(A); ok {
+			done++
+			w.rec = Apply(w.now, w.rec, a, Outcome{})
+		}
+	}
+	return done
+}
+
 // baked looks every few seconds until the bake has ended.
 func (w *walker) baked(readings ...observed.Reading) {
 	w.t.Helper()
