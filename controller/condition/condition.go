@@ -2,7 +2,10 @@
 // controller acts next. It is pure: the same record gives the same words.
 package condition
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Type names a condition.
 type Type string
@@ -95,7 +98,9 @@ func (p Phase) Glyph() string {
 type Status struct {
 	Service      string      `json:"service"`
 	Phase        Phase       `json:"phase"`
+	Said         string      `json:"said,omitempty"` // which sentence Why is: closed
 	Why          string      `json:"why"`
+	Next         string      `json:"next,omitempty"`        // what a person can do; begins with "Nothing" where nobody need do anything
 	Since        time.Time   `json:"since,omitzero"`        // of the phase's state
 	NextActionAt time.Time   `json:"nextActionAt,omitzero"` // when the controller looks or acts next
 	Conditions   []Condition `json:"conditions"`
@@ -111,6 +116,14 @@ type Version struct {
 	Images   []string `json:"images,omitempty"` // container:tag
 	Ask      string   `json:"ask,omitempty"`
 	Revision string   `json:"revision,omitempty"`
+}
+
+// Words are Why, and Next where a person is needed.
+func (s Status) Words() string {
+	if s.Next == "" || strings.HasPrefix(s.Next, "Nothing") {
+		return s.Why
+	}
+	return s.Why + " " + s.Next
 }
 
 // Condition returns the condition of the type.

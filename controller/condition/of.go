@@ -20,9 +20,10 @@ type Input struct {
 // Of makes the status of a service.
 func Of(in Input) Status {
 	rec := in.Record
-	s := Status{Service: rec.Service, Phase: phase(in), Why: rec.Why, Since: rec.Since, NextActionAt: in.NextAt}
+	s := Status{Service: rec.Service, Phase: phase(in), Said: rec.Said, Why: rec.Why, Next: rec.Next, Since: rec.Since, NextActionAt: in.NextAt}
 	if in.Invalid != "" {
 		s.Why = "Git's file is invalid, so its last valid version counts: " + in.Invalid + ". " + rec.Why
+		s.Next = "Mend the file; controller validate shows every error before a commit does."
 	}
 	if rec.Intent != nil {
 		s.Wanted = wanted(rec)
@@ -176,6 +177,9 @@ func synced(in Input) Condition {
 	switch rec.State {
 	case rollout.StateSettled:
 		return Condition{Status: True, Reason: "Synced"}
+	case rollout.StateWaitingTemplate:
+		// The environment's policy is to tell of a changed template and not to roll it: what git asks runs.
+		return Condition{Status: True, Reason: "TemplateReported", Message: rec.Why}
 	case rollout.StateReverted:
 		return Condition{Status: False, Reason: "Reverted", Message: rec.Why}
 	case rollout.StateUnknown:
@@ -214,7 +218,7 @@ func verified(in Input) Condition {
 	switch {
 	case rec.Rollout != nil && rec.Rollout.Kind == rollout.KindDeploy:
 		return Condition{Status: Unknown, Reason: "Verifying"}
-	case rec.State == rollout.StateSettled:
+	case rec.State == rollout.StateSettled, rec.State == rollout.StateWaitingTemplate:
 		return Condition{Status: True, Reason: "Passed", Message: "every check passed for the whole bake"}
 	case len(rec.Rejected) > 0 && (rec.State == rollout.StateReverted || rec.State == rollout.StateReverting):
 		return Condition{Status: False, Reason: rec.Rejected[0].Reason, Message: rec.Rejected[0].Message}

@@ -1,12 +1,10 @@
 package rollout
 
 import (
-	"fmt"
 	"maps"
 	"time"
 
 	"github.com/canteen/deploy/controller/fault"
-	"github.com/canteen/deploy/controller/observed"
 )
 
 // Apply writes an action's outcome into the record that was saved before it. now is the time of the answer: what is counted
@@ -66,23 +64,23 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 		rec = unsent(rec, a)
 	}
 	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
-		rec.Rollout.Failure = &Evidence{At: now, Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused,
-			Message: fmt.Sprintf("the account refused to %s: %s", a.Name(), t.Message)}
+		e := failRefused(a.Name(), t.Message)
+		e.At = now
+		rec.Rollout.Failure = &e
 		rec = rec.enter(now, StageEvidence)
 		rec.Trouble = nil
-		rec = rec.tell(now, StateFailing, fmt.Sprintf("%s failed: %s", rec.Rollout.Target.Name(), sentence(rec.Rollout.Failure.Message)))
+		rec = rec.tell(now, sayFails(rec.Rollout.Target.Name(), rec.Rollout.Failure.Message))
 		return Decision{Record: rec, WakeAt: now}
 	}
 	switch a.(type) {
 	case Tag, Keep:
 		return Decision{Record: rec, WakeAt: t.NextAt} // it holds back the next rollout, and nothing that is told
 	}
-	state, why := rec.State, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed(a), sentence(t.Message))
+	say := sayCouldNot(deed(a), t.Message)
 	if kind == fault.Blocked || kind == fault.Terminal {
-		state = StateBlocked
-		why = fmt.Sprintf("May not %s: %s It is tried again by itself, and goes on once that is mended.", deed(a), sentence(t.Message))
+		say = sayMayNot(deed(a), t.Message)
 	}
-	return Decision{Record: rec.tell(now, state, why), WakeAt: t.NextAt}
+	return Decision{Record: rec.tell(now, say), WakeAt: t.NextAt}
 }
 
 // unsent takes back what was written down for a request that surely had no effect: it is asked for again from the start.

@@ -31,16 +31,15 @@ func bake(in Input, rec Record) Decision {
 		rec = rec.bakeFrom(in.Now)
 		until := ro.StageAt.Add(rec.spec().Verify.Bake.Std() + rec.spec().Rollout.Deadline.Std())
 		if in.Now.Before(until) {
-			return wait(in, rec, StateBaking, fmt.Sprintf("The bake of %s begins once the check %s passes: %s", ro.Target.Name(), r.Check, sentence(r.Detail)), sooner(in.watchAt(), until))
+			return wait(in, rec, sayBakeWaits(ro.Target.Name(), r.Check, r.Detail), sooner(in.watchAt(), until))
 		}
-		return fail(in, rec, Evidence{Class: observed.ClassInfrastructure, Check: r.Check, Reason: ReasonNoData,
-			Message: fmt.Sprintf("the check %s gave no answer within the deadline: %s", r.Check, r.Detail)})
+		return fail(in, rec, failNoData(r.Check, r.Detail))
 	}
 	if gap {
 		rec = rec.bakeFrom(in.Now)
 	}
 	if in.Now.Before(ro.BakeUntil) {
-		return wait(in, rec, StateBaking, bakeWhy(rec), sooner(in.watchAt(), ro.BakeUntil))
+		return wait(in, rec, sayBakes(ro.Target.Name(), ro.BakeUntil), sooner(in.watchAt(), ro.BakeUntil))
 	}
 	return good(in, rec)
 }
@@ -50,10 +49,6 @@ func (r Record) bakeFrom(at time.Time) Record {
 	ro := r.Rollout
 	ro.BakeFrom, ro.BakeUntil = at, at.Add(r.spec().Verify.Bake.Std())
 	return r
-}
-
-func bakeWhy(rec Record) string {
-	return fmt.Sprintf("Watches %s until %s before it counts as good.", rec.Rollout.Target.Name(), rec.Rollout.BakeUntil.UTC().Format("15:04:05 MST"))
 }
 
 // unanswered returns a check that has not passed; no reading at all is none that passed.
@@ -81,7 +76,7 @@ func good(in Input, rec Record) Decision {
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded = nil, nil, nil, 0
 	rec.Rollout = nil
 	// The verdict is saved and told at once; what follows from it is another pass.
-	d := wait(in, rec, StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", ro.Target.Name()), in.Now)
+	d := wait(in, rec, sayGood(ro.Target.Name()), in.Now)
 	d.History = []Entry{entry}
 	return d
 }
@@ -102,7 +97,7 @@ func complete(in Input, rec Record) Decision {
 	}
 	rec.Drift = nil
 	rec.Rollout = nil
-	d := wait(in, rec, rec.State, sentence(message), in.Now)
+	d := wait(in, rec, sayServesAgain(ro.Target.Name()), in.Now)
 	d.History = []Entry{entry}
 	return d
 }

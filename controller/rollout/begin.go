@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -17,7 +16,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Dec
 		}
 	}
 	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.Now.Before(b.Until) {
-		return wait(in, rec, StateBlocked, sentence(b.Message)+" It is tried again by itself.", b.Until)
+		return wait(in, rec, sayBlocked(b.Message), b.Until)
 	}
 	if d, ok := held(in, rec); ok {
 		return d
@@ -35,7 +34,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Dec
 		return d
 	}
 	if in.Seen.Desired == 0 && rec.Good != nil {
-		return wait(in, rec, StateBlocked, fmt.Sprintf("The service is scaled to 0, so %s could not be verified. It is rolled out once the count is above 0.", goal.Name()), in.idleAt())
+		return wait(in, rec, sayScaledToZero(goal.Name()), in.idleAt())
 	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
@@ -58,13 +57,13 @@ func beforeLook(rec Record) *observed.Look {
 func held(in Input, rec Record) (Decision, bool) {
 	spec := rec.Intent.Service.Spec
 	if in.Seen.Stack.InProgress {
-		return wait(in, rec, StateWaitingStack, busyWhy(in), in.watchAt()), true
+		return wait(in, rec, sayStackBusy(in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt()), true
 	}
 	if owner, until, ok := holdTag(in.Seen.Tags[TagHold]); ok && in.Now.Before(until) {
-		return wait(in, rec, StateHeld, heldWhy(owner, until), sooner(until, in.idleAt())), true
+		return wait(in, rec, sayHeld(owner, until), sooner(until, in.idleAt())), true
 	}
 	if s := spec.Suspend; s.Active(in.Now) {
-		return wait(in, rec, StateSuspended, fmt.Sprintf("Suspended by %s until %s: %s", s.Owner, stamp(s.Until), sentence(s.Reason)), sooner(s.Until, in.idleAt())), true
+		return wait(in, rec, saySuspended(s.Owner, s.Until, s.Reason), sooner(s.Until, in.idleAt())), true
 	}
 	return Decision{}, false
 }
@@ -72,10 +71,10 @@ func held(in Input, rec Record) (Decision, bool) {
 // gated covers what a new version waits for and a revert never does.
 func gated(in Input, rec Record, goal Target) (Decision, bool) {
 	if opens, open := window(in.Want.Policy.Windows, in.Now); !open {
-		return wait(in, rec, StateWaitingWindow, fmt.Sprintf("%s waits for the change window that opens %s.", goal.Name(), stamp(opens)), sooner(opens, in.idleAt())), true
+		return wait(in, rec, sayWindow(goal.Name(), opens), sooner(opens, in.idleAt())), true
 	}
 	if len(in.Want.Waiting) > 0 {
-		return wait(in, rec, StateWaitingDependency, fmt.Sprintf("%s waits for %s, which has not settled yet.", goal.Name(), strings.Join(in.Want.Waiting, ", ")), in.watchAt()), true
+		return wait(in, rec, sayDependency(goal.Name(), in.Want.Waiting...), in.watchAt()), true
 	}
 	return crowded(in, rec, goal)
 }
@@ -87,15 +86,7 @@ func crowded(in Input, rec Record, goal Target) (Decision, bool) {
 	if limit == 0 || in.Want.Others < limit {
 		return Decision{}, false
 	}
-	return wait(in, rec, StateWaitingConcurrent, fmt.Sprintf("%s waits: the environment lets %d roll at once.", goal.Name(), limit), in.watchAt()), true
-}
-
-func busyWhy(in Input) string {
-	return fmt.Sprintf("The stack %s is %s; nothing is written until the infrastructure is done.", in.Seen.Stack.Name, in.Seen.Stack.Status)
-}
-
-func heldWhy(owner string, until time.Time) string {
-	return fmt.Sprintf("Held by %s through the service's tag %s until %s; nothing is written.", owner, TagHold, stamp(until))
+	return wait(in, rec, sayCrowded(goal.Name(), limit), in.watchAt()), true
 }
 
 // unstartable holds everything back while there would be no way back: the last good revision could not be started.
@@ -107,11 +98,11 @@ func unstartable(in Input, rec Record) (Decision, bool) {
 	if ok && s.OK {
 		return Decision{}, false
 	}
-	why := fmt.Sprintf("The last good version %s could not be started again: %s Nothing is begun without a way back.", rec.Good.Target.Name(), sentence(s.Reason))
+	say := sayNoWayBack(rec.Good.Target.Name(), s.Reason)
 	if m, lacks := in.Seen.Lacks(observed.FactStartable); lacks {
-		why = "It could not be checked whether the last good version could be started again: " + sentence(m.Message)
+		say = sayWayBackUnknown(m.Message)
 	}
-	return wait(in, rec, StateBlocked, why, in.watchAt()), true
+	return wait(in, rec, say, in.watchAt()), true
 }
 
 // unhealthy holds back an ask that was never good here while a check already fails: its verdict would mean nothing.
@@ -120,7 +111,7 @@ func unhealthy(in Input, rec Record, goal Target) (Decision, bool) {
 	if !bad || contains(rec.GoodAsks, goal.Ask) || rec.Intent.Service.Spec.Emergency.Active(in.Now) {
 		return Decision{}, false
 	}
-	return wait(in, rec, StateWaitingHealth, fmt.Sprintf("%s waits because a check fails before anything is begun: %s spec.emergency rolls all the same.", goal.Name(), sentence(r.Detail)), in.watchAt()), true
+	return wait(in, rec, sayUnhealthyBefore(goal.Name(), r.Detail), in.watchAt()), true
 }
 
 // failing returns a reading that fails before anything was begun.

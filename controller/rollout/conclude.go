@@ -41,14 +41,14 @@ func fail(in Input, rec Record, e Evidence) Decision {
 	}
 	rec.Rollout.Failure = &e
 	rec = rec.enter(in.Now, StageEvidence)
-	return wait(in, rec, StateFailing, fmt.Sprintf("%s failed: %s", rec.Rollout.Target.Name(), sentence(e.Message)), in.Now)
+	return wait(in, rec, sayFails(rec.Rollout.Target.Name(), e.Message), in.Now)
 }
 
 // conclude ends a failed rollout with its verdict and begins what puts things right.
 func conclude(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	if !in.Look.Tasks && in.Now.Before(ro.StageAt.Add(evidenceFor)) {
-		return wait(in, rec, rec.State, rec.Why, in.Now)
+		return wait(in, rec, sayFails(ro.Target.Name(), ro.Failure.Message), in.Now)
 	}
 	e := collect(*ro.Failure, in)
 	ro.Failure = &e

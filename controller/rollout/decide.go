@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -133,9 +132,9 @@ func gate(in Input, rec Record, d Decision) Decision {
 		}
 	}
 	if holds {
-		return wait(in, rec, StateHeld, heldWhy(owner, until), sooner(until, in.watchAt()))
+		return wait(in, rec, sayHeld(owner, until), sooner(until, in.watchAt()))
 	}
-	return wait(in, rec, StateWaitingStack, busyWhy(in), in.watchAt())
+	return wait(in, rec, sayStackBusy(in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt())
 }
 
 // gone keeps a rollout as it is while the service cannot be seen as it should be: one short answer ends nothing. A
@@ -145,8 +144,7 @@ func gone(in Input, rec Record) (Decision, bool) {
 	if in.Seen.Status == observed.StatusActive || ro.Stage == StageMigrate && ro.Migration != nil && ro.Migration.Task != "" {
 		return Decision{}, false
 	}
-	return wait(in, rec, StateBlocked, fmt.Sprintf("The ECS service %s is %s in the middle of a rollout; it goes on when the service is ACTIVE again.",
-		in.Seen.Name, in.Seen.Status), in.watchAt()), true
+	return wait(in, rec, sayGoneInRollout(in.Seen.Name, in.Seen.Status), in.watchAt()), true
 }
 
 // adopt takes git's newest word and the registry's answers into the record.
@@ -167,27 +165,19 @@ func adopt(in Input, rec Record) Record {
 
 func repository(in Input) string { return in.Seen.Stack.Outputs["RepoUri"] }
 
-// wait tells a state and looks again at the given time.
-func wait(in Input, rec Record, state State, why string, at time.Time) Decision {
-	return Decision{Record: rec.tell(in.Now, state, why), WakeAt: at}
+// wait tells what is waited for and looks again at the given time.
+func wait(in Input, rec Record, say told, at time.Time) Decision {
+	return Decision{Record: rec.tell(in.Now, say), WakeAt: at}
 }
 
-// act tells a state, does one thing and looks again at once.
-func act(in Input, rec Record, state State, why string, a Action) Decision {
-	return Decision{Record: rec.tell(in.Now, state, why), Action: a, WakeAt: in.Now}
+// act tells what is done, does that one thing and looks again at once.
+func act(in Input, rec Record, say told, a Action) Decision {
+	return Decision{Record: rec.tell(in.Now, say), Action: a, WakeAt: in.Now}
 }
 
 // moveOn decides further in the same pass.
 func moveOn(rec Record, history ...Entry) Decision {
 	return Decision{Record: rec, History: history, again: true}
-}
-
-func (r Record) tell(now time.Time, state State, why string) Record {
-	if r.State != state {
-		r.State, r.Since = state, now
-	}
-	r.Why = why
-	return r
 }
 
 func (in Input) watchAt() time.Time { return in.Now.Add(in.Want.Pace.Watch) }

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -34,18 +33,18 @@ func tolerate(in Input, rec Record, wanted string) (Decision, bool) {
 	if rec.Drift.Wanted != "" && rec.Drift.Wanted != wanted {
 		return Decision{}, false
 	}
-	what := fmt.Sprintf("Somebody else deployed %s; the last good version is %s.", family(primary.TaskDefinition), rec.Good.Target.Name())
+	revision, good := family(primary.TaskDefinition), rec.Good.Target.Name()
 	if in.Want.Policy.Drift.Action == desired.DriftReport {
-		return wait(in, rec, StateDrifted, what+" The environment's policy is to report it only.", in.idleAt()), true
+		return wait(in, rec, sayDriftReported(revision, good), in.idleAt()), true
 	}
 	if at := rec.Drift.Since.Add(in.Want.Policy.Drift.After.Std()); in.Now.Before(at) {
-		return wait(in, rec, StateDrifted, fmt.Sprintf("%s It is put back %s after it was seen, unless git changes.", what, in.Want.Policy.Drift.After.Std()), sooner(at, in.idleAt())), true
+		return wait(in, rec, sayDriftSeen(revision, good, in.Want.Policy.Drift.After.Std()), sooner(at, in.idleAt())), true
 	}
 	if !in.Look.Fresh {
 		return Decision{Record: rec, Look: beforeLook(rec)}, true
 	}
 	if r, ok := failing(in); ok {
-		return wait(in, rec, StateDrifted, what+" It is left alone while a check fails: "+sentence(r.Detail), in.watchAt()), true
+		return wait(in, rec, sayDriftLeft(revision, good, r.Detail), in.watchAt()), true
 	}
 	return Decision{}, false
 }

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -54,7 +53,7 @@ func startMigration(in Input, rec Record) Decision {
 		return lostMigration(in, rec, "nobody saw how its task ended")
 	}
 	if h := in.Want.LockHolder; h != "" && h != rec.Service {
-		return wait(in, rec, StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", ro.Target.Name(), m.Lock, h), in.watchAt())
+		return wait(in, rec, sayLockTaken(ro.Target.Name(), m.Lock, h), in.watchAt())
 	}
 	if d, ok := crowded(in, rec, ro.Target); ok {
 		return d
@@ -73,7 +72,7 @@ func newRun(rec Record, attempt int) *Migration {
 func requestMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
 	if in.Now.Before(run.NotBefore) {
-		return wait(in, rec, StateMigrating, rec.Why, run.NotBefore)
+		return wait(in, rec, sayMigrationPauses(ro.Target.Name(), run.NotBefore), run.NotBefore)
 	}
 	if run.Requests > 0 && !run.Refused && run.UnsureSince.IsZero() {
 		run.UnsureSince = run.RequestedAt
@@ -84,7 +83,7 @@ func requestMigration(in Input, rec Record) Decision {
 	run.Requests++
 	run.RequestedAt, run.Refused = in.Now, false
 	m := ro.Target.Migration
-	return act(in, rec, StateMigrating, fmt.Sprintf("Runs the migration of %s.", ro.Target.Name()), RunMigration{
+	return act(in, rec, sayMigrates(ro.Target.Name()), RunMigration{
 		Revision: ro.Revision, Container: m.Container, Command: m.Command, Token: run.Token, Key: run.Key, Timeout: m.Timeout.Std(),
 	})
 }
@@ -93,10 +92,10 @@ func requestMigration(in Input, rec Record) Decision {
 func missingMigration(in Input, rec Record) Decision {
 	run := rec.Rollout.Migration
 	if m, ok := in.Seen.Lacks(observed.FactMigration); ok {
-		return wait(in, rec, StateMigrating, "The migration task could not be looked at: "+sentence(m.Message), in.watchAt())
+		return wait(in, rec, sayMigrationUnseen(m.Message), in.watchAt())
 	}
 	if !run.Seen && in.Now.Before(run.StartedAt.Add(visibleWithin)) {
-		return wait(in, rec, StateMigrating, rec.Why, in.watchAt())
+		return wait(in, rec, sayMigrationRuns(rec.Rollout.Target.Name()), in.watchAt())
 	}
 	return lostMigration(in, rec, "its task is no longer visible and nobody saw its exit code")
 }
@@ -112,7 +111,7 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		return migrationDone(in, rec)
 	case m.Assume == desired.AssumeFailed:
 		rec.Lost = nil
-		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed, Message: "the migration's outcome was lost, and git says that it failed"})
+		return fail(in, rec, failMigrationAssumed())
 	case m.Idempotent && run != nil && run.Attempt < migrationAttemptsMax:
 		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
@@ -124,21 +123,20 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		lost.Task = rec.Lost.Task
 	}
 	rec.Lost = lost
-	return fail(in, rec, Evidence{Class: observed.ClassInfrastructure, Check: checkMigration, Reason: ReasonMigrationLost,
-		Message: "the outcome of the migration is not known: " + how + ". Look at its log, and say migration.assume: done or failed"})
+	return fail(in, rec, failMigrationLost(how))
 }
 
 func watchMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
 	if in.Now.Before(run.Deadline) {
-		return wait(in, rec, StateMigrating, fmt.Sprintf("The migration of %s is running.", ro.Target.Name()), sooner(in.watchAt(), run.Deadline))
+		return wait(in, rec, sayMigrationRuns(ro.Target.Name()), sooner(in.watchAt(), run.Deadline))
 	}
-	why := fmt.Sprintf("The migration of %s took longer than its timeout of %s and is being stopped.", ro.Target.Name(), ro.Target.Migration.Timeout.Std())
+	say := sayMigrationTooLong(ro.Target.Name(), ro.Target.Migration.Timeout.Std())
 	if in.Seen.Migration.DesiredStatus == "STOPPED" {
-		return wait(in, rec, StateMigrating, why, in.watchAt())
+		return wait(in, rec, say, in.watchAt())
 	}
 	run.Stopping = true
-	d := act(in, rec, StateMigrating, why, StopTask{Task: run.Task, Reason: "migration timeout"})
+	d := act(in, rec, say, StopTask{Task: run.Task, Reason: "migration timeout"})
 	d.WakeAt = in.watchAt()
 	return d
 }
@@ -153,11 +151,9 @@ func migrationEnded(in Input, rec Record, task observed.Task) Decision {
 	case itself && found && c.Exited && c.ExitCode == 0:
 		return migrationDone(in, rec)
 	case run.Stopping:
-		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationTimeout,
-			Message: fmt.Sprintf("the migration took longer than its timeout of %s and was stopped", ro.Target.Migration.Timeout.Std())})
+		return fail(in, rec, failMigrationTimeout(ro.Target.Migration.Timeout.Std()))
 	case itself && found && c.Exited:
-		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: checkMigration, Reason: ReasonMigrationFailed,
-			Message: fmt.Sprintf("the migration exited with code %d", c.ExitCode)})
+		return fail(in, rec, failMigrationExited(c.ExitCode))
 	case task.StopCode == stopFailedToStart, task.StartedAt.IsZero() && !(found && c.Exited):
 		return migrationNotStarted(in, rec, Stopped(task))
 	}
@@ -174,12 +170,9 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 		next := newRun(rec, run.Attempt+1)
 		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		ro.Migration = next
-		return wait(in, rec, StateMigrating, "The migration could not be started and is tried again: "+sentence(stop.Message), next.NotBefore)
+		return wait(in, rec, sayMigrationAgain(stop.Message), next.NotBefore)
 	}
-	if stop.Class == observed.ClassProduct {
-		stop.Class = observed.ClassBlocked
-	}
-	return fail(in, rec, Evidence{Class: stop.Class, Check: checkMigration, Reason: ReasonMigrationNotStarted, Message: "the migration could not be started: " + stop.Message})
+	return fail(in, rec, failMigrationNotStarted(stop))
 }
 
 // migrationDone goes on to the roll. A breaking migration leaves behind whatever was good before it: no version of then

@@ -51,7 +51,9 @@ type Record struct {
 	Superseded int      `json:"superseded,omitempty"`
 
 	State State     `json:"state"`
+	Said  string    `json:"said,omitempty"` // which sentence Why is: closed
 	Why   string    `json:"why"`
+	Next  string    `json:"next,omitempty"` // what a person can do
 	Since time.Time `json:"since,omitzero"` // of State
 }
 

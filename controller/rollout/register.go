@@ -38,7 +38,7 @@ func register(in Input, rec Record) Decision {
 		}
 	}
 	ro.Registers++
-	return act(in, rec, StateRegistering, fmt.Sprintf("Registers a task definition for %s.", ro.Target.Name()), Register{
+	return act(in, rec, sayRegisters(ro.Target.Name()), Register{
 		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
 		Containers: ro.Target.Containers, Look: ro.Registers > 1, Except: ro.Except,
 	})
@@ -61,7 +61,7 @@ func superseded(in Input, rec Record) (Decision, bool) {
 		rec.Superseded++
 	}
 	rec.Rollout = nil
-	d := wait(in, rec, rec.State, fmt.Sprintf("Leaves %s without a verdict: git asks for %s now.", ro.Target.Name(), target.Name()), in.Now)
+	d := wait(in, rec, saySuperseded(ro.Target.Name(), target.Name()), in.Now)
 	d.History = []Entry{entry}
 	return d, true
 }

@@ -20,7 +20,7 @@ func roll(in Input, rec Record) Decision {
 	}
 	// Nothing may be asked for over and over: what cannot even be begun within the deadline is over.
 	if !ro.AskedAt.IsZero() && !in.Now.Before(ro.AskedAt.Add(rec.spec().Rollout.Deadline.Std())) {
-		return fail(in, rec, unasked(rec))
+		return fail(in, rec, failUnasked(rec.spec().Rollout.Deadline.Std(), rec.Trouble))
 	}
 	switch {
 	case ro.Kind == KindUndo:
@@ -46,8 +46,7 @@ func ask(in Input, rec Record) Decision {
 	ro.Deployment = &Deployment{Before: primary.ID, RequestedAt: in.Now, Tries: 1}
 	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
 	ro.Deadline = in.Now.Add(rec.spec().Rollout.Deadline.Std())
-	state, why := rollingWords(rec)
-	return requested(in, act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen)))
+	return requested(in, act(in, rec, sayRolling(rec), in.Strategy.Next(rec.spec(), *ro, in.Seen)))
 }
 
 // readied covers what a new version still needs before it touches the service: its place, the tag that says that the
@@ -60,7 +59,7 @@ func readied(in Input, rec Record) (Decision, bool) {
 		}
 	}
 	if set := tagsDue(in, rec); len(set) > 0 {
-		return act(in, rec, rec.State, "Writes down that the migration ran where it survives the loss of the ledger.", Tag{Set: set}), true
+		return act(in, rec, sayWritesDown("that the migration ran"), Tag{Set: set}), true
 	}
 	if !in.Look.Before {
 		return Decision{Record: rec, Look: &observed.Look{Before: true}}, true
@@ -92,33 +91,24 @@ func renewed(in Input, rec Record) (Decision, bool) {
 	return moveOn(rec.enter(in.Now, StageRegister)), true
 }
 
-// unasked is the failure of a rollout whose request never came through.
-func unasked(rec Record) Evidence {
-	message := "ECS did not take the request within the deadline of " + rec.spec().Rollout.Deadline.Std().String()
-	if rec.Trouble != nil {
-		message += ": " + rec.Trouble.Message
-	}
-	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonDeadline, Message: message}
-}
-
 // requested puts the first look at a deployment off: no task can have started and died within two looks' time.
 func requested(in Input, d Decision) Decision {
 	d.WakeAt = in.Now.Add(2 * in.Want.Pace.Watch)
 	return d
 }
 
-func rollingWords(rec Record) (State, string) {
+// sayRolling says what the rollout in flight does.
+func sayRolling(rec Record) told {
 	name := rec.Rollout.Target.Name()
-	switch rec.Rollout.Kind {
-	case KindRevert:
-		return StateReverting, fmt.Sprintf("Puts the last good version %s back: %s", name, sentence(causeOf(rec)))
-	case KindRestore:
-		if rec.Rollout.Trigger != TriggerDrift {
-			return StateRestoring, fmt.Sprintf("Puts the last good version %s back, as git asks.", name)
-		}
-		return StateRestoring, fmt.Sprintf("Puts the last good version %s back after a deployment that is not git's.", name)
+	switch {
+	case rec.Rollout.Kind == KindRevert:
+		return sayReverts(name, causeOf(rec))
+	case rec.Rollout.Kind == KindRestore && rec.Rollout.Trigger == TriggerDrift:
+		return sayRestoresDrift(name)
+	case rec.Rollout.Kind == KindRestore:
+		return sayRestores(name)
 	}
-	return StateRolling, fmt.Sprintf("Rolls %s out.", name)
+	return sayRolls(name)
 }
 
 func causeOf(rec Record) string {
@@ -138,7 +128,6 @@ func causeOf(rec Record) string {
 func recoverRoll(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	d := ro.Deployment
-	state, why := rollingWords(rec)
 	primary := in.Seen.Primary()
 	switch {
 	case primary.TaskDefinition == ro.Revision:
@@ -147,11 +136,11 @@ func recoverRoll(in Input, rec Record) Decision {
 	case primary.ID != d.Before && primary.ID != "":
 		return overtaken(in, rec, primary)
 	case in.Now.Before(d.RequestedAt.Add(staleFor)):
-		return wait(in, rec, state, why, sooner(in.watchAt(), d.RequestedAt.Add(staleFor)))
+		return wait(in, rec, sayRolling(rec), sooner(in.watchAt(), d.RequestedAt.Add(staleFor)))
 	}
 	d.Tries++
 	d.RequestedAt = in.Now
-	return requested(in, act(in, rec, state, why, in.Strategy.Next(rec.spec(), *ro, in.Seen)))
+	return requested(in, act(in, rec, sayRolling(rec), in.Strategy.Next(rec.spec(), *ro, in.Seen)))
 }
 
 // watch follows the deployment to its end.
@@ -169,15 +158,14 @@ func watch(in Input, rec Record) Decision {
 	if e, ok := failed(ro.Readings); ok {
 		return fail(in, rec, e)
 	}
-	state, why := rollingWords(rec)
 	if reading(ro.Readings, CheckSteady).Verdict != observed.Pass {
 		if !in.Now.Before(ro.Deadline) {
-			return fail(in, rec, late(rec))
+			return fail(in, rec, failLate(rec.spec().Rollout.Deadline.Std(), reading(ro.Readings, CheckSteady).Detail))
 		}
 		if d, ok := judged(in, rec); ok {
 			return d
 		}
-		return wait(in, rec, state, why, sooner(in.watchAt(), ro.Deadline))
+		return wait(in, rec, sayRolling(rec), sooner(in.watchAt(), ro.Deadline))
 	}
 	if ro.Kind != KindDeploy {
 		return complete(in, rec)
@@ -185,7 +173,7 @@ func watch(in Input, rec Record) Decision {
 	rec = rec.enter(completedAt(in, *ro, before), StageBake)
 	rec = rec.bakeFrom(ro.StageAt)
 	// The checks of the bake were not looked at yet, so no verdict comes of this pass.
-	return wait(in, rec, StateBaking, bakeWhy(rec), sooner(in.watchAt(), ro.BakeUntil))
+	return wait(in, rec, sayBakes(ro.Target.Name(), ro.BakeUntil), sooner(in.watchAt(), ro.BakeUntil))
 }
 
 // completedAt is when ECS finished, as far as it lies between the last two looks: then the bake does not wait for a poll.
@@ -212,7 +200,6 @@ func replaced(in Input, rec Record) (Decision, bool) {
 		d.Listed, d.GoneSince = true, time.Time{}
 		return Decision{}, false
 	}
-	state, why := rollingWords(rec)
 	if d.GoneSince.IsZero() {
 		d.GoneSince = in.Now
 	}
@@ -224,11 +211,10 @@ func replaced(in Input, rec Record) (Decision, bool) {
 		if d, ok := judged(in, rec); ok {
 			return d, true
 		}
-		return wait(in, rec, state, why, in.watchAt()), true
+		return wait(in, rec, sayRolling(rec), in.watchAt()), true
 	}
 	if rolledBack(in) || primary.ID == d.Before && primary.ID != "" {
-		return fail(in, rec, Evidence{Class: observed.ClassProduct, Check: CheckSteady, Reason: ReasonRolledBack,
-			Message: "ECS rolled the deployment back" + because(in)}), true
+		return fail(in, rec, failRolledBack(because(in))), true
 	}
 	return overtaken(in, rec, primary), true
 }
@@ -248,8 +234,8 @@ func rolledBack(in Input) bool {
 }
 
 func because(in Input) string {
-	if sd := in.Seen.ServiceDeployment; sd != nil && sd.Reason != "" {
-		return ": " + sd.Reason
+	if sd := in.Seen.ServiceDeployment; sd != nil {
+		return sd.Reason
 	}
 	return ""
 }
@@ -262,18 +248,6 @@ func overtaken(in Input, rec Record, primary observed.Deployment) Decision {
 	return moveOn(rec, entry)
 }
 
-// late is the failure of a rollout that did not complete within its deadline: nothing condemns the ask, so it is
-// stalled and not rejected.
-func late(rec Record) Evidence {
-	r := reading(rec.Rollout.Readings, CheckSteady)
-	detail := r.Detail
-	if detail == "" {
-		detail = "nothing was heard of the deployment"
-	}
-	return Evidence{Class: observed.ClassInfrastructure, Check: CheckSteady, Reason: ReasonDeadline,
-		Message: fmt.Sprintf("it did not complete within its deadline of %s: %s", rec.spec().Rollout.Deadline.Std(), detail)}
-}
-
 // undo puts the count back after a first rollout that failed: there is no revision to go back to.
 func undo(in Input, rec Record) Decision {
 	ro := rec.Rollout
@@ -282,13 +256,12 @@ func undo(in Input, rec Record) Decision {
 		rec.Rollout = nil
 		return moveOn(rec, entry)
 	}
-	why := fmt.Sprintf("Puts the count back to %d: no version was ever good here.", ro.CountWas)
 	if d := ro.Deployment; d != nil && in.Now.Before(d.RequestedAt.Add(staleFor)) {
-		return wait(in, rec, StateReverting, why, in.watchAt()) // a read may not show it yet
+		return wait(in, rec, sayCountBack(ro.CountWas), in.watchAt()) // a read may not show it yet
 	}
 	ro.Deployment = &Deployment{RequestedAt: in.Now}
 	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
-	d := act(in, rec, StateReverting, why, Scale{Count: ro.CountWas})
+	d := act(in, rec, sayCountBack(ro.CountWas), Scale{Count: ro.CountWas})
 	d.WakeAt = in.watchAt()
 	return d
 }

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,8 +37,7 @@ func settle(in Input, rec Record) Decision {
 		return d
 	case d.Action != nil || d.again:
 		// What must not be lost is written down before anything else is begun.
-		d := act(in, rec, rec.State, "Writes down "+written(a)+" where it survives the loss of the ledger.", a)
-		return d
+		return act(in, rec, sayWritesDown(written(a)), a)
 	}
 	d.Action, d.WakeAt = a, in.watchAt() // it holds nothing back that is told
 	return d
@@ -56,17 +54,15 @@ func toward(in Input, rec Record, target Target) Decision {
 		verdict, trigger = nil, TriggerRetry
 	}
 	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !serves(in, rec) {
-		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	if contains(rec.Behind, target.Ask) && rec.Intent.Service.Spec.Retry == 0 {
-		return wait(in, rec, StateStalled, fmt.Sprintf("Git has returned to %s, which a breaking migration has left behind: it would meet a schema that it does not know. "+
-			"Push a version that fits the schema, or raise spec.retry to roll it all the same.", target.Name()), in.idleAt())
+		return wait(in, rec, sayWentBack(target.Name()), in.idleAt())
 	}
 	goal := target
 	if verdict != nil {
 		if rec.Good == nil {
-			return wait(in, rec, StateStalled, fmt.Sprintf("%s was rejected (%s) and no version was ever good here. Push a fix, or raise spec.retry.",
-				target.Name(), verdict.Message), in.idleAt())
+			return wait(in, rec, sayNoneGood(target.Name(), verdict.Message), in.idleAt())
 		}
 		if rec.Good.Target.Containers == nil {
 			// Rebuilt from tags: its content is not known, so it can be kept but not rendered anew.
@@ -85,7 +81,7 @@ func toward(in Input, rec Record, target Target) Decision {
 		}
 	}
 	if s := rec.Stalled; trigger != TriggerRetry && s.holds(target, *rec.Intent) && s.Fingerprint == print {
-		return wait(in, rec, StateStalled, stalledWhy(*s), in.idleAt())
+		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	return begin(in, rec, goal, print, trigger)
 }
@@ -106,31 +102,28 @@ func condemned(rec Record, print string) bool {
 func unreachable(in Input, rec Record) (Decision, bool) {
 	switch {
 	case in.Want.Removed:
-		return wait(in, rec, StateReleased, "Git no longer names this service: it is left as it is. Delete it in the infrastructure, or bring its file back.", in.idleAt()), true
+		return wait(in, rec, sayReleased(), in.idleAt()), true
 	case rec.Intent == nil:
-		return wait(in, rec, StateInvalid, "Its file has never been valid: "+in.Want.Invalid, in.idleAt()), true
+		return wait(in, rec, sayNeverValid(in.Want.Invalid), in.idleAt()), true
 	}
 	switch in.Seen.Status {
 	case observed.StatusActive:
 		return Decision{}, false
 	case observed.StatusDraining:
-		return wait(in, rec, StateBlocked, "The ECS service is being deleted (DRAINING). If that was not meant, let the infrastructure create it anew.", in.idleAt()), true
+		return wait(in, rec, sayDraining(), in.idleAt()), true
 	default:
-		return wait(in, rec, StateBlocked, fmt.Sprintf("The ECS service %s does not exist (%s). The infrastructure creates services; deploy its stack %s.",
-			in.Seen.Name, strings.ToLower(string(in.Seen.Status)), rec.Intent.Service.Spec.Stack), in.idleAt()), true
+		return wait(in, rec, sayMissing(in.Seen.Name, in.Seen.Status, rec.Intent.Service.Spec.Stack), in.idleAt()), true
 	}
 }
 
 func imageMissing(in Input, rec Record, unknown []string) Decision {
-	at := in.watchAt()
 	if m, ok := in.Seen.Lacks(observed.FactImages); ok {
-		return wait(in, rec, StateBlocked, "The image registry could not be asked: "+m.Message, at)
+		return wait(in, rec, sayRegistrySilent(m.Message), in.watchAt())
 	}
 	if !asked(in.Look, rec) {
 		return Decision{Record: rec, Look: &observed.Look{Containers: references(rec)}}
 	}
-	return wait(in, rec, StateBlocked, fmt.Sprintf("The repository %s has no image %s yet. It is tried again as soon as it is pushed; check the pipeline that builds it.",
-		repository(in), strings.Join(unknown, ", ")), in.Now.Add(imageEvery))
+	return wait(in, rec, sayImageMissing(repository(in), strings.Join(unknown, ", ")), in.Now.Add(imageEvery))
 }
 
 // imageEvery is how often a registry is asked for an image that is not there.
@@ -161,11 +154,11 @@ func references(rec Record) map[string]string {
 }
 
 func templateMissing(in Input, rec Record) Decision {
-	why := "The template task definition that the stack's output TaskTemplate names does not exist; deploy the stack " + rec.Intent.Service.Spec.Stack + "."
+	say := sayTemplateMissing(rec.Intent.Service.Spec.Stack)
 	if m, ok := in.Seen.Lacks(observed.FactTemplate); ok {
-		why = "The template task definition could not be read: " + m.Message
+		say = sayTemplateUnreadable(m.Message)
 	}
-	return wait(in, rec, StateBlocked, why, in.watchAt())
+	return wait(in, rec, say, in.watchAt())
 }
 
 // cleared reports whether git has answered a rejection: by a higher retry, or by another wording of the check that
@@ -191,22 +184,19 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 	}
 	switch {
 	case rec.Stalled != nil:
-		return wait(in, rec, StateStalled, stalledWhy(*rec.Stalled), in.idleAt())
+		return wait(in, rec, sayStalled(*rec.Stalled), in.idleAt())
 	case verdict != nil:
-		return wait(in, rec, StateReverted, fmt.Sprintf("Runs %s, the last good version; %s was rejected: %s Push a fix, or raise spec.retry to try it again.",
-			rec.Good.Target.Name(), nameOf(rec, verdict.Ask), sentence(verdict.Message)), in.idleAt())
+		return wait(in, rec, sayReverted(rec.Good.Target.Name(), nameOf(rec, verdict.Ask), verdict.Message), in.idleAt())
 	case same:
-		return wait(in, rec, StateSettled, fmt.Sprintf("Runs %s as git asks.", rec.Good.Target.Name()), in.idleAt())
+		return wait(in, rec, sayRuns(rec.Good.Target.Name()), in.idleAt())
 	}
-	return wait(in, rec, StateWaitingTemplate, fmt.Sprintf("Runs %s as git asks. The infrastructure changed the template; the environment's policy is to report it only, so it takes effect with the next change of git.",
-		rec.Good.Target.Name()), in.idleAt())
+	return wait(in, rec, sayTemplateReported(rec.Good.Target.Name()), in.idleAt())
 }
 
 // astray decides for a service that runs something else than the last good revision, which is to serve.
 func astray(in Input, rec Record, print string) Decision {
 	if contains(rec.Behind, rec.Good.Target.Ask) {
-		return wait(in, rec, StateStalled, fmt.Sprintf("The last good version %s was left behind by a breaking migration, so nothing is put back. Push a version that fits the schema.",
-			rec.Good.Target.Name()), in.idleAt())
+		return wait(in, rec, sayGoodLeftBehind(rec.Good.Target.Name()), in.idleAt())
 	}
 	trigger := TriggerGit
 	if foreign(in, rec) {
@@ -238,25 +228,4 @@ func nameOf(rec Record, ask string) string {
 		}
 	}
 	return short(ask)
-}
-
-func stalledWhy(s Stall) string {
-	switch s.Reason {
-	case ReasonMigrationLost:
-		return sentence(s.Message)
-	case ReasonRevertFailed:
-		return sentence(s.Message) + " It needs a person: push a fix, or force a new deployment of the last good revision in ECS once its cause is mended."
-	case ReasonTemplateRejected:
-		return sentence(s.Message) + " It needs a person: mend the template, or raise spec.retry to try again."
-	}
-	return sentence(s.Message) + " It needs a person: push a fix, or raise spec.retry to try again."
-}
-
-// sentence ends a message as a sentence.
-func sentence(s string) string {
-	s = strings.TrimSpace(s)
-	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "!") {
-		return s
-	}
-	return s + "."
 }

@@ -32,3 +32,10 @@ const (
 	StateWaitingHealth     State = "WaitingForHealth" // a check already fails before anything was begun
 	StateWaitingTemplate   State = "TemplateChanged"  // reported by policy, not rolled
 )
+
+// States are all of them, in the order above.
+func States() []State {
+	return []State{StateUnknown, StateSettled, StateReverted, StateReleased, StateRegistering, StateMigrating, StateRolling, StateBaking, StateFailing,
+		StateReverting, StateRestoring, StateInvalid, StateSuspended, StateHeld, StateDrifted, StateBlocked, StateStalled, StateWaitingWindow,
+		StateWaitingConcurrent, StateWaitingDependency, StateWaitingStack, StateWaitingLock, StateWaitingHealth, StateWaitingTemplate}
+}

@@ -45,8 +45,7 @@ func judged(in Input, rec Record) (Decision, bool) {
 	if rec.Rollout.Kind != KindRevert || len(set) == 0 || rec.Trouble != nil {
 		return Decision{}, false
 	}
-	state, why := rollingWords(rec)
-	return act(in, rec, state, why, Tag{Set: set}), true
+	return act(in, rec, sayRolling(rec), Tag{Set: set}), true
 }
 
 func written(a Action) string {
@@ -80,7 +79,7 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 		if m, lacks := in.Seen.Lacks(observed.FactRevisions); lacks {
 			why = m.Message
 		}
-		d := wait(in, rec, StateBlocked, "The revision that the service's tags call good could not be read: "+sentence(why), in.watchAt())
+		d := wait(in, rec, sayGoodUnreadable(why), in.watchAt())
 		return rec, &d
 	}
 	rec = rec.rejectedBefore(in, good.Ask)

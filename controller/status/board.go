@@ -76,7 +76,7 @@ func (b *Board) Publish(v View) {
 		b.metrics.drift.WithLabelValues(name, "reported").Inc()
 	}
 	if changed(old, &v) {
-		e := Event{At: time.Now(), Kind: EventService, Service: name, Phase: v.Status.Phase, Message: v.Status.Why, Commit: v.Status.Wanted.Commit}
+		e := Event{At: time.Now(), Kind: EventService, Service: name, Phase: v.Status.Phase, Message: v.Status.Words(), Commit: v.Status.Wanted.Commit}
 		if old != nil {
 			e.Before = old.Status.Phase
 		}

@@ -145,7 +145,7 @@ func (t *Telling) says(service, pattern string) error {
 	}
 	return t.Await(defaultLimit, func() error {
 		v := t.view(service)
-		if v == nil || !re.MatchString(v.Status.Why) {
+		if v == nil || !re.MatchString(v.Status.Words()) {
 			return fmt.Errorf("it does not say so but: %v", t.phase(service, "?"))
 		}
 		return nil

@@ -94,7 +94,7 @@ func statusTable(w io.Writer, services []condition.Status, now time.Time) error 
 		if !s.Since.IsZero() {
 			since = server.Age(now.Sub(s.Since))
 		}
-		row(t, s.Service, s.Phase.Glyph()+" "+string(s.Phase), server.Tags(s.Running), short(s.Running.Commit), since, server.Until(now, s.NextActionAt), s.Why)
+		row(t, s.Service, s.Phase.Glyph()+" "+string(s.Phase), server.Tags(s.Running), short(s.Running.Commit), since, server.Until(now, s.NextActionAt), s.Words())
 	}
 	return t.Flush()
 }
