@@ -129,7 +129,7 @@ func notStarted(m rollout.RunMigration, failures []types.Failure) error {
 	case "ATTRIBUTE", "LOCATION", "MISSING", "INACTIVE", "MemberOf placement constraint unsatisfied", "MemberOf placement constraint unsatisfied.":
 		return fault.New(fault.Blocked, reason, err)
 	}
-	return fault.New(fault.Unknown, reason, err)
+	return fault.New(fault.Unavailable, reason, err)
 }
 
 // startedBy is a mark of the request on its task; ECS takes at most 36 characters of letters, digits, - and _ there.

@@ -17,6 +17,8 @@ const (
 	Blocked Kind = "blocked"
 	// Throttled means that the account's request budget is spent; wait and ask again.
 	Throttled Kind = "throttled"
+	// Unavailable means that the account has no room for it now. Nothing was done, and it passes by itself.
+	Unavailable Kind = "unavailable"
 	// Conflict means that somebody else wrote in between; look again before deciding anything.
 	Conflict Kind = "conflict"
 	// NotFound means that the thing named does not exist now, which may be a delay of the account's.

@@ -2,10 +2,12 @@ package rollout
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -207,4 +209,55 @@ func TestStoppedTasksAreToldApart(t *testing.T) {
 			t.Errorf("%s, %s: %s %s, want %s %s", tc.code, tc.reason, got.Class, got.Reason, tc.class, tc.want)
 		}
 	}
+}
+
+// refuse answers the pass's action as an account without room does.
+func (w *walker) refuse() {
+	if d := w.pass(); d.Action != nil {
+		w.rec = Failed(w.now, w.rec, d.Action, fault.New(fault.Unavailable, "RESOURCE:FARGATE", fmt.Errorf("no room"))).Record
+	}
+}
+
+// What git no longer asks is not begun, even while the image of what it asks now is not there; and a migration that ECS has
+// refused so far is not waited for.
+func TestLeavesWhatNobodyAsksForAnyMore(t *testing.T) {
+	for name, pushed := range map[string]bool{"pushed": true, "not pushed yet": false} {
+		t.Run(name, func(t *testing.T) {
+			w := toMigrate(t)
+			w.refuse()
+			w.want.Intent = intentFor(digestC)
+			w.unpushed = !pushed
+			d := w.after(30 * time.Second).pass()
+			if d.Action != nil || w.rec.Rollout != nil || len(d.History) != 1 || d.History[0].Result != ResultSuperseded {
+				t.Errorf("git asks for ccccccc; did %T, in flight %v: %s", d.Action, w.rec.Rollout != nil, w.rec.Why)
+			}
+		})
+	}
+}
+
+// No capacity is waited out up to the deadline, then the service is stalled: nothing ran, so nothing is unknown.
+func TestMigrationWithoutRoomStalls(t *testing.T) {
+	w := toMigrate(t)
+	for range 60 {
+		w.refuse()
+		w.after(30 * time.Second)
+	}
+	if s := w.rec.Stalled; s == nil || s.Reason != ReasonMigrationNotStarted || w.rec.HoldsLock() != "" || len(w.rec.Rejected) > 0 {
+		t.Errorf("after 30 min without room: %s %s, stalled %+v, lock %q", w.rec.State, w.rec.Why, w.rec.Stalled, w.rec.HoldsLock())
+	}
+}
+
+// A longer bake that git asks for meanwhile counts for what is in flight.
+func TestLongerBakeCountsAtOnce(t *testing.T) {
+	w := toRoll(t)
+	w.complete()
+	w.after(5 * time.Second).pass(passing())
+	w.state(StateBaking)
+	longer := *w.want.Intent
+	longer.Service.Spec.Verify.Bake, longer.Commit.SHA = desired.Duration(time.Hour), "longer"
+	w.want.Intent = &longer
+	for range 60 {
+		w.after(10 * time.Second).pass(passing())
+	}
+	w.state(StateBaking)
 }

@@ -18,6 +18,7 @@ func bake(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	ro.BakeUntil = ro.BakeFrom.Add(rec.spec().Verify.Bake.Std()) // as git has it now
 	gap := in.Now.Sub(ro.WatchedAt) > max(gapMax, 3*in.Want.Pace.Watch)
 	ro.WatchedAt = in.Now
 	ro.Readings = own(in.Readings, ro.Deployment.ID)

@@ -35,6 +35,12 @@ func failMigrationNotStarted(stop Stop) Evidence {
 	return Evidence{Class: stop.Class, Check: checkMigration, Reason: ReasonMigrationNotStarted, Message: "the migration could not be started: " + stop.Message}
 }
 
+// failMigrationUnasked is the failure of a migration that ECS never took: its trouble was waited out long enough.
+func failMigrationUnasked(deadline time.Duration, trouble Trouble) Evidence {
+	return Evidence{Class: observed.ClassInfrastructure, Check: checkMigration, Reason: ReasonMigrationNotStarted,
+		Message: fmt.Sprintf("ECS did not take the migration within the deadline of %s: %s", lasting(deadline), trouble.Message)}
+}
+
 func failRefused(deed, message string) Evidence {
 	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused, Message: fmt.Sprintf("the account refused to %s: %s", deed, message)}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -71,6 +72,15 @@ func newRun(rec Record, attempt int) *Migration {
 // answer never came can have started one, so only that makes the token's age matter.
 func requestMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
+	if run.Refused || run.Requests == 0 {
+		// No task of it can be running, so it need not be waited for.
+		if d, ok := superseded(in, rec); ok {
+			return d
+		}
+		if late(in, rec) {
+			return fail(in, rec, failMigrationUnasked(rec.spec().Rollout.Deadline.Std(), *rec.Trouble))
+		}
+	}
 	if in.Now.Before(run.NotBefore) {
 		return wait(in, rec, sayMigrationPauses(ro.Target.Name(), run.NotBefore), run.NotBefore)
 	}
@@ -82,10 +92,20 @@ func requestMigration(in Input, rec Record) Decision {
 	}
 	run.Requests++
 	run.RequestedAt, run.Refused = in.Now, false
+	if run.AskedAt.IsZero() {
+		run.AskedAt = in.Now
+	}
 	m := ro.Target.Migration
 	return act(in, rec, sayMigrates(ro.Target.Name()), RunMigration{
 		Revision: ro.Revision, Container: m.Container, Command: m.Command, Token: run.Token, Key: run.Key, Timeout: m.Timeout.Std(),
 	})
+}
+
+// late reports whether ECS has refused the migration for longer than the rollout's deadline. What is missing or forbidden is told
+// as blocked and has no deadline: it goes on as soon as somebody has mended it.
+func late(in Input, rec Record) bool {
+	t, asked := rec.Trouble, rec.Rollout.Migration.AskedAt
+	return t != nil && t.Kind != string(fault.Blocked) && !asked.IsZero() && !in.Now.Before(asked.Add(rec.spec().Rollout.Deadline.Std()))
 }
 
 // missingMigration tells a task that is not visible yet from one that is not visible any more.
@@ -168,6 +188,7 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 	}
 	if stop.Class == observed.ClassInfrastructure && run.Attempt < migrationAttemptsMax {
 		next := newRun(rec, run.Attempt+1)
+		next.AskedAt = run.AskedAt
 		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		ro.Migration = next
 		return wait(in, rec, sayMigrationAgain(stop.Message), next.NotBefore)

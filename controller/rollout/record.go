@@ -219,6 +219,7 @@ type Migration struct {
 	Attempt     int       `json:"attempt"`
 	Token       string    `json:"token"` // RunTask's client token: a repeat of the request is the same task
 	Requests    int       `json:"requests"`
+	AskedAt     time.Time `json:"askedAt,omitzero"`     // first request of the first attempt
 	RequestedAt time.Time `json:"requestedAt"`          // newest request
 	Refused     bool      `json:"refused,omitempty"`    // the newest request surely had no effect
 	UnsureSince time.Time `json:"unsureSince,omitzero"` // first request whose answer never came

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/canteen/deploy/controller/observed"
 )
@@ -53,15 +54,21 @@ func superseded(in Input, rec Record) (Decision, bool) {
 		return Decision{}, false
 	}
 	target, unknown := resolve(*rec.Intent, repository(in), rec.Pins)
-	if len(unknown) > 0 || target.Ask == ro.Target.Ask || !overtakes(rec, target) {
+	newer := target.Name()
+	switch {
+	case len(unknown) > 0 && ro.Deployment != nil:
+		return Decision{}, false // it goes on to its verdict until the image of the newer ask is there
+	case len(unknown) > 0:
+		newer = strings.Join(unknown, ", ") // not even pushed, but what nobody asks for any more is not begun
+	case target.Ask == ro.Target.Ask || !overtakes(rec, target):
 		return Decision{}, false
 	}
-	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("git asked for %s before it had a verdict", target.Name()))
+	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("git asked for %s before it had a verdict", newer))
 	if ro.Deployment != nil {
 		rec.Superseded++
 	}
 	rec.Rollout = nil
-	d := wait(in, rec, saySuperseded(ro.Target.Name(), target.Name()), in.Now)
+	d := wait(in, rec, saySuperseded(ro.Target.Name(), newer), in.Now)
 	d.History = []Entry{entry}
 	return d, true
 }

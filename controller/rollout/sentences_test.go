@@ -68,6 +68,7 @@ func failures() []Evidence {
 	return []Evidence{
 		failMigrationExited(1), failMigrationTimeout(10 * time.Minute), failMigrationAssumed(), failMigrationLost("its task is no longer visible and nobody saw its exit code"),
 		failMigrationNotStarted(Stop{Class: observed.ClassBlocked, Reason: "SecretUnavailable", Message: "ResourceInitializationError: unable to pull secrets"}),
+		failMigrationUnasked(15*time.Minute, Trouble{Kind: "unavailable", Message: "RESOURCE:FARGATE Capacity is unavailable at this time"}),
 		failRefused("roll", "InvalidParameterException: TaskDefinition is inactive"), failUnasked(15*time.Minute, &Trouble{Message: "ServiceNotActiveException"}),
 		failRolledBack("rolled back by a person"), failLate(15*time.Minute, "1 of 2 tasks run"), failNoData("logs", "the logs could not be read: ResourceNotFoundException"),
 	}

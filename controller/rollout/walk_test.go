@@ -20,6 +20,8 @@ type walker struct {
 	seen observed.Service
 	done []Action
 	past []Entry
+
+	unpushed bool // the registry has nothing that it was not asked for before
 }
 
 type plainStrategy struct{}
@@ -75,6 +77,9 @@ func (w *walker) pass(readings ...observed.Reading) Decision {
 		w.seen.At = w.now
 		w.seen.Images = map[string]observed.Image{}
 		for c, ref := range look.Containers {
+			if w.unpushed {
+				continue
+			}
 			w.seen.Images[c] = observed.Image{Tag: ref, Digest: ref}
 		}
 		for i := range readings {
