@@ -61,6 +61,7 @@ type gate struct {
 type meter struct {
 	mu       sync.Mutex
 	plan     *Kill
+	away     time.Duration // of the newest kill: how long until somebody starts the controller again
 	counting bool
 	requests []request
 	saves    int
@@ -71,6 +72,35 @@ type request struct {
 	operation string
 	at        time.Time
 	saves     int // before it
+}
+
+// kill plans a kill; nil plans none.
+func (m *meter) kill(k *Kill) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.plan = k; k != nil {
+		m.away = k.away()
+	}
+}
+
+// killIn plans a kill so many requests, or saves, from now.
+func (m *meter) killIn(k Kill) {
+	m.begin()
+	m.mu.Lock()
+	if k.Save {
+		k.Number += m.saves
+	} else {
+		k.Number += len(m.requests)
+	}
+	m.mu.Unlock()
+	m.kill(&k)
+}
+
+// again reports whether a controller that was killed as planned so long ago is started again now.
+func (m *meter) again(since time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.away > 0 && since >= m.away
 }
 
 func (m *meter) begin() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,6 +90,10 @@ func Read(name string, data []byte) (*Story, error) {
 }
 
 func find(all []verb, text string) (func(*Telling) error, error) {
+	if rest, ok := strings.CutPrefix(text, "perhaps "); ok {
+		do, err := find(all, rest)
+		return func(t *Telling) error { return t.perhaps(do) }, err
+	}
 	var found func(*Telling) error
 	for _, v := range all {
 		if m := v.pattern.FindStringSubmatch(text); m != nil {
@@ -115,6 +120,10 @@ var (
 func (s *Story) given(text string) (bool, error) {
 	if m := givenServices.FindStringSubmatch(text); m != nil {
 		s.Options.Services = strings.Fields(strings.ReplaceAll(m[1], ",", " "))
+		return true, nil
+	}
+	if text == "given that anything may end" {
+		s.Options.Wanders = true
 		return true, nil
 	}
 	if text == "given a quick account" {
@@ -170,6 +179,9 @@ func (t *Telling) finish() error {
 	}
 	err := t.Observer.Err()
 	for _, service := range t.opts.Services {
+		if t.opts.Wanders {
+			break
+		}
 		for _, e := range t.ended(service)[t.verdicts[service]:] {
 			err = errors.Join(err, fmt.Errorf("the story does not tell that a %s of %s ended %s: %s", e.Kind, service, e.Result, e.Message))
 		}
@@ -236,7 +248,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), append(handVerbs(), expectations()...)...)
+	}), slices.Concat(handVerbs(), wanderVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -55,7 +55,7 @@ func (w *World) Start() error {
 	aws := w.account.AWSConfig()
 	aws.HTTPClient = &http.Client{Transport: l.gate}
 	a, err := app.New(app.Config{
-		Env: "dev", Git: gitrepo.Config{Source: w.repo.dir, Folder: folder}, Ledger: w.ledgerPath(),
+		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(),
 		Poll: poll, Pace: rollout.Pace{Watch: app.DefaultWatch, Idle: app.DefaultIdle}, Workers: 1,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: zap.New(core{journal: w.journal}),
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
@@ -70,6 +70,7 @@ func (w *World) Start() error {
 	}
 	l.app = a
 	w.life = l
+	w.repo.alive(true)
 	w.journal.add("start", "the controller starts")
 	go func() {
 		l.err = a.Run(ctx)
@@ -114,13 +115,14 @@ func (w *World) bury() error {
 	<-w.life.done
 	err := w.life.err
 	w.life = nil
+	w.repo.alive(false)
 	return err
 }
 
 // tend starts a controller again that was killed at the planned moment.
 func (w *World) tend() error {
 	l := w.life
-	if l == nil || w.opts.Kill == nil || !l.gate.closed() || time.Since(l.killedAt) < w.opts.Kill.away() {
+	if l == nil || !l.gate.closed() || !w.meter.again(time.Since(l.killedAt)) {
 		return nil
 	}
 	w.bury()

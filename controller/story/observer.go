@@ -51,6 +51,7 @@ type serviceSeen struct {
 	deployed map[string]string     // deployment → revision
 	good     map[string]time.Time  // revisions that were called good
 	rejected map[string]rejectedAt // by ask
+	tries    map[string]int        // by ask that is being rolled out: the retry that git said when it began
 	back     time.Time             // when it was last rolled to a revision that had been good
 }
 
@@ -91,7 +92,7 @@ func (o *Observer) violation(number int, format string, args ...any) {
 func (o *Observer) of(service string) *serviceSeen {
 	s := o.services[service]
 	if s == nil {
-		s = &serviceSeen{rolled: map[string]time.Time{}, deployed: map[string]string{}, good: map[string]time.Time{}, rejected: map[string]rejectedAt{}}
+		s = &serviceSeen{rolled: map[string]time.Time{}, deployed: map[string]string{}, good: map[string]time.Time{}, rejected: map[string]rejectedAt{}, tries: map[string]int{}}
 		o.services[service] = s
 	}
 	return s

@@ -97,9 +97,24 @@ func (o *Observer) registered(in *awsecs.RegisterTaskDefinitionInput, was *types
 	}
 	o.mustBeNeeded(service, "RegisterTaskDefinition", was)
 	o.revisions[r.arn] = r
+	o.tries(service, r)
 	o.world.journal.add("effect", "RegisterTaskDefinition %s of commit %.7s", last(r.arn), r.commit)
 	if r.ask == "" || r.commit == "" {
 		o.violation(1, "revision %s carries neither ask nor commit", last(r.arn))
+	}
+}
+
+// tries notes that an ask begins to be rolled out, by what git said then: a retry that is raised later is one more.
+func (o *Observer) tries(service string, r *revision) {
+	s := o.of(service)
+	if _, begun := s.tries[r.ask]; begun {
+		return
+	}
+	for _, word := range o.asks(service) {
+		if o.says(word, r) {
+			s.tries[r.ask] = word.Spec.Retry
+			return
+		}
 	}
 }
 
@@ -131,6 +146,9 @@ func (o *Observer) updated(in *awsecs.UpdateServiceInput, was *types.Service, ou
 		o.violation(1, "the breaker of %s may roll back by itself: there would be two who decide", service)
 	}
 	s.rolled[to] = time.Now()
+	if r := o.revisions[to]; r != nil {
+		o.tries(service, r)
+	}
 	for _, d := range out.Service.Deployments {
 		if aws.ToString(d.Status) == "PRIMARY" {
 			s.deployed[aws.ToString(d.Id)] = to
@@ -151,7 +169,9 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 	}
 	word := o.wordFor(service, r)
 	if word == nil {
-		o.violation(1, "%s was rolled to %s, which is neither what git asks nor was it ever good", service, last(to))
+		if !o.goodBefore(s, r) {
+			o.violation(1, "%s was rolled to %s, which is neither what git asks nor was it ever good", service, last(to))
+		}
 		return
 	}
 	if m := word.Spec.Migration; m != nil && !o.migrated(o.keyOf(r, m)) && !o.wasGood(s, r.ask) {
@@ -160,6 +180,30 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 	if at, ok := s.rejected[r.ask]; ok && word.Spec.Retry <= at.retry && checksOf(word) == at.checks {
 		o.violation(4, "%s was rolled to %s again, whose ask was rejected", service, last(to))
 	}
+}
+
+// goodBefore reports whether the revision is a good one's version on another template.
+func (o *Observer) goodBefore(s *serviceSeen, r *revision) bool {
+	version := func(r *revision) string {
+		var out []string
+		for _, c := range r.definition.ContainerDefinitions {
+			out = append(out, aws.ToString(c.Name), aws.ToString(c.Image))
+			for _, e := range c.Environment {
+				out = append(out, aws.ToString(e.Name)+"="+aws.ToString(e.Value))
+			}
+			for _, e := range c.Secrets {
+				out = append(out, aws.ToString(e.Name)+"="+aws.ToString(e.ValueFrom))
+			}
+		}
+		slices.Sort(out)
+		return strings.Join(out, "\n")
+	}
+	for arn := range s.good {
+		if good := o.revisions[arn]; good != nil && version(good) == version(r) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *Observer) wasGood(s *serviceSeen, ask string) bool {
@@ -215,7 +259,12 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 		case rollout.TagRejected:
 			if words := o.asks(service); len(words) > 0 {
 				word := words[len(words)-1]
-				s.rejected[value] = rejectedAt{word.Spec.Retry, checksOf(word)}
+				retry, tried := s.tries[value]
+				if !tried {
+					retry = word.Spec.Retry
+				}
+				s.rejected[value] = rejectedAt{retry, checksOf(word)}
+				delete(s.tries, value)
 			}
 		}
 	}
@@ -236,6 +285,7 @@ func (o *Observer) calledGood(s *serviceSeen, service, arn string) {
 	}
 	s.good[arn] = time.Now()
 	delete(s.rejected, r.ask)
+	delete(s.tries, r.ask)
 	word := o.wordFor(service, r)
 	for deployment, revision := range s.deployed {
 		at, done := o.completed[deployment]

@@ -23,13 +23,19 @@ const folder = "desired/dev"
 
 // repository is what developers commit to. It remembers each commit as the Observer needs it.
 type repository struct {
-	dir string
-	git *git.Repository
+	dir    string
+	source string // where the controller finds it: a link to dir, so that it can go out of reach while developers go on
+	git    *git.Repository
 
 	mu    sync.Mutex
 	words []word
-	gone  time.Time // since when nobody can reach it; zero while everybody can
+	gone  time.Time // since when the controller cannot reach it; zero while it can
+	dead  time.Time // since when no controller runs
+	blind []span    // when none read it
 }
+
+// span is a time that is over.
+type span struct{ from, to time.Time }
 
 // word is what one commit said.
 type word struct {
@@ -39,7 +45,7 @@ type word struct {
 }
 
 func newRepository(dir string, services []string) (*repository, error) {
-	r := &repository{dir: dir}
+	r := &repository{dir: dir, source: dir + "-remote"}
 	if err := os.MkdirAll(r.path(""), 0o755); err != nil {
 		return nil, err
 	}
@@ -52,6 +58,9 @@ func newRepository(dir string, services []string) (*repository, error) {
 		}
 	}
 	var err error
+	if err = os.Symlink(filepath.Base(dir), r.source); err != nil {
+		return nil, err
+	}
 	r.git, err = git.PlainInitWithOptions(dir, &git.PlainInitOptions{InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName("main")}})
 	if err != nil {
 		return nil, fmt.Errorf("begin the repository: %w", err)
@@ -117,18 +126,48 @@ func (r *repository) commit(subject string) (string, error) {
 	return hash.String()[:7], nil
 }
 
-// away takes the repository out of everybody's reach, or brings it back.
+// away takes the repository out of the controller's reach, or brings it back.
 func (r *repository) away(gone bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	here, there := filepath.Join(r.dir, ".git"), filepath.Join(r.dir, "gone")
 	if !gone {
-		here, there = there, here
+		r.blind = append(r.blind, span{r.gone, time.Now()})
 		r.gone = time.Time{}
-	} else {
-		r.gone = time.Now()
+		return os.Symlink(filepath.Base(r.dir), r.source)
 	}
-	return os.Rename(here, there)
+	r.gone = time.Now()
+	return os.Remove(r.source)
+}
+
+// alive is told when a controller starts or ends.
+func (r *repository) alive(is bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !is {
+		r.dead = time.Now()
+	} else if !r.dead.IsZero() {
+		r.blind = append(r.blind, span{r.dead, time.Now()})
+		r.dead = time.Time{}
+	}
+}
+
+// lastRead is the last time not after since at which a controller ran that could read the repository.
+func (r *repository) lastRead(since time.Time) time.Time {
+	blind := slices.Clone(r.blind)
+	for _, open := range []time.Time{r.gone, r.dead} {
+		if !open.IsZero() {
+			blind = append(blind, span{open, time.Now()})
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, b := range blind {
+			if b.from.Before(since) && !b.to.Before(since) {
+				since, again = b.from, true
+			}
+		}
+	}
+	return since
 }
 
 // asks are the valid words about a service of which one was the newest at each time from then on, oldest first. Who cannot
@@ -136,9 +175,7 @@ func (r *repository) away(gone bool) error {
 func (r *repository) asks(service string, since time.Time) []*desired.Service {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.gone.IsZero() && r.gone.Before(since) {
-		since = r.gone
-	}
+	since = r.lastRead(since)
 	var out []*desired.Service
 	for _, w := range r.words {
 		s := w.snapshot.Services[service]

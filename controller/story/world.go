@@ -37,6 +37,7 @@ type Options struct {
 	Timing   ecs.Timing // zero: AWS's own, nearly
 	Doubts   ecs.Doubts
 	Kill     *Kill // kill the controller there, and start it again
+	Wanders  bool  // the story does not tell how its rollouts end
 }
 
 // World is an account, a repository and a controller. Its methods are called from one goroutine, inside a bubble.
@@ -90,7 +91,7 @@ func New(dir string, opts Options) (*World, error) {
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
 	}
-	w.meter.plan = opts.Kill
+	w.meter.kill(opts.Kill)
 	var err error
 	if w.repo, err = newRepository(filepath.Join(dir, "git"), opts.Services); err != nil {
 		return nil, err
