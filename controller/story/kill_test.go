@@ -57,7 +57,7 @@ func TestKills(t *testing.T) {
 				return
 			}
 			want, kills := outcomeOf(undisturbed), undisturbed.Kills()
-			if len(kills) < 30 {
+			if len(kills) < 20 {
 				t.Fatalf("only %d moments: the story does not reach what it tells", len(kills))
 			}
 			if testing.Short() {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 var (
@@ -34,12 +36,15 @@ func TestWander(t *testing.T) {
 	if *seedFlag != 0 {
 		first, last = *seedFlag, *seedFlag
 	}
+	var sum tally
+	t.Cleanup(func() { t.Log(sum.String()) })
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			script := Random(seed, *deedsFlag)
 			w, err := wander(t, script)
 			if err == nil {
+				sum.add(w)
 				return
 			}
 			report := ""
@@ -58,6 +63,38 @@ func TestWander(t *testing.T) {
 			t.Errorf("%v\n\n%s\n%s\nTell it again, shortened: go test ./controller/story -run 'TestWander/^%d$' -seed %d -deeds %d", err, script, report, seed, seed, *deedsFlag)
 		})
 	}
+}
+
+// tally is how much was simulated.
+type tally struct {
+	mu                             sync.Mutex
+	seeds, rollouts, calls, faults int
+	time                           time.Duration
+}
+
+func (s *tally) add(w *World) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seeds++
+	s.rollouts += len(w.endings)
+	for _, l := range w.journal.entries() {
+		switch l.who {
+		case whoReads, "effect":
+			s.calls++
+		case "fault", "kill", "alarm", "by hand", "git":
+			s.faults++
+		}
+		s.time = max(s.time, 0)
+	}
+	lines := w.journal.entries()
+	s.time += lines[len(lines)-1].at.Sub(w.journal.began)
+}
+
+// String is what is told of it.
+func (s *tally) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("%d seeds: %d rollouts, %d requests, %d faults and deeds by hand, %.0f hours", s.seeds, s.rollouts, s.calls, s.faults, s.time.Hours())
 }
 
 var propertyOf = regexp.MustCompile(`property \d+`)
