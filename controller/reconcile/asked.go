@@ -3,6 +3,7 @@ package reconcile
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 	"sync"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -23,7 +24,7 @@ func NewAsked() *Asked {
 	return &Asked{intents: map[string]*rollout.Intent{}, invalid: map[string]string{}}
 }
 
-// Take takes a snapshot over and returns the services whose word changed, in no order. A snapshot without a valid
+// Take takes a snapshot over and returns the services whose word changed, in order of name. A snapshot without a valid
 // environment keeps the environment before: nothing is begun under a policy that nobody can read.
 func (a *Asked) Take(s *desired.Snapshot) (changed []string) {
 	a.mu.Lock()
@@ -57,7 +58,8 @@ func (a *Asked) Take(s *desired.Snapshot) (changed []string) {
 		}
 	}
 	a.intents, a.invalid, a.known = intents, invalid, true
-	return changed
+	slices.Sort(changed) // the same snapshot wakes in the same order
+	return slices.Compact(changed)
 }
 
 // Remember takes over the environment that was valid before the controller started. Until git is read, passes go on with

@@ -144,6 +144,11 @@ func (d *drawing) draw() {
 // words are commits that bring no new image.
 func (d *drawing) words(service string) {
 	file := d.files[service]
+	if file != "" && d.chance(2) {
+		d.brokenFile(service, file)
+		d.missingFile(service, file)
+		return
+	}
 	switch pick(d, 0, 1, 2, 3, 4, 5, 6, 7, 8) {
 	case 0:
 		d.say("perhaps commit %s image v%d", service, 1+d.rng.IntN(d.images[service]))
