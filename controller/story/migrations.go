@@ -50,7 +50,7 @@ func (o *Observer) ran(in *awsecs.RunTaskInput, was *types.Service, out *awsecs.
 	service := aws.ToString(was.ServiceName)
 	o.mustBeNeeded(service, "RunTask", was)
 	o.tries(service, r)
-	word := o.wordFor(service, r)
+	word := o.wordSince(service, r, o.runs[aws.ToString(in.ClientToken)])
 	if word == nil || word.Spec.Migration == nil {
 		o.violation(3, "a task of %s was run although git asks for no migration of it", last(arn))
 		return

@@ -34,6 +34,7 @@ type Observer struct {
 	completed  map[string]time.Time      // deployments, by id
 	gaveUp     map[string]time.Time      // deployments that ECS called FAILED, by id
 	seen       map[string]bool           // tasks in crashes
+	runs       map[string]time.Time      // when a task was first asked for, by client token
 	templates  map[string]time.Time      // when a service's template was changed by hand
 }
 
@@ -71,7 +72,7 @@ type migrationSeen struct {
 func newObserver(w *World) *Observer {
 	return &Observer{
 		world: w, effects: map[string]int{}, revisions: map[string]*revision{}, services: map[string]*serviceSeen{},
-		migrations: map[string]*migrationSeen{}, crashes: map[string][]time.Time{}, completed: map[string]time.Time{}, gaveUp: map[string]time.Time{}, templates: map[string]time.Time{}, seen: map[string]bool{},
+		migrations: map[string]*migrationSeen{}, crashes: map[string][]time.Time{}, completed: map[string]time.Time{}, gaveUp: map[string]time.Time{}, templates: map[string]time.Time{}, runs: map[string]time.Time{}, seen: map[string]bool{},
 	}
 }
 
@@ -114,6 +115,9 @@ func isRead(operation string) bool {
 func (o *Observer) heard() wire.Middleware {
 	return func(next wire.Next) wire.Next {
 		return func(ctx context.Context, c *wire.Call) (any, error) {
+			if in, ok := c.Input.(*awsecs.RunTaskInput); ok {
+				o.asksToRun(aws.ToString(in.ClientToken))
+			}
 			out, err := next(ctx, c)
 			switch {
 			case err != nil:
@@ -123,6 +127,16 @@ func (o *Observer) heard() wire.Middleware {
 			}
 			return out, err
 		}
+	}
+}
+
+// asksToRun notes when a task was first asked for: a request whose answer was lost has to be repeated, even when git has moved
+// on meanwhile, since nobody knows whether that task runs.
+func (o *Observer) asksToRun(token string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.runs[token].IsZero() {
+		o.runs[token] = time.Now()
 	}
 }
 
@@ -206,7 +220,9 @@ func (o *Observer) event(e ecs.Event) {
 	if m := o.migrations[arn]; m != nil && aws.ToString(e.Task.LastStatus) == "STOPPED" {
 		m.endedAt = e.At
 		for _, c := range e.Task.Containers {
-			m.code = c.ExitCode
+			if e.Task.StopCode == types.TaskStopCodeEssentialContainerExited { // what was stopped says nothing by its code
+				m.code = c.ExitCode
+			}
 		}
 		o.world.journal.add("ecs", "the migration of %s has ended: %s", m.tag, aws.ToString(e.Task.StoppedReason))
 		return

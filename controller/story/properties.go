@@ -51,7 +51,12 @@ func (o *Observer) says(word *desired.Service, r *revision) bool {
 
 // wordFor answers the newest of the words that the revision is what they ask.
 func (o *Observer) wordFor(service string, r *revision) *desired.Service {
-	for _, word := range slices.Backward(o.asks(service)) {
+	return o.wordSince(service, r, time.Now())
+}
+
+// wordSince answers the newest of the words that were git's a while before that time or later.
+func (o *Observer) wordSince(service string, r *revision, since time.Time) *desired.Service {
+	for _, word := range slices.Backward(o.world.repo.asks(service, since.Add(-recent))) {
 		if o.says(word, r) {
 			return word
 		}
