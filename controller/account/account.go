@@ -68,6 +68,7 @@ type Account struct {
 	tags       *cache[string] // repository:tag → digest
 	secrets    *cache[string]
 	present    *cache[bool]
+	versions   *cache[string] // of secrets, by ARN
 	services   *cache[placement]
 	tasks      *cache[taskList]
 	looks      *cache[types.Service]
@@ -98,6 +99,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		secrets:    newCache[string](servicesMax),
 		services:   newCache[placement](servicesMax),
 		present:    newCache[bool](servicesMax),
+		versions:   newCache[string](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
 		looks:      newCache[types.Service](servicesMax),
 		records:    newCache[string](servicesMax),

@@ -38,6 +38,7 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	try(observed.FactTemplate, look.Template, func() (err error) { s.Template, err = a.template(ctx, where, look.Fresh); return err })
 	try(observed.FactRevisions, true, func() error { return a.observeRevisions(ctx, &s, look) })
 	try(observed.FactStartable, len(look.Startable) > 0, func() error { return a.observeStartable(ctx, &s, look) })
+	try(observed.FactSecrets, len(look.Secrets) > 0, func() error { return a.observeSecrets(ctx, &s, look) })
 	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, look.Fresh); return err })
 	try(observed.FactServiceDeployment, exists && look.ServiceDeployment && look.Deployment != "", func() error { return a.observeServiceDeployment(ctx, &s, look) })
 	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil), func() error { return a.observeTasks(ctx, &s, look) })

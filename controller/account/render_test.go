@@ -274,7 +274,7 @@ func TestRenderTwiceIsTheSame(t *testing.T) {
 }
 
 func TestNotStarted(t *testing.T) {
-	for reason, kind := range map[string]fault.Kind{"RESOURCE:CPU": fault.Unknown, "EMPTY CAPACITY PROVIDER": fault.Unknown, "ATTRIBUTE": fault.Blocked} {
+	for reason, kind := range map[string]fault.Kind{"RESOURCE:CPU": fault.Unavailable, "EMPTY CAPACITY PROVIDER": fault.Unavailable, "ATTRIBUTE": fault.Blocked} {
 		err := notStarted(rollout.RunMigration{Revision: "r"}, []types.Failure{{Reason: aws.String(reason)}})
 		if fault.KindOf(err) != kind {
 			t.Errorf("%s: kind %q, want %q", reason, fault.KindOf(err), kind)

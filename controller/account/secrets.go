@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -75,6 +77,51 @@ func withoutKey(valueFrom string) string {
 	return strings.Join(parts[:min(len(parts), 7)], ":")
 }
 
+// observeSecrets answers which version of each secret is the current one: the id of the version that AWSCURRENT names, or a
+// parameter's number. No value is read.
+func (a *Account) observeSecrets(ctx context.Context, s *observed.Service, look observed.Look) error {
+	s.Secrets = map[string]string{}
+	for _, reference := range look.Secrets {
+		version, err := a.secretVersion(ctx, reference, look.Fresh)
+		if err != nil {
+			return fmt.Errorf("look for the version of %s: %w", reference, err)
+		}
+		s.Secrets[reference] = version
+	}
+	return nil
+}
+
+func (a *Account) secretVersion(ctx context.Context, reference string, fresh bool) (string, error) {
+	valueFrom, err := a.valueFrom(ctx, reference)
+	if err != nil {
+		return "", err
+	}
+	id := withoutKey(valueFrom)
+	if v, ok := a.versions.get(id, age(a.opts.SecretAge, fresh)); ok {
+		return v, nil
+	}
+	version := "unknown here" // of another region or account: nothing here could tell, and it never changes
+	switch {
+	case strings.HasPrefix(id, "arn:"+a.partition()+":secretsmanager:"+a.opts.Region+":"):
+		out, err := a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+		if err != nil {
+			return "", deed(err, "look for secret %s", id)
+		}
+		for v, stages := range out.VersionIdsToStages {
+			if slices.Contains(stages, "AWSCURRENT") {
+				version = v
+			}
+		}
+	case strings.HasPrefix(id, "arn:"+a.partition()+":ssm:"+a.opts.Region+":"):
+		_, parameter, _ := strings.Cut(id, ":parameter")
+		if version, err = a.parameterVersion(ctx, parameter); err != nil {
+			return "", err
+		}
+	}
+	a.versions.put(id, version)
+	return version, nil
+}
+
 // secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no name of
 // this region's is taken to exist: nothing here could tell.
 func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool) (bool, error) {
@@ -92,7 +139,7 @@ func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool
 		}
 	case strings.HasPrefix(id, "arn:"+a.partition()+":ssm:"+a.opts.Region+":"):
 		_, parameter, _ := strings.Cut(id, ":parameter")
-		err = a.parameterExists(ctx, parameter)
+		_, err = a.parameterVersion(ctx, parameter)
 	}
 	if err = deed(err, "look for secret %s", id); fault.Is(err, fault.NotFound) {
 		return false, nil
@@ -104,13 +151,16 @@ func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool
 	return true, nil
 }
 
-// parameterExists asks for a parameter without its value. Its ARN does not tell whether the name begins with a slash.
-func (a *Account) parameterExists(ctx context.Context, parameter string) error {
+// parameterVersion asks for a parameter's version without its value. Its ARN does not tell whether the name begins with a slash.
+func (a *Account) parameterVersion(ctx context.Context, parameter string) (string, error) {
 	for _, n := range []string{parameter, strings.TrimPrefix(parameter, "/")} {
-		_, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &n, WithDecryption: aws.Bool(false)})
-		if err = Classify(err); !fault.Is(err, fault.NotFound) {
-			return err
+		out, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &n, WithDecryption: aws.Bool(false)})
+		if err = Classify(err); err != nil && !fault.Is(err, fault.NotFound) {
+			return "", err
+		}
+		if err == nil {
+			return strconv.FormatInt(out.Parameter.Version, 10), nil
 		}
 	}
-	return fault.New(fault.NotFound, "ParameterNotFound", fmt.Errorf("there is no parameter %s", parameter))
+	return "", fault.New(fault.NotFound, "ParameterNotFound", fmt.Errorf("there is no parameter %s", parameter))
 }

@@ -122,6 +122,7 @@ func stackOf(stackName string, from cfn.Stack) stack {
 			Status: string(from.StackStatus),
 			// Every status of CloudFormation's in which it may still change something ends so.
 			InProgress: strings.HasSuffix(string(from.StackStatus), "_IN_PROGRESS"),
+			UpdatedAt:  aws.ToTime(from.LastUpdatedTime),
 			Outputs:    outputs,
 		},
 		cluster: name(outputs[OutputCluster]),

@@ -167,6 +167,8 @@ type ServiceSpec struct {
 	// OnFailure is what happens when verification fails: the last good revision comes back (revert), or nothing is touched until a
 	// person has looked (freeze).
 	OnFailure OnFailure `json:"onFailure,omitempty"`
+	// OnSecretChange is what a new value of a referenced secret does: ignore (default: tasks that start later read it), or restart.
+	OnSecretChange SecretPolicy `json:"onSecretChange,omitempty"`
 	// Retry, when raised, asks once more for an ask that was rejected.
 	Retry int `json:"retry,omitempty"`
 	// DependsOn are services that must have settled on the same commit before this one starts.
@@ -267,6 +269,18 @@ const (
 
 // Values are the allowed texts.
 func (OnFailure) Values() []string { return []string{string(OnFailureRevert), string(OnFailureFreeze)} }
+
+// SecretPolicy is what a new value of a secret does.
+type SecretPolicy string
+
+// The secret policies. The empty one is ignore.
+const (
+	SecretIgnore  SecretPolicy = "ignore"
+	SecretRestart SecretPolicy = "restart"
+)
+
+// Values are the allowed texts.
+func (SecretPolicy) Values() []string { return []string{string(SecretIgnore), string(SecretRestart)} }
 
 // Override is an exception with an owner, a reason and an end.
 type Override struct {

@@ -14,6 +14,7 @@ type Look struct {
 	Template   bool
 	Revisions  []string // revision ARNs whose tags are needed besides the PRIMARY's
 	Startable  []string // revision ARNs that must be startable
+	Secrets    []string // references whose present version is needed, never a value
 	Parameter  bool     // the parameter that the stack's dynamic reference reads
 
 	Deployment        string // the deployment that is followed
@@ -64,6 +65,7 @@ func (l Look) Merge(other Look) Look {
 	l.Thorough = l.Thorough || other.Thorough
 	l.Revisions = union(l.Revisions, other.Revisions)
 	l.Startable = union(l.Startable, other.Startable)
+	l.Secrets = union(l.Secrets, other.Secrets)
 	l.Alarms = union(l.Alarms, other.Alarms)
 	if other.Logs != nil {
 		l.Logs = l.Logs.merge(other.Logs)

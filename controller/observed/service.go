@@ -26,6 +26,7 @@ type Service struct {
 	Images    map[string]Image     // by container: what each asked tag is in the registry now
 	Revisions map[string]Revision  // by ARN: what is known of the revisions that matter
 	Startable map[string]Startable // by revision ARN: could it be started now
+	Secrets   map[string]string    // by reference: which version is current
 	Parameter *string              // value of the stack's task-definition parameter, nil when unread or absent
 
 	ServiceDeployment *ServiceDeployment // the record of the deployment that is followed
@@ -54,8 +55,9 @@ const (
 // Stack is the infrastructure's word on where the service lives.
 type Stack struct {
 	Name       string
-	Status     string // CloudFormation's status, such as UPDATE_COMPLETE
-	InProgress bool   // CloudFormation is changing it now: nothing may be written
+	Status     string    // CloudFormation's status, such as UPDATE_COMPLETE
+	InProgress bool      // CloudFormation is changing it now: nothing may be written
+	UpdatedAt  time.Time // when its newest update began; zero where there was none
 	Outputs    map[string]string
 }
 
@@ -272,6 +274,7 @@ const (
 	FactRevisions         Fact = "revisions"
 	FactStartable         Fact = "startable"
 	FactParameter         Fact = "parameter"
+	FactSecrets           Fact = "secrets"
 	FactServiceDeployment Fact = "service deployment"
 	FactTasks             Fact = "tasks"
 	FactTargets           Fact = "targets"

@@ -91,10 +91,14 @@ func migrationKey(t Target) string {
 	return hashJSON([]any{t.Migration.Lock, t.Migration.Command, t.Containers[t.Migration.Container].Digest})
 }
 
-// fingerprint is everything that enters the task definition: the ask and the template's content. Equal fingerprint,
-// nothing to register.
-func fingerprint(ask string, template observed.Template) string {
-	return hashJSON([]string{ask, template.Content})
+// fingerprint is everything that enters the task definition: the ask and the template's content, and where a new value of a
+// secret is to restart the tasks, which versions those are. Equal fingerprint, nothing to register. Without secrets it is what
+// it was before they could be part of it: an upgrade rolls nothing.
+func fingerprint(ask string, template observed.Template, secrets map[string]string) string {
+	if len(secrets) == 0 {
+		return hashJSON([]string{ask, template.Content})
+	}
+	return hashJSON([]any{ask, template.Content, secrets})
 }
 
 // token is RunTask's client token: at most 64 characters of ASCII 33–126

@@ -69,7 +69,7 @@ func unanswered(readings []observed.Reading) (observed.Reading, bool) {
 func good(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	entry := rec.entry(in.Now, ResultSucceeded, "every check passed for the whole bake")
-	rec.Good = &Good{Target: ro.Target, Fingerprint: ro.Fingerprint, Revision: ro.Revision, At: in.Now}
+	rec.Good = &Good{Target: ro.Target, Fingerprint: ro.Fingerprint, Revision: ro.Revision, Secrets: ro.Secrets, At: in.Now}
 	rec.GoodAsks = remember(rec.GoodAsks, ro.Target.Ask, goodAsksMax)
 	rec = rec.forgive(ro.Target.Ask)
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
@@ -90,11 +90,14 @@ func complete(in Input, rec Record) Decision {
 		result = ResultRestored
 	}
 	if rec.Good != nil && rec.Good.Target.Ask == ro.Target.Ask {
-		rec.Good.Revision, rec.Good.Fingerprint = ro.Revision, ro.Fingerprint // it may have been registered anew
+		rec.Good.Revision, rec.Good.Fingerprint, rec.Good.Secrets = ro.Revision, ro.Fingerprint, ro.Secrets // it may have been registered anew
 	}
 	entry := rec.entry(in.Now, result, message)
 	if b := rec.Blocked; b != nil {
 		b.Until = in.Now.Add(blockedFor(b.Attempts)) // the pause begins when all is as it was before
+	}
+	if ro.Kind == KindRestore && wanted(in, rec) == ro.Target.Ask {
+		rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask }) // git said so
 	}
 	rec.Drift = nil
 	rec.Rollout = nil

@@ -9,11 +9,12 @@ import (
 )
 
 // begin starts a deploy of the goal, unless something holds it back.
-func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Decision {
+func begin(in Input, rec Record, goal Target, print string, trigger Trigger, secrets map[string]string) Decision {
 	if foreign(in, rec) && in.Want.Policy.Drift.Action != desired.DriftReport {
 		if d, ok := tolerate(in, rec, wanted(in, rec)); ok {
 			return d
 		}
+		rec = noticed(in, rec, wanted(in, rec))
 	}
 	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.Now.Before(b.Until) {
 		return wait(in, rec, sayBlocked(b.Message), b.Until)
@@ -38,7 +39,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger) Dec
 	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
-	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN,
+	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
 		Retry: rec.Intent.Service.Spec.Retry, First: rec.Good == nil, Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
 	return moveOn(rec)
 }

@@ -24,6 +24,7 @@ const (
 	ReasonNoLastGood          = "NoLastGood"
 	ReasonFrozen              = "Frozen"
 	ReasonTemplateRejected    = "TemplateRejected"
+	ReasonSecretRejected      = "SecretRejected"
 )
 
 const (
@@ -71,7 +72,7 @@ func judge(in Input, rec Record, e Evidence) (Record, Result) {
 	ro := rec.Rollout
 	switch e.Class {
 	case observed.ClassProduct:
-		if contains(rec.GoodAsks, ro.Target.Ask) && ro.Trigger == TriggerTemplate {
+		if contains(rec.GoodAsks, ro.Target.Ask) && (ro.Trigger == TriggerTemplate || ro.Trigger == TriggerSecret) {
 			return templateRejected(in, rec, e), ResultRejected
 		}
 		rec = rec.forgive(ro.Target.Ask)
@@ -98,6 +99,10 @@ func templateRejected(in Input, rec Record, e Evidence) Record {
 	ro := rec.Rollout
 	rec.Failed = append([]Failure{{Fingerprint: ro.Fingerprint, Retry: ro.Retry}}, slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })...)
 	rec.Failed = rec.Failed[:min(len(rec.Failed), rejectionsMax)]
+	if ro.Trigger == TriggerSecret {
+		rec.Stalled = stall(in, rec, *ro, ReasonSecretRejected, fmt.Sprintf("%s, which was good before, fails with the new value of a secret: %s", ro.Target.Name(), e.Message))
+		return rec
+	}
 	rec.Stalled = stall(in, rec, *ro, ReasonTemplateRejected, fmt.Sprintf("%s, which was good before, fails on the new template %s: %s", ro.Target.Name(), family(ro.Template), e.Message))
 	return rec
 }
@@ -138,7 +143,7 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 	next := &Rollout{Number: rec.Generation, Kind: KindRevert, Trigger: TriggerFailure, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now,
 		CountWas: failed.CountWas, Baseline: failed.Baseline, Wanted: failed.Target.Ask}
 	if rec.Good != nil {
-		next.Target, next.Fingerprint, next.Revision = rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision
+		next.Target, next.Fingerprint, next.Revision, next.Secrets = rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision, rec.Good.Secrets
 		rec.Rollout = next
 		return rec
 	}

@@ -56,7 +56,7 @@ func anyRecord(t *rapid.T) Record {
 	if rapid.Bool().Draw(t, "has good") {
 		target := anyTarget(t, "good")
 		rec.Good = &Good{Target: target, Revision: td(rapid.IntRange(1, 3).Draw(t, "good revision")), At: instant(t, "good at"),
-			Fingerprint: fingerprint(target.Ask, observed.Template{Content: rapid.SampledFrom([]string{"{}", `{"cpu":"256"}`}).Draw(t, "good template")})}
+			Fingerprint: fingerprint(target.Ask, observed.Template{Content: rapid.SampledFrom([]string{"{}", `{"cpu":"256"}`}).Draw(t, "good template")}, nil)}
 		rec.GoodAsks = []string{target.Ask}
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "rejections") {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/canteen/deploy/controller/desired"
 )
@@ -23,19 +24,45 @@ func foreign(in Input, rec Record) bool {
 	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == primary.TaskDefinition })
 }
 
-// tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be
-// putting out a fire. A new word of git ends it: then git says again what is to run.
-func tolerate(in Input, rec Record, wanted string) (Decision, bool) {
+// noticed writes down a foreign deployment, and whose doing it is, as far as that can be told.
+func noticed(in Input, rec Record, wanted string) Record {
 	primary := in.Seen.Primary()
 	if rec.Drift == nil || rec.Drift.TaskDefinition != primary.TaskDefinition {
-		rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Wanted: wanted}
+		rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Wanted: wanted, Stack: resent(in)}
 	}
+	return rec
+}
+
+// resentWithin is how far from the time of a stack's update a deployment counts as the update's, where nobody saw the stack at
+// work. CloudFormation's documents do not say whether that time is the update's beginning or its end.
+const resentWithin = 5 * time.Minute
+
+// resent reports whether PRIMARY is CloudFormation's doing, which sends a service's whole definition again when it updates it
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html): it appeared while the
+// stack was at work, or close to the time of its newest update.
+func resent(in Input) bool {
+	s := in.Seen.Stack
+	return s.InProgress || !s.UpdatedAt.IsZero() && in.Seen.Primary().CreatedAt.Sub(s.UpdatedAt).Abs() < resentWithin
+}
+
+// tolerate tells of a foreign deployment until the policy's time is over, and while an alarm is red: a person may be
+// putting out a fire. A new word of git ends it: then git says again what is to run. What CloudFormation has set back is
+// nobody's fire, and is put right at once.
+func tolerate(in Input, rec Record, wanted string) (Decision, bool) {
+	primary := in.Seen.Primary()
+	if (rec.Drift == nil || rec.Drift.TaskDefinition != primary.TaskDefinition) && !in.Look.Fresh {
+		return Decision{Record: rec, Look: beforeLook(rec)}, true // whose doing it is, the stack's newest word says
+	}
+	rec = noticed(in, rec, wanted)
 	if rec.Drift.Wanted != "" && rec.Drift.Wanted != wanted {
 		return Decision{}, false
 	}
 	revision, good := family(primary.TaskDefinition), rec.Good.Target.Name()
 	if in.Want.Policy.Drift.Action == desired.DriftReport {
 		return wait(in, rec, sayDriftReported(revision, good), in.idleAt()), true
+	}
+	if rec.Drift.Stack {
+		return Decision{}, false
 	}
 	if at := rec.Drift.Since.Add(in.Want.Policy.Drift.After.Std()); in.Now.Before(at) {
 		return wait(in, rec, sayDriftSeen(revision, good, in.Want.Policy.Drift.After.Std()), sooner(at, in.idleAt())), true

@@ -19,6 +19,7 @@ const (
 	TriggerGit      Trigger = "git"
 	TriggerRetry    Trigger = "retry"
 	TriggerTemplate Trigger = "template"
+	TriggerSecret   Trigger = "secret" // a secret has a new value
 	TriggerDrift    Trigger = "drift"
 	TriggerFailure  Trigger = "failure"
 )

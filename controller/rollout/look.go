@@ -45,6 +45,7 @@ func Needs(want Want, rec Record) observed.Look {
 	look.Stack = intent.Service.Spec.Stack
 	rec.Intent = intent
 	look.Containers = references(rec)
+	look.Secrets = secretsWatched(rec)
 	if rec.Good != nil {
 		look.Revisions = []string{rec.Good.Revision}
 		look.Parameter = true
@@ -64,7 +65,7 @@ func Needs(want Want, rec Record) observed.Look {
 		if d := ro.Deployment; d != nil {
 			look.Deployment, look.ServiceRecord = d.ID, d.Record
 		}
-		look.Template, look.Parameter = false, false
+		look.Template, look.Parameter, look.Secrets = false, false, nil
 	case StageEvidence:
 		look = look.Merge(evidenceLook(*ro))
 	}

@@ -206,7 +206,7 @@ func migrationDone(in Input, rec Record) Decision {
 		for _, ask := range slices.Backward(rec.GoodAsks) {
 			rec.Behind = remember(rec.Behind, ask, goodAsksMax)
 		}
-		rec.GoodAsks = nil
+		rec.GoodAsks, rec.BehindRetry = nil, ro.Retry
 	}
 	return moveOn(rec.enter(in.Now, StageRoll))
 }

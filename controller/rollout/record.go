@@ -34,8 +34,11 @@ type Record struct {
 	GoodAsks []string    `json:"goodAsks,omitempty"` // asks that were good here, newest first
 	Failed   []Failure   `json:"failed,omitempty"`   // fingerprints of good asks that failed on a new template, newest first
 	Behind   []string    `json:"behind,omitempty"`   // asks that a breaking migration has left behind, newest first
-	Lost     *Lost       `json:"lost,omitempty"`     // a migration whose outcome nobody knows
-	Tagged   *Tagged     `json:"tagged,omitempty"`   // the newest tags that were written
+	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
+	BehindRetry int `json:"behindRetry,omitempty"`
+
+	Lost   *Lost   `json:"lost,omitempty"`   // a migration whose outcome nobody knows
+	Tagged *Tagged `json:"tagged,omitempty"` // the newest tags that were written
 
 	// Pins are the digests that tags had when they were first asked for. A tag that is moved later changes nothing.
 	Pins  map[string]string `json:"pins,omitempty"`
@@ -88,6 +91,8 @@ type Good struct {
 	Fingerprint string    `json:"fingerprint"`
 	Revision    string    `json:"revision"`
 	At          time.Time `json:"at"`
+
+	Secrets map[string]string `json:"secrets,omitempty"` // versions that the fingerprint has, by reference
 }
 
 // Rejection is the verdict rejected of one ask.
@@ -134,7 +139,8 @@ type Drift struct {
 	Since          time.Time `json:"since"`
 	Deployment     string    `json:"deployment"`
 	TaskDefinition string    `json:"taskDefinition"`
-	Wanted         string    `json:"wanted"` // git's ask when it was seen
+	Wanted         string    `json:"wanted"`          // git's ask when it was seen
+	Stack          bool      `json:"stack,omitempty"` // CloudFormation's doing
 }
 
 // Hold is why an ask waits, and until when it is left alone.
@@ -178,10 +184,13 @@ type Rollout struct {
 	Target      Target  `json:"target"`
 	Fingerprint string  `json:"fingerprint"`
 	Template    string  `json:"template"` // ARN of the template it is rendered onto
-	Retry       int     `json:"retry"`
-	Wanted      string  `json:"wanted,omitempty"` // git's ask when a revert or restore began
-	First       bool    `json:"first,omitempty"`  // no version was ever good here
-	Except      string  `json:"except,omitempty"` // a revision that serves and failed: a retry of it needs another one
+
+	Secrets map[string]string `json:"secrets,omitempty"` // versions that the fingerprint has, by reference
+
+	Retry  int    `json:"retry"`
+	Wanted string `json:"wanted,omitempty"` // git's ask when a revert or restore began
+	First  bool   `json:"first,omitempty"`  // no version was ever good here
+	Except string `json:"except,omitempty"` // a revision that serves and failed: a retry of it needs another one
 
 	Stage     Stage     `json:"stage"`
 	StartedAt time.Time `json:"startedAt"`

@@ -85,7 +85,7 @@ func renewed(in Input, rec Record) (Decision, bool) {
 	if !seen || r.Active || len(ro.Target.Containers) == 0 || in.Seen.Template == nil {
 		return Decision{}, false
 	}
-	ro.Template, ro.Fingerprint = in.Seen.Template.ARN, fingerprint(ro.Target.Ask, *in.Seen.Template)
+	ro.Template, ro.Fingerprint = in.Seen.Template.ARN, fingerprint(ro.Target.Ask, *in.Seen.Template, ro.Secrets)
 	ro.Revision, ro.Registers = "", 0
 	rec.Trouble = nil
 	return moveOn(rec.enter(in.Now, StageRegister)), true
@@ -243,7 +243,7 @@ func because(in Input) string {
 // overtaken ends a rollout whose place somebody else's deployment took: that is drift, and no verdict on the ask.
 func overtaken(in Input, rec Record, primary observed.Deployment) Decision {
 	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("somebody else deployed %s before it had a verdict", family(primary.TaskDefinition)))
-	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition}
+	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Stack: resent(in)}
 	rec.Rollout = nil
 	return moveOn(rec, entry)
 }

@@ -51,6 +51,16 @@ func sayTemplateReported(version string) told {
 		"Nothing must be done: it takes effect with the next change of git. To roll it now, set spec.templateChange of environment.yaml to roll."}
 }
 
+func saySecretsUnseen(version, message string) told {
+	return told{"SecretsUnseen", StateSettled, fmt.Sprintf("Runs %s as git asks. Whether its secrets have new values could not be seen: %s", version, sentence(message)),
+		"Nothing, if it passes: it is looked at again. Else give the controller's role secretsmanager:DescribeSecret and ssm:GetParameter for them."}
+}
+
+func saySecretUnreadable(version, message string) told {
+	return told{"SecretUnreadable", StateBlocked, fmt.Sprintf("%s is to restart when a secret changes, and which version that has could not be seen: %s", version, sentence(message)),
+		"Provide the secret, or give the controller's role secretsmanager:DescribeSecret and ssm:GetParameter for it."}
+}
+
 func sayReleased() told {
 	return told{"Released", StateReleased, "Git no longer names this service: it is left as it is.", "Delete it in the infrastructure, or bring its file back."}
 }
@@ -140,6 +150,8 @@ func sayStalled(s Stall) told {
 		t.id, t.next = "StalledByRevert", "Push a fix, or mend the cause and force a new deployment of the last good revision in ECS."
 	case ReasonTemplateRejected:
 		t.id, t.next = "StalledByTemplate", "Mend the template, or raise spec.retry to try it again."
+	case ReasonSecretRejected:
+		t.id, t.next = "StalledBySecret", "Give the secret a value that works: that is tried by itself. To try this one again, raise spec.retry."
 	case ReasonFrozen:
 		t.id, t.next = "StalledByFreeze", "Look at what runs and decide: push a fix, revert the commit, or raise spec.retry."
 	}

@@ -33,10 +33,10 @@ func sayings() map[string][]told {
 	const why = "AccessDeniedException: User is not authorized to perform this action"
 	return map[string][]told{
 		"What runs is what is to run": {
-			sayRuns("3f9c2d1"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), sayReleased(),
+			sayRuns("3f9c2d1"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
 		},
 		"What cannot be begun": {
-			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), sayTemplateMissing("orders-dev"),
+			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
 			sayTemplateUnreadable(why), sayDraining(), sayMissing("orders", observed.StatusInactive, "orders-dev"), sayGoneInRollout("orders", observed.StatusDraining),
 			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"),
 			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a"), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
@@ -44,6 +44,7 @@ func sayings() map[string][]told {
 		"What needs a person": {
 			stalled(ReasonDeadline, failLate(15*time.Minute, "1 of 2 tasks run").Message), stalled(ReasonMigrationLost, failMigrationLost("its task is no longer visible and nobody saw its exit code").Message),
 			stalled(ReasonRevertFailed, "putting 8b04e7a back did not come true: "+death), stalled(ReasonTemplateRejected, "8b04e7a, which was good before, fails on the new template orders-template:4: "+death),
+			stalled(ReasonSecretRejected, "8b04e7a, which was good before, fails with the new value of a secret: "+death),
 			stalled(ReasonFrozen, death+"; nothing is put back because onFailure is freeze or a breaking migration came between"),
 		},
 		"What is waited for": {

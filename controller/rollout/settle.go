@@ -56,7 +56,7 @@ func toward(in Input, rec Record, target Target) Decision {
 	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !serves(in, rec) {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
-	if contains(rec.Behind, target.Ask) && rec.Intent.Service.Spec.Retry == 0 {
+	if leftBehind(rec, target.Ask) {
 		return wait(in, rec, sayWentBack(target.Name()), in.idleAt())
 	}
 	goal := target
@@ -70,20 +70,36 @@ func toward(in Input, rec Record, target Target) Decision {
 		}
 		goal, trigger = rec.Good.Target, TriggerTemplate
 	}
-	print := fingerprint(goal.Ask, *in.Seen.Template)
+	secrets, message := secretsOf(in, rec, goal)
+	if message != "" {
+		if rec.Good != nil && rec.Good.Target.Ask == goal.Ask && serves(in, rec) {
+			return wait(in, rec, saySecretsUnseen(goal.Name(), message), in.idleAt())
+		}
+		return wait(in, rec, saySecretUnreadable(goal.Name(), message), in.watchAt())
+	}
+	print := fingerprint(goal.Ask, *in.Seen.Template, secrets)
 	if rec.Good != nil && rec.Good.Fingerprint == print {
 		return standing(in, rec, verdict, print)
 	}
 	if rec.Good != nil && rec.Good.Target.Ask == goal.Ask {
 		trigger = TriggerTemplate
-		if in.Want.Policy.TemplateChange == desired.TemplateReport || condemned(rec, print) {
+		if rec.Good.Fingerprint == fingerprint(goal.Ask, *in.Seen.Template, rec.Good.Secrets) {
+			trigger = TriggerSecret
+		}
+		if trigger == TriggerTemplate && in.Want.Policy.TemplateChange == desired.TemplateReport || condemned(rec, print) {
 			return standing(in, rec, verdict, print)
 		}
 	}
 	if s := rec.Stalled; trigger != TriggerRetry && s.holds(target, *rec.Intent) && s.Fingerprint == print {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
-	return begin(in, rec, goal, print, trigger)
+	return begin(in, rec, goal, print, trigger, secrets)
+}
+
+// leftBehind reports whether a breaking migration has left the ask behind, and git has not said since that it is to run all the
+// same.
+func leftBehind(rec Record, ask string) bool {
+	return contains(rec.Behind, ask) && rec.Intent.Service.Spec.Retry <= rec.BehindRetry
 }
 
 // serves reports whether the last good revision is what the service names.
@@ -195,7 +211,7 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 
 // astray decides for a service that runs something else than the last good revision, which is to serve.
 func astray(in Input, rec Record, print string) Decision {
-	if contains(rec.Behind, rec.Good.Target.Ask) {
+	if wanted(in, rec) != rec.Good.Target.Ask && contains(rec.Behind, rec.Good.Target.Ask) || leftBehind(rec, rec.Good.Target.Ask) {
 		return wait(in, rec, sayGoodLeftBehind(rec.Good.Target.Name()), in.idleAt())
 	}
 	trigger := TriggerGit
@@ -203,6 +219,7 @@ func astray(in Input, rec Record, print string) Decision {
 		if d, ok := tolerate(in, rec, rec.Good.Target.Ask); ok {
 			return d
 		}
+		rec = noticed(in, rec, rec.Good.Target.Ask)
 		trigger = TriggerDrift
 	}
 	if d, ok := held(in, rec); ok {
@@ -215,7 +232,7 @@ func astray(in Input, rec Record, print string) Decision {
 		return d
 	}
 	rec.Generation++
-	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindRestore, Trigger: trigger, Target: rec.Good.Target, Fingerprint: rec.Good.Fingerprint,
+	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindRestore, Trigger: trigger, Target: rec.Good.Target, Fingerprint: rec.Good.Fingerprint, Secrets: rec.Good.Secrets,
 		Revision: rec.Good.Revision, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms, Wanted: wanted(in, rec)}
 	return moveOn(rec)
 }

@@ -248,7 +248,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), wanderVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), infrastructureVerbs(), wanderVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -228,9 +228,11 @@ func checksOf(word *desired.Service) string {
 	return string(b)
 }
 
+type percentages struct{ MinimumHealthyPercent, MaximumPercent int32 }
+
 // keepsServing holds property 7: the percentages are git's.
 func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to string) {
-	var want struct{ MinimumHealthyPercent, MaximumPercent int32 }
+	var want percentages
 	words := o.asks(service)
 	if r := o.revisions[to]; r != nil {
 		if word := o.wordFor(service, r); word != nil {
@@ -238,8 +240,12 @@ func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to strin
 		}
 	}
 	for _, word := range words {
+		want = percentages{}
 		if err := json.Unmarshal(word.Spec.Rollout.Params, &want); err != nil {
 			panic("story: parameters of a valid file: " + err.Error())
+		}
+		if word.Spec.Rollout.Strategy == desired.StrategyRecreate {
+			want = percentages{0, 100}
 		}
 		c := in.DeploymentConfiguration
 		if aws.ToInt32(c.MinimumHealthyPercent) < want.MinimumHealthyPercent || aws.ToInt32(c.MaximumPercent) > want.MaximumPercent {

@@ -53,6 +53,7 @@ type World struct {
 	Observer *Observer
 
 	meter   meter
+	closers []func() // end what goes on beside the story
 	life    *life
 	starts  int
 	ledgers int
@@ -133,6 +134,9 @@ func (w *World) Close() error {
 	if w.life != nil {
 		w.life.gate.close()
 		w.bury()
+	}
+	for _, end := range w.closers {
+		end()
 	}
 	return w.account.Close()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/strategy/recreate"
 	"github.com/canteen/deploy/controller/strategy/rolling"
 )
 
@@ -18,7 +19,8 @@ type kind struct {
 }
 
 var known = map[string]kind{
-	rolling.Name: {rolling.Kind{}, func() rollout.Strategy { return rolling.Strategy{} }},
+	rolling.Name:  {rolling.Kind{}, func() rollout.Strategy { return rolling.Strategy{} }},
+	recreate.Name: {recreate.Kind{}, func() rollout.Strategy { return recreate.Strategy{} }},
 }
 
 // Kinds are the strategies that a file may name.

@@ -1,0 +1,62 @@
+package story
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/canteen/deploy/controller/sim/script"
+)
+
+// What the infrastructure does without git.
+
+// infrastructureVerbs are its lines.
+func infrastructureVerbs() []verb {
+	return forms(map[string]func(*Telling, []string) error{
+		`CloudFormation updates (\w+)`: func(t *Telling, a []string) error {
+			out, err := t.account.SSM.GetParameter(context.Background(), &ssm.GetParameterInput{Name: aws.String("/" + a[0] + "/task-definition")})
+			if err != nil {
+				return err
+			}
+			return t.UpdateStack(a[0], aws.ToString(out.Parameter.Value))
+		},
+		`CloudFormation updates (\w+) and names (\S+)`: func(t *Telling, a []string) error { return t.UpdateStack(a[0], a[1]) },
+		`the secret of (\w+) is rotated`: func(t *Telling, a []string) error {
+			t.Observer.changed(a[0])
+			t.journal.add("secret", "%s/db has a new value", a[0])
+			_, err := t.account.Secrets.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
+				SecretId: aws.String(a[0] + "/db"), SecretString: aws.String(`{"username":"` + a[0] + `","password":"` + planted + `-2"}`)})
+			return err
+		},
+		`(?:(\w+) )?image (\w+) (crashes|works) from now on`: func(t *Telling, a []string) error {
+			app := script.Script{Logs: []script.Line{{Text: "listening on 8080"}}}
+			if a[2] == "crashes" {
+				app = script.Script{Exit: &script.Exit{Code: 1}}
+			}
+			return t.pullable(or(a[0]), a[1], a[2]+" from now on", app)
+		},
+	})
+}
+
+// UpdateStack updates a service's stack, which sends the whole service again, as CloudFormation does. It goes on while the
+// story does.
+func (w *World) UpdateStack(service, taskDefinition string) error {
+	s := w.service(service)
+	if s == nil {
+		return fmt.Errorf("there is no service %s", service)
+	}
+	w.journal.add("stack", "%s-dev is updated and sends %s with %s", service, service, last(taskDefinition))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w.closers = append(w.closers, func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		err := w.account.CFN.Update(ctx, w.account.ECS, service+"-dev", &ecs.UpdateServiceInput{Cluster: aws.String("main"), Service: &service, TaskDefinition: &taskDefinition})
+		w.journal.add("stack", "%s-dev was updated: %v", service, err)
+	}()
+	return nil
+}
