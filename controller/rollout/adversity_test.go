@@ -270,6 +270,36 @@ func TestBreakingThenOlder(t *testing.T) {
 	}
 }
 
+// A breaking migration went through and its version froze. Git returns to what was good before: refused, until git raises retry
+// beyond what it was then; whatever it was raised for in the past does not count.
+func TestRetryRollsWhatWasLeftBehind(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	b, a := intentFor(digestB), intentFor(digestA)
+	b.Service.Spec.Migration.Compatibility = desired.CompatibilityBreaking
+	b.Service.Spec.OnFailure, b.Service.Spec.Retry, a.Service.Spec.Retry = desired.OnFailureFreeze, 3, 3
+	w.want.Intent = b
+	w.rolls(2)
+	w.after(5 * time.Second).pass(crashed())
+	w.rest(2)
+	w.want.Intent = a
+	w.rest(3)
+	w.state(StateStalled)
+	again := *a
+	again.Service.Spec.Retry = 4
+	w.want.Intent = &again
+	if roll := answer[Roll](w, Outcome{Deployment: "ecs-svc/50"}); roll.Revision != td(1) {
+		t.Fatalf("rolled %s", roll.Revision)
+	}
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	w.rest(3)
+	w.state(StateSettled)
+	again.Service.Spec.Retry = 0 // it serves now, and is behind no more
+	w.rest(3)
+	w.state(StateSettled)
+}
+
 func TestSupersededMaxDeadlock(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
