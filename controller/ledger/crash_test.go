@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/canteen/deploy/controller/ledger"
+	"github.com/canteen/deploy/controller/ledger/conformance"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -43,7 +44,7 @@ func saveUntilKilled(path string) error {
 		if rec.Generation%2 == 1 {
 			lock = "lock of " + service
 		}
-		saved, err := f.Save(ctx, locked(rec, lock), []rollout.Entry{{Service: service, Number: rec.Generation}})
+		saved, err := f.Save(ctx, conformance.Locked(rec, lock), []rollout.Entry{{Service: service, Number: rec.Generation}})
 		if err != nil {
 			return err
 		}

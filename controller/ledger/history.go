@@ -8,7 +8,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -23,7 +22,7 @@ func (f *File) History(ctx context.Context, service string, limit int) ([]rollou
 		}
 		history, cursor := tx.Bucket(historyBucket), index.Cursor()
 		for key, _ := cursor.Last(); key != nil && !full(entries, limit); key, _ = cursor.Prev() {
-			e, err := decodeEntry(history.Get(key))
+			e, err := DecodeEntry(history.Get(key))
 			if err != nil {
 				return err
 			}
@@ -44,7 +43,7 @@ func (f *File) HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, erro
 	err := f.view(ctx, func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(historyBucket).Cursor()
 		for key, data := cursor.Last(); key != nil && !full(entries, limit); key, data = cursor.Prev() {
-			e, err := decodeEntry(data)
+			e, err := DecodeEntry(data)
 			if err != nil {
 				return err
 			}
@@ -59,14 +58,6 @@ func (f *File) HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, erro
 }
 
 func full(entries []rollout.Entry, limit int) bool { return limit > 0 && len(entries) >= limit }
-
-func decodeEntry(data []byte) (rollout.Entry, error) {
-	var e rollout.Entry
-	if err := json.Unmarshal(data, &e); err != nil {
-		return e, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("an entry cannot be read: %w", err))
-	}
-	return e, nil
-}
 
 // remember appends entries to the service's history and drops its oldest beyond the bound.
 func remember(tx *bbolt.Tx, service string, entries []rollout.Entry) error {
@@ -105,7 +96,7 @@ func forgetOldest(history, index *bbolt.Bucket) error {
 	}); err != nil {
 		return err
 	}
-	for len(keys) > historyMax {
+	for len(keys) > HistoryMax {
 		if err := history.Delete(keys[0]); err != nil {
 			return err
 		}

@@ -27,20 +27,8 @@ import (
 // fileSchema is the version of the file's own layout; rollout.Schema is that of the records in it.
 const fileSchema = 1
 
-// historyMax is how many finished rollouts are kept for each service.
-const historyMax = 200
-
 // lockWait is how long Open waits for a process that is just ending.
 const lockWait = time.Second
-
-// The codes of the errors that carry a kind.
-const (
-	CodeInUse    = "ledger_in_use"  // Blocked: another process holds the file
-	CodeDamaged  = "ledger_damaged" // Terminal: the file, or a record in it, cannot be read
-	CodeSchema   = "ledger_schema"  // Terminal: a newer controller wrote it
-	CodeVersion  = "version"        // Conflict: the record was saved by somebody else meanwhile
-	CodeLockHeld = "lock_held"      // Conflict: another service holds the migration lock
-)
 
 // The file's buckets.
 var (
@@ -190,6 +178,24 @@ func (f *File) Services(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Records shows visit every record in order of service; err is that of one record that cannot be read, as Load words it.
+func (f *File) Records(ctx context.Context, visit func(service string, rec rollout.Record, err error)) error {
+	err := f.view(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(recordsBucket).ForEach(func(name, data []byte) error {
+			rec, err := Decode(data, string(name))
+			if err != nil {
+				err = fmt.Errorf("load the record of %s from %s: %w", name, f.path, err)
+			}
+			visit(string(name), rec, err)
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read the records in %s: %w", f.path, err)
+	}
+	return nil
+}
+
 // Environment returns the environment that was kept last, nil where there is none.
 func (f *File) Environment(ctx context.Context) (*desired.Environment, error) {
 	var env *desired.Environment
@@ -248,35 +254,7 @@ func load(tx *bbolt.Tx, service string) (rollout.Record, error) {
 	if data == nil {
 		return rollout.Record{}, nil
 	}
-	return decode(data, service)
-}
-
-// decode reads the schema first: what a newer schema means by the other members is not known.
-func decode(data []byte, service string) (rollout.Record, error) {
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
-	}
-	if err := checkSchema(head.Schema); err != nil {
-		return rollout.Record{}, err
-	}
-	var rec rollout.Record
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
-	}
-	if rec.Service != service {
-		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is the record of %q", rec.Service))
-	}
-	return rec, nil
-}
-
-func checkSchema(schema int) error {
-	if schema > rollout.Schema {
-		return fault.New(fault.Terminal, CodeSchema, fmt.Errorf("the record has schema %d and this controller knows up to %d: run the controller that wrote it, or a newer one", schema, rollout.Schema))
-	}
-	return nil
+	return Decode(data, service)
 }
 
 // sequence is a number as a key: in order of the numbers.

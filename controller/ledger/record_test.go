@@ -24,7 +24,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"service":"orders","intent":{"service":{"spec":{"verify":{"bake":"2m","logs":{}}}}}}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rec, err := decode(data, "orders")
+		rec, err := Decode(data, "orders")
 		if err != nil {
 			if !fault.Is(err, fault.Terminal) {
 				t.Errorf("%v is not terminal", err)
@@ -38,7 +38,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return // such as a time in the year 10000: it cannot be saved, so it is never stored
 		}
-		again, err := decode(once, "orders")
+		again, err := Decode(once, "orders")
 		if err != nil {
 			t.Fatalf("%v after it was written", err)
 		}

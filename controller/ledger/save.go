@@ -9,7 +9,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -23,10 +22,7 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 	if err := ctx.Err(); err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
 	}
-	if next.Service == "" {
-		return rollout.Record{}, f.unsaved(next, fault.New(fault.Terminal, CodeDamaged, errors.New("it names no service")))
-	}
-	if err := checkSchema(next.Schema); err != nil {
+	if err := Check(next); err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
 	}
 	stored := next
@@ -37,7 +33,7 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 			return err
 		}
 		if before.Version != next.Version {
-			return fault.New(fault.Conflict, CodeVersion, fmt.Errorf("it builds on version %d and the stored one is %d", next.Version, before.Version))
+			return Overtaken(next.Version, before.Version)
 		}
 		if err := moveLock(tx, next.Service, next.HoldsLock()); err != nil {
 			return err
@@ -66,7 +62,7 @@ func moveLock(tx *bbolt.Tx, service, lock string) error {
 	locks := tx.Bucket(locksBucket)
 	if lock != "" {
 		if holder := string(locks.Get([]byte(lock))); holder != "" && holder != service {
-			return fault.New(fault.Conflict, CodeLockHeld, fmt.Errorf("migration lock %s is held by %s", lock, holder))
+			return LockHeld(lock, holder)
 		}
 	}
 	// The table is asked what the service holds, and not its record before: another controller's idea of HoldsLock may
