@@ -19,6 +19,7 @@ import (
 	"github.com/canteen/deploy/controller/sim/alarms"
 	"github.com/canteen/deploy/controller/sim/autoscaling"
 	"github.com/canteen/deploy/controller/sim/cfn"
+	"github.com/canteen/deploy/controller/sim/dynamodb"
 	"github.com/canteen/deploy/controller/sim/ecr"
 	"github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/elb"
@@ -79,6 +80,7 @@ type Account struct {
 	SQS         *sqs.Engine
 	Events      *events.Engine
 	AutoScaling *autoscaling.Engine
+	DynamoDB    *dynamodb.Engine
 
 	Faults *wire.Faults // what goes wrong between clients and the account; none at first
 	Calls  *CallLog     // what clients asked, and what they were answered
@@ -114,6 +116,8 @@ func New(c Config) (*Account, error) {
 		Secrets: secrets.New(c.Account, c.Region),
 		SSM:     ssm.New(c.Account, c.Region),
 		SQS:     sqs.New(c.Account, c.Region),
+
+		DynamoDB: dynamodb.New(),
 	}
 	a.ELB = elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes, Measure: a.measureRequest})
 	a.Events = events.New(events.Config{Account: c.Account, Region: c.Region, Seed: c.Seed, Send: a.sendEvent})
@@ -146,7 +150,7 @@ func (a *Account) open() error {
 	services := []wire.Service{
 		wire.ECS(a.ECS), wire.ELB(a.ELB), wire.CloudWatch(a.Alarms), wire.Logs(a.Logs), wire.ECR(a.ECR),
 		wire.CloudFormation(a.CFN), wire.SecretsManager(a.Secrets), wire.SSM(a.SSM), wire.STS(&sts.Engine{Account: c.Account}),
-		wire.SQS(a.SQS), wire.EventBridge(a.Events), wire.AutoScaling(a.AutoScaling),
+		wire.SQS(a.SQS), wire.EventBridge(a.Events), wire.AutoScaling(a.AutoScaling), wire.DynamoDB(a.DynamoDB),
 	}
 	middleware := []wire.Middleware{a.Calls.middleware()}
 	middleware = append(middleware, c.Middleware...)

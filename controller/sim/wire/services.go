@@ -2,6 +2,7 @@ package wire
 
 import (
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	ecsdocument "github.com/aws/aws-sdk-go-v2/service/ecs/document"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
@@ -140,4 +141,17 @@ func EventBridge(methods any) Service {
 // AutoScaling is Application Auto Scaling, carried out by methods.
 func AutoScaling(methods any) Service {
 	return Service{Name: "application-autoscaling", Target: "AnyScaleFrontendService", ErrorMessage: "Message", Methods: methods}
+}
+
+// DynamoDB is carried out by methods.
+func DynamoDB(methods any) Service {
+	return Service{
+		Name: "dynamodb", Target: "DynamoDB_20120810", ErrorMessage: "message", Methods: methods,
+		Unions: []any{
+			&ddbtypes.AttributeValueMemberB{}, &ddbtypes.AttributeValueMemberBOOL{}, &ddbtypes.AttributeValueMemberBS{},
+			&ddbtypes.AttributeValueMemberL{}, &ddbtypes.AttributeValueMemberM{}, &ddbtypes.AttributeValueMemberN{},
+			&ddbtypes.AttributeValueMemberNS{}, &ddbtypes.AttributeValueMemberNULL{}, &ddbtypes.AttributeValueMemberS{},
+			&ddbtypes.AttributeValueMemberSS{},
+		},
+	}
 }

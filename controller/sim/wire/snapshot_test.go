@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -52,6 +53,7 @@ var sdkServices = []struct {
 	{STS(nil), &sts.Client{}, "sts", nil},
 	{SQS(nil), &sqs.Client{}, "sqs", nil},
 	{EventBridge(nil), &eventbridge.Client{}, "eventbridge", nil},
+	{DynamoDB(nil), &dynamodb.Client{}, "dynamodb", nil},
 }
 
 // TestSDKSnapshots holds the codec against the SDK's own golden requests and answers, for every operation
