@@ -60,6 +60,7 @@ func TestEveryOperationAnswersTheSDK(t *testing.T) {
 		}
 		callECS(t, a)
 		callScaling(t, a.AWSConfig())
+		callItems(t, a)
 		var missed []string
 		for service, operations := range a.Operations() {
 			for _, op := range operations {
@@ -388,7 +389,7 @@ func TestPushedImageCarriesItsProcess(t *testing.T) {
 
 func TestServicesOfTheAccount(t *testing.T) {
 	a := open(t, sim.Config{}, "")
-	want := []string{"application-autoscaling", "cloudformation", "ecr", "ecs", "elasticloadbalancing", "events", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "sts"}
+	want := []string{"application-autoscaling", "cloudformation", "dynamodb", "ecr", "ecs", "elasticloadbalancing", "events", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "sts"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(a.Operations()))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -44,6 +44,9 @@ type Options struct {
 	AttemptMax time.Duration
 	// ReadAttempts is how often a read is attempted; 3 by default. A write is attempted once, whatever this says.
 	ReadAttempts int
+	// MayWrite, where set, is asked when a writing attempt is about to be sent: until when it must have been answered, or
+	// why none may begin. Its error is not changed. Nil: writes are bounded by AttemptMax alone.
+	MayWrite func() (by time.Time, err error)
 	// Jitter answers a number in [0, 1) for the pause between two attempts. Tests hand in a seeded one.
 	Jitter func() float64
 	// Registerer takes the metrics; nil means none.

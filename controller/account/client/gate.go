@@ -70,11 +70,22 @@ func (g *gate) wait(service string, c call) finalize {
 func (g *gate) send(service, operation string, c call) finalize {
 	return func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 		from := time.Now()
-		sending, cancel := context.WithTimeout(ctx, g.opts.AttemptMax)
+		by := from.Add(g.opts.AttemptMax)
+		if c.write && g.opts.MayWrite != nil {
+			// Only here: a request may have waited long for its budget.
+			most, err := g.opts.MayWrite()
+			if err != nil {
+				return middleware.FinalizeOutput{}, middleware.Metadata{}, &WriteError{Operation: operation, Err: fmt.Errorf("not sent: %w", err)}
+			}
+			if most.Before(by) {
+				by = most
+			}
+		}
+		sending, cancel := context.WithDeadline(ctx, by)
 		defer cancel()
 		out, meta, err := next.HandleFinalize(sending, in)
 		if err != nil && errors.Is(sending.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
-			err = fmt.Errorf("no answer within %s: %w", g.opts.AttemptMax, err)
+			err = fmt.Errorf("no answer within %s: %w", by.Sub(from).Round(time.Millisecond), err)
 		}
 		g.metrics.answered(service, operation, time.Since(from), err)
 		if err != nil && c.write {

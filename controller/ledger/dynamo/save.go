@@ -292,4 +292,3 @@ func (f *Fenced) keep(ctx context.Context, env *desired.Environment) error {
 	w.add(types.TransactWriteItem{Put: put}, nil)
 	return w.commit(ctx, 0)
 }
-
