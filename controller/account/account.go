@@ -115,6 +115,14 @@ func or(d, fallback time.Duration) time.Duration {
 	return fallback
 }
 
+// Forget drops every answer that is kept: for when somebody else may have changed the account in this controller's stead.
+func (a *Account) Forget() {
+	for _, c := range []interface{ clear() }{a.stacks, a.templates, a.parameters, a.revisions, a.images, a.tags, a.secrets, a.present,
+		a.services, a.tasks, a.looks, a.records, a.ended, a.logs} {
+		c.clear()
+	}
+}
+
 // Identity answers the account that the credentials belong to (STS GetCallerIdentity, which needs no permission).
 func (a *Account) Identity(ctx context.Context) (string, error) {
 	out, err := a.aws.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})

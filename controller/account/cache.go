@@ -57,6 +57,14 @@ func (c *cache[V]) put(key string, v V) {
 	}
 }
 
+// clear forgets everything.
+func (c *cache[V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.order.Init()
+	clear(c.items)
+}
+
 func (c *cache[V]) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

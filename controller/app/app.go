@@ -15,7 +15,6 @@ import (
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
-	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -29,6 +28,8 @@ type Account interface {
 	reconcile.Account
 	// CheckIdentity returns an error unless the credentials belong to the environment's account.
 	CheckIdentity(context.Context) error
+	// Forget drops what is kept of earlier answers.
+	Forget()
 }
 
 // Config is everything that a controller is started with.
@@ -36,13 +37,15 @@ type Config struct {
 	Env           string // the folder below desired/
 	Git           gitrepo.Config
 	Ledger        string        // path of the embedded ledger's file
+	Shared        *Shared       // the ledger of several controllers, in place of the file; nil for none
 	Poll          time.Duration // between two questions to git
 	Pace          rollout.Pace
 	Workers       int
 	WebhookSecret string
 	Build         status.Build
 
-	// Connect opens the account that the environment names. It is called once, after the environment was read.
+	// Connect opens the account that the environment names. It is called once, after the environment was read. With a
+	// shared ledger its writes must ask Shared.Lease.MayWrite.
 	Connect func(context.Context, desired.EnvironmentSpec) (Account, error)
 	// Between, where set, stands between the passes and the ledger: tests cut a controller off with it.
 	Between  func(reconcile.Ledger) reconcile.Ledger
@@ -66,7 +69,8 @@ const graceFor = 3 * time.Second
 // App is one controller.
 type App struct {
 	cfg     Config
-	ledger  *ledger.File
+	memory  memory
+	writes  writes
 	repo    *gitrepo.Repo
 	asked   *reconcile.Asked
 	queue   *queue.Queue
@@ -82,18 +86,18 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := ledger.Open(cfg.Ledger)
+	memory, err := remember(cfg)
 	if err != nil {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, ledger: file, repo: repo,
-		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(),
+		cfg: cfg, memory: memory, repo: repo,
+		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
 		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
 	}
-	a.board.Queue(a.queue.Stats)
+	a.board.Queue(a.queueStats)
 	a.handler = server.New(server.Config{
-		Board: a.board, Gatherer: cfg.Registry, History: file.History, WebhookSecret: cfg.WebhookSecret,
+		Board: a.board, Gatherer: cfg.Registry, History: memory.History, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Version: cfg.Build.Version,
 	})
 	return a, nil
@@ -114,12 +118,12 @@ func (a *App) Kick() {
 }
 
 // Close releases the ledger. Run does so itself.
-func (a *App) Close() error { return a.ledger.Close() }
+func (a *App) Close() error { return a.memory.Close() }
 
 // Run works until ctx ends, then lets the passes under way finish within a few seconds. It returns nil after an orderly
 // end, and an error when it could not work at all: a foreign account, a port that is taken.
 func (a *App) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.ledger.Close()) }()
+	defer func() { err = errors.Join(err, a.memory.Close()) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -152,21 +156,43 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 // work waits for the environment, connects to its account and runs passes.
 func (a *App) work(ctx, hard context.Context) error {
+	if a.cfg.Shared != nil {
+		return a.share(ctx, hard)
+	}
+	account, err := a.reach(ctx)
+	if account == nil {
+		return err
+	}
+	_, err = a.office(ctx, hard, account, a.memory.(Ledger))
+	return err
+}
+
+// reach waits for the environment and connects to its account; nil where ctx ends before.
+func (a *App) reach(ctx context.Context) (Account, error) {
 	select {
 	case <-a.ready.environment:
 	case <-ctx.Done():
-		return nil
+		return nil, nil
 	}
+	account, err := a.connect(ctx, a.asked.Environment())
+	if err != nil {
+		return nil, err
+	}
+	a.ready.done(partAccount)
+	return account, nil
+}
+
+// office is the work of the one controller that acts, until ctx ends. clean says that no pass was cut off by hard.
+func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clean bool, err error) {
 	env := a.asked.Environment()
-	account, err := a.connect(ctx, env)
-	if err != nil {
-		return err
+	services, known, err := a.remembered(ctx, l)
+	if err != nil || ctx.Err() != nil {
+		return true, err
 	}
-	services, known, err := a.remembered(ctx)
-	if err != nil {
-		return err
-	}
-	var records reconcile.Ledger = a.ledger
+	a.writes.begin(l)
+	defer a.writes.end()
+	a.keep(ctx, env)
+	var records reconcile.Ledger = l
 	if a.cfg.Between != nil {
 		records = a.cfg.Between(records)
 	}
@@ -177,10 +203,9 @@ func (a *App) work(ctx, hard context.Context) error {
 	for _, name := range services {
 		a.queue.WakeAt(name, time.Now())
 	}
-	a.ready.done(partAccount)
 	a.cfg.Log.Info("working", zap.String("environment", env.Metadata.Name), zap.String("account", env.Spec.Account), zap.Int("remembered", len(services)))
 	r.Run(ctx, hard, a.queue, a.cfg.Workers)
-	return nil
+	return hard.Err() == nil, nil
 }
 
 // connect opens the account and makes sure that it is the environment's. Trouble with the network is waited out; the
@@ -208,23 +233,33 @@ func (a *App) connect(ctx context.Context, env *desired.Environment) (Account, e
 	}
 }
 
-// remembered are the services that the ledger has records of.
-func (a *App) remembered(ctx context.Context) ([]string, []rollout.Record, error) {
-	services, err := a.ledger.Services(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("list the ledger's services: %w", err)
-	}
-	var records []rollout.Record
-	for _, name := range services {
-		rec, err := a.ledger.Load(ctx, name)
-		if err != nil {
-			// One record that cannot be read is its own service's trouble: its passes tell it.
-			a.cfg.Log.Error("record cannot be read", zap.String("service", name), zap.Error(err))
-			continue
+// remembered are the services that the ledger has records of. A shared ledger may be away for a while, which is waited out;
+// nothing is returned where ctx ends before.
+func (a *App) remembered(ctx context.Context, l Ledger) (services []string, records []rollout.Record, err error) {
+	for attempt := 1; ; attempt++ {
+		services, records = nil, nil
+		err = l.Records(ctx, func(service string, rec rollout.Record, err error) {
+			services = append(services, service)
+			if err != nil {
+				// One record that cannot be read is its own service's trouble: its passes tell it.
+				a.cfg.Log.Error("record cannot be read", zap.String("service", service), zap.Error(err))
+				return
+			}
+			records = append(records, rec)
+		})
+		if ctx.Err() != nil {
+			return nil, nil, nil
 		}
-		records = append(records, rec)
+		if err == nil || a.cfg.Shared == nil || final(err) {
+			return services, records, err
+		}
+		a.cfg.Log.Warn("ledger cannot be read", zap.Error(err), zap.Int("attempt", attempt))
+		select {
+		case <-time.After(rollout.Backoff(attempt)):
+		case <-ctx.Done():
+			return nil, nil, nil
+		}
 	}
-	return services, records, nil
 }
 
 // Kinds are the checks and strategies that this controller knows.

@@ -87,9 +87,7 @@ func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoVi
 		s.Environment = nil
 	}
 	if s.Environment != nil {
-		if err := a.ledger.KeepEnvironment(ctx, s.Environment); err != nil {
-			a.cfg.Log.Warn("environment not kept", zap.Error(err))
-		}
+		a.keep(ctx, s.Environment)
 	}
 	changed := a.asked.Take(s)
 	if s.Environment == nil {
@@ -111,13 +109,24 @@ func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoVi
 	}
 }
 
+// keep keeps the environment for the next start, where this is the controller that acts.
+func (a *App) keep(ctx context.Context, env *desired.Environment) {
+	l := a.writes.now()
+	if l == nil {
+		return
+	}
+	if err := l.KeepEnvironment(ctx, env); err != nil {
+		a.cfg.Log.Warn("environment not kept", zap.Error(err))
+	}
+}
+
 // recall takes over what the environment was before the controller was stopped, where git cannot say what it is now: a
 // revert that was under way must not wait for a git server, nor for a typing error.
 func (a *App) recall(ctx context.Context) {
 	if a.asked.Known() {
 		return
 	}
-	env, err := a.ledger.Environment(context.WithoutCancel(ctx))
+	env, err := a.memory.Environment(context.WithoutCancel(ctx))
 	if err != nil {
 		a.cfg.Log.Warn("environment not recalled", zap.Error(err))
 		return

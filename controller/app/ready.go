@@ -12,6 +12,7 @@ const (
 	partGit         = "git"
 	partEnvironment = "environment"
 	partAccount     = "account"
+	partLease       = "lease" // of a shared ledger only
 )
 
 // readiness is what the controller still waits for. A part that came true once stays so: later trouble is told by
@@ -23,12 +24,16 @@ type readiness struct {
 	once        sync.Once
 }
 
-func newReadiness() *readiness {
-	return &readiness{environment: make(chan struct{}), missing: map[string]string{
+func newReadiness(shared bool) *readiness {
+	r := &readiness{environment: make(chan struct{}), missing: map[string]string{
 		partGit:         "git has not been read yet",
 		partEnvironment: "the environment is not known yet",
 		partAccount:     "the account has not been reached yet",
 	}}
+	if shared {
+		r.missing[partLease] = "the lease has not been read yet"
+	}
+	return r
 }
 
 func (r *readiness) done(part string) {

@@ -30,6 +30,7 @@ type Board struct {
 	services []*View // in order of name
 	shared   bool    // services was handed out: copy it before it is changed
 	repo     RepoView
+	lease    *Lease // nil where there is only one controller; replaced, never changed
 	activity activity
 	counted  map[string]int    // by service: number of the newest rollout that was counted
 	causes   map[string]string // by service: why its newest failed rollout failed
@@ -155,7 +156,7 @@ func (b *Board) Snapshot() Snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shared = true
-	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Services: b.services}
+	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Lease: b.lease, Services: b.services}
 }
 
 // Service returns what is told of one service, nil when there is nothing. It must not be changed.

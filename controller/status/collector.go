@@ -18,6 +18,8 @@ type collector struct {
 	flags                                                               []flag
 
 	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
+
+	held, fence, readAt *prometheus.Desc // where several controllers share a ledger
 }
 
 // flag is one 0/1 gauge of a service.
@@ -56,13 +58,16 @@ func newCollector(b *Board) *collector {
 		headCommit: prometheus.NewDesc("deploy_git_head_commit_timestamp_seconds", "When the newest commit was made.", nil, nil),
 		depth:      prometheus.NewDesc("deploy_queue_depth", "Services that are due and wait for a worker.", nil, nil),
 		oldest:     prometheus.NewDesc("deploy_queue_oldest_age_seconds", "How long the service that is due for longest has waited.", nil, nil),
+		held:       prometheus.NewDesc("deploy_lease_held", "Whether this is the controller that acts, of those that share the ledger.", nil, here),
+		fence:      prometheus.NewDesc("deploy_lease_fencing_number", "The newest fencing number of the lease that was seen.", nil, here),
+		readAt:     prometheus.NewDesc("deploy_ledger_read_timestamp_seconds", "When a standby last read what the acting controller has saved.", nil, here),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
-		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest} {
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.held, c.fence, c.readAt} {
 		ch <- d
 	}
 	for _, f := range c.flags {
@@ -82,6 +87,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(ch, c.invalid, float64(len(snap.Repo.Invalid)))
 	timestamp(ch, c.fetched, snap.Repo.FetchedAt)
 	timestamp(ch, c.headCommit, snap.Repo.Head.At)
+	if l := snap.Lease; l != nil {
+		gauge(ch, c.held, number(l.Role == RoleLeader))
+		gauge(ch, c.fence, float64(l.Fence))
+		timestamp(ch, c.readAt, l.ReadAt)
+	}
 	if stats, ok := c.board.queueStats(); ok {
 		gauge(ch, c.depth, float64(stats.Due))
 		age := 0.0

@@ -29,6 +29,7 @@ const (
 	EventRemoved    EventKind = "removed"    // a service is told no more
 	EventRollout    EventKind = "rollout"    // a rollout ended
 	EventRepository EventKind = "repository" // the head, the list of invalid files or the state of fetching changed
+	EventLease      EventKind = "lease"      // another controller acts, or this one does now
 	EventDropped    EventKind = "dropped"    // this subscriber was too slow and is not told any more; not part of the activity
 )
 

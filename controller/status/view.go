@@ -41,6 +41,7 @@ type Snapshot struct {
 	Build       Build
 	At          time.Time
 	Repo        RepoView
+	Lease       *Lease  // nil where there is only one controller
 	Services    []*View // in order of name
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,9 @@ import (
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/gitrepo"
+	"github.com/canteen/deploy/controller/ledger"
+	"github.com/canteen/deploy/controller/ledger/dynamo"
+	"github.com/canteen/deploy/controller/ledger/lease"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -53,7 +57,9 @@ func newRunCommand() *cobra.Command {
 		Use:   "run --env ENV --source PATH-OR-URL",
 		Short: "Keep an account as git asks, until it is told to stop",
 		Long: "Run follows one branch of one repository and keeps the account that desired/ENV/environment.yaml names as the files beside it ask.\n" +
-			"Credentials are found as by every AWS tool (environment, task role, profile). It ends cleanly on SIGTERM and goes on where it was.",
+			"Credentials are found as by every AWS tool (environment, task role, profile). It ends cleanly on SIGTERM and goes on where it was.\n" +
+			"With --ledger dynamodb:TABLE any number of controllers may run: one of them acts, the others tell what it does and take over\n" +
+			"when it ends.",
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
 	}
@@ -65,7 +71,7 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.git.Auth.TokenEnv, "git-token-env", "", "environment variable with the token for https")
 	flags.StringVar(&f.git.Auth.SSHKeyFile, "ssh-key", "", "deploy key for ssh")
 	flags.StringVar(&f.git.Auth.SSHKnownHosts, "ssh-known-hosts", "", "known_hosts file for ssh")
-	flags.StringVar(&f.ledger, "ledger", "", "file that remembers rollouts (default deploy-ENV.db)")
+	flags.StringVar(&f.ledger, "ledger", "", "file that remembers rollouts, or dynamodb:TABLE for several controllers on one ledger (default deploy-ENV.db)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of page, API and metrics; empty for none")
 	flags.StringVar(&f.webhookSecretFile, "webhook-secret-file", "", "file with the secret of /webhook/github (or the variable "+webhookSecretEnv+")")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
@@ -91,6 +97,8 @@ func (f *runFlags) check() error {
 		return usageError{errors.New("--workers must be 1 to 256")}
 	case f.share <= 0 || f.share > 1:
 		return usageError{errors.New("--api-share must be above 0 and at most 1")}
+	case f.ledger == tablePrefix:
+		return usageError{errors.New("--ledger dynamodb: must name a table, such as --ledger dynamodb:deploy-ledger")}
 	}
 	if f.ledger == "" {
 		f.ledger = "deploy-" + f.env + ".db"
@@ -114,11 +122,15 @@ func runController(ctx context.Context, f runFlags) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	shared, mayWrite, err := f.shared(ctx, log)
+	if err != nil {
+		return err
+	}
 	cfg := app.Config{
-		Env: f.env, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
+		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
 		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry})
+			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite})
 		},
 	}
 	if f.listen != "" {
@@ -140,6 +152,33 @@ func runController(ctx context.Context, f runFlags) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// tablePrefix tells a table from a file.
+const tablePrefix = "dynamodb:"
+
+// shared opens the ledger of several controllers, where one is named, and answers who is asked before each write. For a
+// file it checks that the file will be there when the next controller starts.
+func (f *runFlags) shared(ctx context.Context, log *zap.Logger) (*app.Shared, func() (time.Time, error), error) {
+	name, ok := strings.CutPrefix(f.ledger, tablePrefix)
+	if !ok {
+		return nil, nil, ledger.CheckDisk(f.ledger, os.Getenv, ledger.Mounts)
+	}
+	table, err := dynamo.Connect(ctx, dynamo.Options{Table: name, Environment: f.env})
+	if err != nil {
+		return nil, nil, err
+	}
+	keeper := lease.New(table, owner(), log)
+	return &app.Shared{Table: table, Lease: keeper}, keeper.MayWrite, nil
+}
+
+// owner names this process in the lease: where it runs, for people, and a word that no other one has.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "controller"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:6])
 }
 
 func webhookSecret(file string) (string, error) {

@@ -44,6 +44,7 @@ type Keeper struct {
 
 	mu    sync.Mutex
 	view  View
+	shown bool // the view was told
 	told  func(View)
 	held  bool
 	until time.Time // the term's end, counted from when its renewal was sent
@@ -322,8 +323,8 @@ func (k *Keeper) tell(seen Lease, err error) {
 
 func (k *Keeper) show(v View) {
 	k.mu.Lock()
-	changed := v != k.view
-	k.view = v
+	changed := v != k.view || !k.shown
+	k.view, k.shown = v, true
 	k.mu.Unlock()
 	if changed {
 		k.told(v)
