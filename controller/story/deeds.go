@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,16 +33,21 @@ func (t *Telling) advance(d time.Duration) error {
 	if err := t.Advance(d); err != nil {
 		return err
 	}
-	if t.life == nil || t.starts == starts && !t.life.gate.closed() {
+	if t.life == nil || t.starts == starts && !t.killed() {
 		return nil
 	}
 	err := t.Await(defaultLimit, func() error {
-		if t.life.gate.closed() {
+		if t.killed() {
 			return errors.New("the controller is dead")
 		}
 		return nil
 	})
 	return errors.Join(err, t.Advance(d))
+}
+
+// killed reports whether a controller is dead and not started again yet.
+func (t *Telling) killed() bool {
+	return slices.ContainsFunc(t.lives(), func(l *life) bool { return l.gate.closed() })
 }
 
 func (t *Telling) reach(gone bool) error {

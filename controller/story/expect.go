@@ -44,7 +44,10 @@ func expectations() []verb {
 			}
 			return nil
 		},
-		`expect (\d+) (\w+) requests?`:                       func(t *Telling, a []string) error { return t.requests(a[1], a[0]) },
+		`expect (\d+) (\w+) requests?(?: within (\S+))?`: func(t *Telling, a []string) error {
+			limit, err := within(a[2], 0)
+			return errors.Join(err, t.Await(limit, func() error { return t.requests(a[1], a[0]) }))
+		},
 		`expect (\d+) migrations? of (?:(\w+) )?image (\w+)`: func(t *Telling, a []string) error { return t.migrations(or(a[1]), a[2], a[0]) },
 		`expect no write for (\S+)`: func(t *Telling, a []string) error {
 			d, err := time.ParseDuration(a[0])
@@ -232,7 +235,7 @@ func (t *Telling) ends(says string) error {
 	if err != nil {
 		return err
 	}
-	if got := fmt.Sprint(t.bury()); !strings.Contains(got, says) {
+	if got := fmt.Sprint(t.bury(t.life)); !strings.Contains(got, says) {
 		return fmt.Errorf("it ended with %q, want %q", got, says)
 	}
 	return nil

@@ -49,12 +49,15 @@ func (k Kill) String() string {
 // gate is the only way from one life of the controller to AWS and to its ledger. Once it is shut, nothing passes any more:
 // that is what kill -9 means to everybody else.
 type gate struct {
-	meter *meter
-	next  http.RoundTripper
-	kill  context.CancelFunc
+	meter  *meter
+	next   http.RoundTripper
+	sender string // the controller's name, where there are two
+	kill   context.CancelFunc
 
-	mu   sync.Mutex
-	shut bool
+	mu    sync.Mutex
+	shut  bool
+	cut   *cut // the network is cut off, or the process is stalled
+	plans      // when it will be
 }
 
 // meter counts requests and saves over all lives, once it was told to begin.
@@ -186,6 +189,10 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	r = r.WithContext(context.WithValue(r.Context(), senderKey{}, g.sender))
+	if err := g.pass(r, name); err != nil {
+		return nil, err
+	}
 	k := g.meter.step(false, name)
 	if k != nil && !k.After {
 		g.close()
@@ -200,7 +207,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	if k != nil {
 		g.close()
 	}
-	if wait := pause(r.Context(), latencyBack); wait != nil && err == nil {
+	if wait := errors.Join(pause(r.Context(), latencyBack), g.pass(r, "")); wait != nil && err == nil {
 		err = wait
 	}
 	if g.closed() {
@@ -241,14 +248,23 @@ func pause(ctx context.Context, d time.Duration) error {
 // ledger is the real ledger behind the gate.
 type ledger struct {
 	reconcile.Ledger
-	gate  *gate
-	saved func(rollout.Record, []rollout.Entry)
+	gate   *gate
+	shared bool // saves are requests, which the gate sees itself
+	saved  func(rollout.Record, []rollout.Entry)
 }
 
 // Save implements reconcile.Ledger.
 func (l ledger) Save(ctx context.Context, next rollout.Record, history []rollout.Entry) (rollout.Record, error) {
 	if l.gate.closed() {
 		return rollout.Record{}, errKilled{}
+	}
+	if l.shared {
+		rec, err := l.Ledger.Save(ctx, next, history)
+		if err == nil {
+			l.saved(rec, history)
+			l.gate.afterSave(rec)
+		}
+		return rec, err
 	}
 	k := l.gate.meter.step(true, "")
 	if k != nil && !k.After {

@@ -69,12 +69,13 @@ func (j *journal) clock(at time.Time) string {
 // core puts the controller's own log into the journal.
 type core struct {
 	*journal
+	who    string // which controller, where there are two
 	fields []zapcore.Field
 }
 
 func (c core) Enabled(l zapcore.Level) bool { return l >= zapcore.DebugLevel }
 func (c core) With(f []zapcore.Field) zapcore.Core {
-	return core{c.journal, slices.Concat(c.fields, f)}
+	return core{c.journal, c.who, slices.Concat(c.fields, f)}
 }
 func (c core) Sync() error { return nil }
 
@@ -94,6 +95,10 @@ func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 			}
 		}
 	}
-	c.add("controller", "%s", b.String())
+	who := "controller"
+	if c.who != "" {
+		who = c.who
+	}
+	c.add(who, "%s", b.String())
 	return nil
 }

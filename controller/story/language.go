@@ -126,6 +126,10 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Wanders = true
 		return true, nil
 	}
+	if text == "given two controllers" {
+		s.Options.Two = true
+		return true, nil
+	}
 	if text == "given a quick account" {
 		s.Options.Timing = quick()
 		return true, nil
@@ -172,7 +176,7 @@ func (s *Story) Tell(dir string, change func(*Options)) (w *World, err error) {
 
 // finish holds what is true of every story's end: nothing ended that it did not expect, and no secret came to light.
 func (t *Telling) finish() error {
-	if t.life != nil && t.life.gate.closed() {
+	if t.killed() {
 		if err := t.advance(time.Minute); err != nil { // a controller that was killed at the very end is started again too
 			return err
 		}
@@ -248,7 +252,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), infrastructureVerbs(), wanderVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -18,6 +18,8 @@ import (
 	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/gitrepo"
+	"github.com/canteen/deploy/controller/ledger/dynamo"
+	"github.com/canteen/deploy/controller/ledger/lease"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -28,6 +30,7 @@ const poll = app.DefaultPoll + 37*time.Millisecond
 
 // life is one process of the controller, from its start to its end.
 type life struct {
+	name string // "one" or "two", where there are two
 	app  *app.App
 	gate *gate
 	done chan struct{}
@@ -37,16 +40,26 @@ type life struct {
 	stop     context.CancelFunc
 }
 
-// Start starts the controller on the ledger that it had.
+// Start starts the controller on the ledger that it had; where there are two, each that does not run.
 func (w *World) Start() error {
+	if w.opts.Two {
+		return w.startBoth()
+	}
 	if w.life != nil {
 		return errors.New("the controller runs already")
 	}
+	l, err := w.begin("")
+	w.life = l
+	return err
+}
+
+// begin starts one process.
+func (w *World) begin(name string) (*life, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &life{done: make(chan struct{}), stop: stop}
-	l.gate = &gate{meter: &w.meter, next: w.account.RoundTripper(), kill: sync.OnceFunc(func() {
+	l := &life{name: name, done: make(chan struct{}), stop: stop}
+	l.gate = &gate{meter: &w.meter, next: w.account.RoundTripper(), sender: name, kill: sync.OnceFunc(func() {
 		l.killedAt = time.Now()
-		w.journal.add("kill", "the controller is killed")
+		w.journal.add("kill", "%s is killed", l)
 		stop()
 	})}
 	registry := prometheus.NewRegistry()
@@ -54,29 +67,43 @@ func (w *World) Start() error {
 	jitter := rand.New(rand.NewPCG(w.opts.Seed, uint64(w.starts)))
 	aws := w.account.AWSConfig()
 	aws.HTTPClient = &http.Client{Transport: l.gate}
+	log := zap.New(core{journal: w.journal, who: name})
+	options := client.Options{Jitter: jitter.Float64, Registerer: registry}
+	var shared *app.Shared
+	if w.opts.Two {
+		table := dynamo.New(aws, dynamo.Options{Table: sharedTable, Environment: "dev", Jitter: jitter.Float64})
+		shared = &app.Shared{Table: table, Lease: lease.New(table, fmt.Sprintf("%s-%d", name, w.starts), log)}
+		options.MayWrite = shared.Lease.MayWrite
+	}
 	a, err := app.New(app.Config{
-		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(),
+		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Shared: shared,
 		Poll: poll, Pace: rollout.Pace{Watch: app.DefaultWatch, Idle: app.DefaultIdle}, Workers: 1,
-		Build: status.Build{Version: "story"}, Registry: registry, Log: zap.New(core{journal: w.journal}),
+		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			options := client.Options{Jitter: jitter.Float64, Registerer: registry}
 			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region}), nil
 		},
-		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.saved} },
+		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})
 	if err != nil {
 		stop()
-		return fmt.Errorf("start the controller: %w", err)
+		return nil, fmt.Errorf("start the controller: %w", err)
 	}
 	l.app = a
-	w.life = l
 	w.repo.alive(true)
-	w.journal.add("start", "the controller starts")
+	w.journal.add("start", "%s starts", l)
 	go func() {
 		l.err = a.Run(ctx)
 		close(l.done)
 	}()
-	return nil
+	return l, nil
+}
+
+// String names the process in the journal.
+func (l *life) String() string {
+	if l.name == "" {
+		return "the controller"
+	}
+	return "controller " + l.name
 }
 
 // StartAnew starts the controller with an empty ledger: the file was lost.
@@ -95,7 +122,7 @@ func (w *World) Crash() error {
 		return errors.New("the controller does not run")
 	}
 	w.life.gate.close()
-	w.bury()
+	w.bury(w.life)
 	return nil
 }
 
@@ -104,27 +131,38 @@ func (w *World) Stop() error {
 	if w.life == nil {
 		return errors.New("the controller does not run")
 	}
-	w.life.stop()
-	err := w.bury()
-	w.journal.add("stop", "the controller has stopped: %v", err)
+	l := w.life
+	l.stop()
+	err := w.bury(l)
+	w.journal.add("stop", "%s has stopped: %v", l, err)
 	return err
 }
 
 // bury waits until nothing of a life is left.
-func (w *World) bury() error {
-	<-w.life.done
-	err := w.life.err
-	w.life = nil
-	w.repo.alive(false)
-	return err
+func (w *World) bury(l *life) error {
+	<-l.done
+	delete(w.two, l.name)
+	if w.life == l {
+		w.life = nil
+		w.follow()
+	}
+	if len(w.lives()) == 0 {
+		w.repo.alive(false)
+	}
+	return l.err
 }
 
 // tend starts a controller again that was killed at the planned moment.
 func (w *World) tend() error {
-	l := w.life
-	if l == nil || !l.gate.closed() || !w.meter.again(time.Since(l.killedAt)) {
-		return nil
+	w.follow()
+	for _, l := range w.lives() {
+		if !l.gate.closed() || !w.meter.again(time.Since(l.killedAt)) {
+			continue
+		}
+		w.bury(l)
+		if err := w.Start(); err != nil {
+			return err
+		}
 	}
-	w.bury()
-	return w.Start()
+	return nil
 }

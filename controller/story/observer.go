@@ -120,6 +120,7 @@ func (o *Observer) heard() wire.Middleware {
 			}
 			out, err := next(ctx, c)
 			switch {
+			case c.Service == ledgerService && err == nil: // what is in the ledger is told where it is saved
 			case err != nil:
 				o.world.journal.add("answer", "%s: %v", c.Operation, err)
 			case isRead(c.Operation):
@@ -144,12 +145,17 @@ func (o *Observer) asksToRun(token string) {
 func (o *Observer) middleware() wire.Middleware {
 	return func(next wire.Next) wire.Next {
 		return func(ctx context.Context, c *wire.Call) (any, error) {
-			if isRead(c.Operation) {
+			if c.Service == ledgerService || isRead(c.Operation) {
 				return next(ctx, c)
 			}
-			was := o.look(c)
+			was, sender := o.look(c), sender(ctx)
 			out, err := next(ctx, c)
-			if err == nil {
+			switch {
+			case err != nil:
+			case sender == tooLate:
+				o.world.journal.add("effect", "%s, late: nobody waits for it any more", c.Operation)
+			default:
+				o.mustLead(c, sender)
 				o.effect(c, was, out)
 			}
 			return out, err

@@ -95,10 +95,12 @@ func (t *Telling) mend() error {
 	if err := t.perhaps(func(t *Telling) error { return t.change("all is well", func() error { return nil }) }); err != nil {
 		return err
 	}
-	if t.life != nil && t.life.gate.closed() {
-		t.bury()
+	for _, l := range t.lives() {
+		if l.gate.closed() {
+			t.bury(l)
+		}
 	}
-	if t.life == nil {
+	if t.life == nil || t.opts.Two && len(t.lives()) < 2 {
 		return t.Start()
 	}
 	return nil

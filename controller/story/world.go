@@ -13,6 +13,7 @@ import (
 
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/dynamodb"
 	"github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/wire"
 	"github.com/canteen/deploy/controller/status"
@@ -38,6 +39,7 @@ type Options struct {
 	Doubts   ecs.Doubts
 	Kill     *Kill // kill the controller there, and start it again
 	Wanders  bool  // the story does not tell how its rollouts end
+	Two      bool  // two controllers on one ledger
 }
 
 // World is an account, a repository and a controller. Its methods are called from one goroutine, inside a bubble.
@@ -53,8 +55,11 @@ type World struct {
 	Observer *Observer
 
 	meter   meter
-	closers []func() // end what goes on beside the story
-	life    *life
+	closers []func()         // end what goes on beside the story
+	life    *life            // the controller, or of two the one that leads or led last
+	two     map[string]*life // both that run, by name
+	before  *life            // the one that led when something was done to the leader
+	late    []func()         // requests that were held up for good, and arrive when the story says so
 	starts  int
 	ledgers int
 
@@ -91,6 +96,7 @@ func New(dir string, opts Options) (*World, error) {
 	w := &World{
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
+		two: map[string]*life{},
 	}
 	w.meter.kill(opts.Kill)
 	var err error
@@ -104,6 +110,9 @@ func New(dir string, opts Options) (*World, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if opts.Two {
+		w.account.DynamoDB.AddTable(dynamodb.Table{Name: sharedTable, HashKey: "pk", SortKey: "sk", StaleMax: 900 * time.Millisecond})
 	}
 	if err := w.plant(); err != nil {
 		return nil, errors.Join(err, w.account.Close())
@@ -131,9 +140,12 @@ func (w *World) plant() error {
 
 // Close ends everything.
 func (w *World) Close() error {
-	if w.life != nil {
-		w.life.gate.close()
-		w.bury()
+	lives := w.lives()
+	for _, l := range lives {
+		l.gate.close()
+	}
+	for _, l := range lives {
+		w.bury(l)
 	}
 	for _, end := range w.closers {
 		end()
@@ -179,6 +191,7 @@ func (w *World) Advance(d time.Duration) error {
 func (w *World) during(d time.Duration, holds func() error) error {
 	for end := time.Now().Add(d); ; {
 		synctest.Wait()
+		w.follow()
 		if err := errors.Join(w.Observer.Err(), holds()); err != nil {
 			return err
 		}
@@ -198,6 +211,7 @@ func (w *World) during(d time.Duration, holds func() error) error {
 func (w *World) Await(limit time.Duration, missing func() error) error {
 	for end := time.Now().Add(limit); ; {
 		synctest.Wait()
+		w.follow()
 		if err := w.Observer.Err(); err != nil {
 			return err
 		}
