@@ -37,6 +37,7 @@ type Config struct {
 	Env           string // the folder below desired/
 	Git           gitrepo.Config
 	Ledger        string        // path of the embedded ledger's file
+	Unsynced      bool          // of that file, for simulations only: a machine that fails may lose it
 	Shared        *Shared       // the ledger of several controllers, in place of the file; nil for none
 	Poll          time.Duration // between two questions to git
 	Pace          rollout.Pace

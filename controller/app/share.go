@@ -46,7 +46,7 @@ func remember(cfg Config) (memory, error) {
 	if cfg.Shared != nil {
 		return cfg.Shared.Table, nil
 	}
-	return ledger.Open(cfg.Ledger)
+	return ledger.OpenWith(cfg.Ledger, ledger.Options{Unsynced: cfg.Unsynced})
 }
 
 // writes is the ledger while this is the controller that acts.

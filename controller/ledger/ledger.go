@@ -45,19 +45,30 @@ var (
 type File struct {
 	path string
 	db   *bbolt.DB
+	memo *memo
+}
+
+// Options change how the file is kept.
+type Options struct {
+	// Unsynced leaves it to the operating system when what is saved reaches the disk. A process that is killed loses nothing,
+	// a machine that fails may lose or damage the file: for simulations only.
+	Unsynced bool
 }
 
 // Open opens the file, or creates it where there is none, and holds it until Close. A process that holds it already is
 // an error after a second; so is a file that a newer controller wrote, that is damaged, or that is something else.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return OpenWith(path, Options{}) }
+
+// OpenWith opens the file as Open does, kept as the options say.
+func OpenWith(path string, opts Options) (*File, error) {
 	if err := checkSize(path); err != nil {
 		return nil, unopened(path, err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, NoSync: opts.Unsynced, NoFreelistSync: opts.Unsynced})
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	f := &File{path: path, db: db}
+	f := &File{path: path, db: db, memo: newMemo()}
 	if err := f.prepare(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -154,7 +165,7 @@ func damaged(path string, err error) error {
 func (f *File) Load(ctx context.Context, service string) (rollout.Record, error) {
 	var rec rollout.Record
 	err := f.view(ctx, func(tx *bbolt.Tx) (err error) {
-		rec, err = load(tx, service)
+		rec, err = f.load(tx, service)
 		return err
 	})
 	if err != nil {
@@ -249,12 +260,28 @@ func (f *File) view(ctx context.Context, read func(*bbolt.Tx) error) error {
 	return f.db.View(read)
 }
 
-func load(tx *bbolt.Tx, service string) (rollout.Record, error) {
+func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
 	data := tx.Bucket(recordsBucket).Get([]byte(service))
 	if data == nil {
 		return rollout.Record{}, nil
 	}
-	return Decode(data, service)
+	if known, ok := f.memo.get(service, data); ok && known.rec != nil {
+		return *known.rec, nil
+	}
+	rec, err := Decode(data, service)
+	if err == nil {
+		f.memo.put(service, data, rec.Version, &rec)
+	}
+	return rec, err
+}
+
+// version is the stored record's, 0 where there is none.
+func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
+	if known, ok := f.memo.get(service, tx.Bucket(recordsBucket).Get([]byte(service))); ok {
+		return known.version, nil
+	}
+	rec, err := f.load(tx, service)
+	return rec.Version, err
 }
 
 // sequence is a number as a key: in order of the numbers.

@@ -27,13 +27,17 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 	}
 	stored := next
 	stored.Version++
-	err := f.db.Update(func(tx *bbolt.Tx) error {
-		before, err := load(tx, next.Service)
+	data, err := json.Marshal(stored)
+	if err != nil {
+		return rollout.Record{}, f.unsaved(next, err)
+	}
+	err = f.db.Update(func(tx *bbolt.Tx) error {
+		before, err := f.version(tx, next.Service)
 		if err != nil {
 			return err
 		}
-		if before.Version != next.Version {
-			return Overtaken(next.Version, before.Version)
+		if before != next.Version {
+			return Overtaken(next.Version, before)
 		}
 		if err := moveLock(tx, next.Service, next.HoldsLock()); err != nil {
 			return err
@@ -41,15 +45,12 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 		if err := remember(tx, next.Service, history); err != nil {
 			return err
 		}
-		data, err := json.Marshal(stored)
-		if err != nil {
-			return err
-		}
 		return tx.Bucket(recordsBucket).Put([]byte(next.Service), data)
 	})
 	if err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
 	}
+	f.memo.put(next.Service, data, stored.Version, nil)
 	return stored, nil
 }
 

@@ -29,7 +29,8 @@ type Services struct {
 	Version     string             `json:"version,omitempty"` // of the controller
 	At          time.Time          `json:"at"`
 	Repository  status.RepoView    `json:"repository"`
-	Services    []condition.Status `json:"services"` // in order of name
+	Lease       *status.Lease      `json:"lease,omitempty"` // where several controllers share a ledger: which of them acts
+	Services    []condition.Status `json:"services"`        // in order of name
 }
 
 // Service is the answer of /api/v1/services/{name}.
@@ -101,7 +102,7 @@ type Evidence struct {
 
 func (s *server) listServices(w http.ResponseWriter, _ *http.Request) {
 	snap := s.Board.Snapshot()
-	out := Services{Environment: snap.Environment, Version: s.Version, At: snap.At, Repository: snap.Repo, Services: []condition.Status{}}
+	out := Services{Environment: snap.Environment, Version: s.Version, At: snap.At, Repository: snap.Repo, Lease: snap.Lease, Services: []condition.Status{}}
 	for _, v := range snap.Services {
 		out.Services = append(out.Services, v.Status)
 	}

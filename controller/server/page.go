@@ -58,6 +58,7 @@ type frame struct {
 	Version     string
 	Now         time.Time
 	Repo        status.RepoView
+	Lease       *status.Lease
 	NotReady    []string
 	Query       string
 }
@@ -192,7 +193,7 @@ func refused(p condition.Phase, entries []Entry) *Entry {
 }
 
 func (s *server) frame(snap status.Snapshot, title string) frame {
-	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, NotReady: s.Ready()}
+	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, NotReady: s.Ready()}
 }
 
 // render writes the whole page or none of it.

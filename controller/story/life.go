@@ -76,7 +76,7 @@ func (w *World) begin(name string) (*life, error) {
 		options.MayWrite = shared.Lease.MayWrite
 	}
 	a, err := app.New(app.Config{
-		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Shared: shared,
+		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
 		Poll: poll, Pace: rollout.Pace{Watch: app.DefaultWatch, Idle: app.DefaultIdle}, Workers: 1,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
