@@ -39,6 +39,8 @@ var breakages = []breakage{
 	{8, "a deployment that took effect is not adopted", "rollout/roll.go", "case primary.TaskDefinition == ro.Revision:", "case false:"},
 	{8, "a registration is repeated without looking", "rollout/register.go", "Look: ro.Registers > 1,", "Look: false,"},
 	{8, "one stale read ends a rollout", "rollout/roll.go", "if !rolledBack(in) && in.Now.Before(patient.Add(staleFor)) {", "if false {"},
+	{8, "a write may begin at the very end of the lease", "ledger/lease/keeper.go", "case left < 2*Margin:", "case left < 0:"},
+	{8, "whoever takes over does not wait for the last request of the one before", "ledger/lease/keeper.go", "case now.Before(k.quiet):", "case false:"},
 	{9, "a newer ask waits for the verdict", "rollout/register.go", "if ro.Kind != KindDeploy || rec.Intent == nil", "if true || rec.Intent == nil"},
 	{9, "a migration that ECS refuses holds a newer ask up", "rollout/migrate.go", "if run.Refused || run.Requests == 0 {", "if false {"},
 	{9, "what git left is begun while the newer image is not pushed", "rollout/register.go", "case len(unknown) > 0 && ro.Deployment != nil:", "case len(unknown) > 0:"},

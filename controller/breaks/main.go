@@ -33,6 +33,7 @@ var quick = []target{
 	{"./controller/health", nil},
 	{"./controller/strategy/...", nil},
 	{"./controller/ledger", []string{"-rapid.nofailfile"}},
+	{"./controller/ledger/lease", nil},
 	{"./controller/reconcile", nil},
 }
 
