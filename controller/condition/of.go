@@ -25,6 +25,10 @@ func Of(in Input) Status {
 		s.Why = "Git's file is invalid, so its last valid version counts: " + in.Invalid + ". " + rec.Why
 		s.Next = "Mend the file; controller validate shows every error before a commit does."
 	}
+	if tag := in.Seen.Tags[rollout.TagHold]; rollout.HoldsNothing(tag) {
+		s.Why += fmt.Sprintf(" The service's tag %s is %q, which holds nothing, since nobody can tell when it ends.", rollout.TagHold, tag)
+		s.Next = "Write the tag as <owner>/<RFC 3339 time>, such as ops/2027-01-31T18:00:00Z, or remove it. " + s.Next
+	}
 	if rec.Intent != nil {
 		s.Wanted = wanted(rec)
 	}

@@ -125,7 +125,7 @@ func failing(in Input) (observed.Reading, bool) {
 	return observed.Reading{}, false
 }
 
-// holdTag reads <owner>/<until>; a value that cannot be read holds nothing, since nobody could tell when it ends.
+// holdTag reads <owner>/<until>; a value that cannot be read holds nothing, since nobody could tell when it ends. It is told.
 func holdTag(v string) (owner string, until time.Time, ok bool) {
 	owner, end, found := strings.Cut(v, "/")
 	if !found {
@@ -133,6 +133,13 @@ func holdTag(v string) (owner string, until time.Time, ok bool) {
 	}
 	until, err := time.Parse(time.RFC3339, end)
 	return owner, until, err == nil
+}
+
+// HoldsNothing reports whether a value of the tag TagHold is one that nobody can read: whoever wrote it believes that the
+// service is held.
+func HoldsNothing(v string) bool {
+	_, _, ok := holdTag(v)
+	return v != "" && !ok
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

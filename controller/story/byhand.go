@@ -151,6 +151,10 @@ func (w *World) Alarm(name string, red bool) error {
 		state = cwtypes.StateValueAlarm
 		w.moments["the alarm"] = time.Now()
 	}
+	return w.setAlarm(name, state)
+}
+
+func (w *World) setAlarm(name string, state cwtypes.StateValue) error {
 	w.journal.add("alarm", "%s is %s", name, state)
 	_, err := w.account.Alarms.SetAlarmState(context.Background(), &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: state, StateReason: aws.String("story")})
 	return err

@@ -90,6 +90,10 @@ func (t *Telling) fault(operation, how, times string) error {
 		f.After = wire.ErrResponseLost
 	case "is lost":
 		f.Before = wire.ErrResponseLost
+	case "hangs":
+		f.Delay = time.Minute // longer than anybody waits
+	case "is denied":
+		f.Before = &wire.StatusError{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: "User is not authorized to perform: " + operation}
 	}
 	if times != "" {
 		n, err := strconv.Atoi(times)

@@ -37,6 +37,12 @@ var traits = []struct {
 	{regexp.MustCompile(`^is never healthy$`), func(i *image, _ time.Duration) { i.app.HealthStatus = 503 }},
 	{regexp.MustCompile(`^is unhealthy after ([0-9a-z.]+)$`), func(i *image, after time.Duration) { i.app.HealthyFor = after }},
 	{regexp.MustCompile(`^never says that it listens$`), func(i *image, _ time.Duration) { i.app.Logs = nil }},
+	{regexp.MustCompile(`^says that it listens after ([0-9a-z.]+)$`), func(i *image, after time.Duration) {
+		i.app.Logs = []script.Line{{After: after, Text: "listening on 8080"}}
+	}},
+	{regexp.MustCompile(`^migration takes ([0-9a-z.]+) to stop$`), func(i *image, after time.Duration) {
+		i.migration.OnStop = script.Exit{After: after, Code: 137}
+	}},
 	{regexp.MustCompile(`^cannot be pulled$`), func(i *image, _ time.Duration) {
 		i.app = unpullable
 	}},

@@ -33,7 +33,8 @@ type step struct {
 // Telling is one run of a story.
 type Telling struct {
 	*World
-	story *Story
+	story    *Story
+	troubles []int // that were added and have not ended
 }
 
 // verb is one form of a line. Its pattern takes the whole line; groups that are optional are empty.
@@ -252,7 +253,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {
@@ -280,7 +281,7 @@ func handVerbs() []verb {
 			return nil
 		},
 		`Fargate has room again`: func(t *Telling, _ []string) error { t.account.ECS.RefusePlacement(""); return nil },
-		`fault: (\w+) (is throttled|fails|fails after its effect|gets no answer|is lost)(?:, (\d+) times)?`: func(t *Telling, a []string) error {
+		`fault: (\w+) (is throttled|fails|fails after its effect|gets no answer|is lost|is denied|hangs)(?:, (\d+) times)?`: func(t *Telling, a []string) error {
 			return t.fault(a[0], a[1], a[2])
 		},
 		`faults end`: func(t *Telling, _ []string) error { t.faults.Clear(); return nil },
