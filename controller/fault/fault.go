@@ -8,7 +8,8 @@ import "errors"
 type Kind string
 
 const (
-	// Unknown is any failure without a kind; it is retried with backoff.
+	// Unknown is any failure without a kind; it is retried with backoff. Of a write, one that carries a code was answered and
+	// had no effect; one without a code may have had one.
 	Unknown Kind = ""
 	// Terminal means that the same input will always fail: git must change.
 	Terminal Kind = "terminal"

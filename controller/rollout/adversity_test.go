@@ -171,7 +171,7 @@ func TestHostLostRunsAgain(t *testing.T) {
 
 func TestMigrationRefusedThenStarts(t *testing.T) {
 	w := toMigrate(t)
-	for w.rec.Rollout == nil || w.now.Before(w.rec.Rollout.StageAt.Add(11*time.Minute)) {
+	for w.rec.Rollout == nil || w.now.Before(w.rec.Rollout.StageAt.Add(9*time.Minute)) {
 		d := w.pass()
 		if d.Action != nil {
 			w.rec = Failed(w.now, w.rec, d.Action, fault.New(fault.Blocked, "AccessDeniedException", fmt.Errorf("may not"))).Record

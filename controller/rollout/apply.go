@@ -60,7 +60,8 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	t.Attempts++
 	t.NextAt = now.Add(Backoff(t.Attempts))
 	rec.Trouble = t
-	if sure := kind != fault.Lost && kind != fault.Unknown; sure && rec.Rollout != nil {
+	// An answer without a kind is still an answer: only what has no code either may have taken effect.
+	if sure := kind != fault.Lost && (kind != fault.Unknown || t.Code != ""); sure && rec.Rollout != nil {
 		rec = unsent(rec, a)
 	}
 	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {

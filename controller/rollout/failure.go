@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -47,11 +48,14 @@ func failRefused(deed, message string) Evidence {
 
 // failUnasked is the failure of a rollout whose request never came through; trouble is the newest refusal, if there is one.
 func failUnasked(deadline time.Duration, trouble *Trouble) Evidence {
-	message := fmt.Sprintf("ECS did not take the request within the deadline of %s", lasting(deadline))
+	message, class := fmt.Sprintf("ECS did not take the request within the deadline of %s", lasting(deadline)), observed.ClassInfrastructure
 	if trouble != nil {
 		message += ": " + trouble.Message
+		if trouble.Kind == string(fault.Blocked) { // it is tried again by itself, like anything that is missing
+			class = observed.ClassBlocked
+		}
 	}
-	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonDeadline, Message: message}
+	return Evidence{Class: class, Check: checkRequest, Reason: ReasonDeadline, Message: message}
 }
 
 func failRolledBack(reason string) Evidence {
