@@ -178,9 +178,6 @@ func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observ
 	if err != nil {
 		return observed.Startable{}, err
 	}
-	if !r.Active {
-		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn))}, nil
-	}
 	for _, image := range r.images {
 		exists, err := a.imageExists(ctx, image, fresh)
 		if err != nil {
@@ -198,6 +195,9 @@ func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observ
 		if !exists {
 			return observed.Startable{Reason: fmt.Sprintf("secret %s does not exist any more", withoutKey(valueFrom))}, nil
 		}
+	}
+	if !r.Active {
+		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn)), Inactive: true}, nil
 	}
 	return observed.Startable{OK: true}, nil
 }

@@ -168,6 +168,9 @@ type Revision struct {
 type Startable struct {
 	OK     bool
 	Reason string
+	// Inactive: the revision was deregistered, and nothing else is known to be missing. What runs goes on with it, and whoever
+	// knows its content can register it again.
+	Inactive bool
 }
 
 // Task is one task as far as the reasoning is concerned.

@@ -161,6 +161,15 @@ func (t Target) Images() []string {
 	return out
 }
 
+// digests are the target's images by container, as a look asks for them.
+func (t Target) digests() map[string]string {
+	out := map[string]string{}
+	for name, c := range t.Containers {
+		out[name] = c.Digest
+	}
+	return out
+}
+
 func short(hash string) string {
 	hash = strings.TrimPrefix(hash, hashVersion)
 	if len(hash) > 12 {

@@ -75,6 +75,7 @@ func good(in Input, rec Record) Decision {
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
 	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded = nil, nil, nil, 0
+	rec.WayBack = &WayBack{At: in.Now}
 	rec.Rollout = nil
 	// The verdict is saved and told at once; what follows from it is another pass.
 	d := wait(in, rec, sayGood(ro.Target.Name()), in.Now)

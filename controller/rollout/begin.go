@@ -1,6 +1,9 @@
 package rollout
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +29,12 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 		return d
 	}
 	if !in.Look.Fresh {
-		return Decision{Record: rec, Look: beforeLook(rec)}
+		look := beforeLook(rec)
+		look.Containers = goal.digests()
+		return Decision{Record: rec, Look: look}
+	}
+	if d, ok := expired(in, rec, goal); ok {
+		return d
 	}
 	if d, ok := unstartable(in, rec); ok {
 		return d
@@ -34,14 +42,21 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if d, ok := unhealthy(in, rec, goal); ok {
 		return d
 	}
-	if in.Seen.Desired == 0 && rec.Good != nil {
+	if in.Seen.Desired == 0 && rec.Good != nil && !bare(in) {
 		return wait(in, rec, sayScaledToZero(goal.Name()), in.idleAt())
 	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
-		Retry: rec.Intent.Service.Spec.Retry, First: rec.Good == nil, Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
+		Retry: rec.Intent.Service.Spec.Retry, First: rec.Good == nil || bare(in), Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
 	return moveOn(rec)
+}
+
+// bare reports whether the service is as the infrastructure creates it: at 0, with the template itself. What the record
+// remembers was good in a service of this name that is gone, and nobody has scaled this one.
+func bare(in Input) bool {
+	lineage := func(arn string) string { name, _, _ := strings.Cut(family(arn), ":"); return name }
+	return in.Seen.Desired == 0 && in.Seen.Template != nil && lineage(in.Seen.Primary().TaskDefinition) == lineage(in.Seen.Template.ARN)
 }
 
 // beforeLook is what must be seen at once before anything is begun: nothing from a cache, what the checks say now, and the
@@ -90,13 +105,33 @@ func crowded(in Input, rec Record, goal Target) (Decision, bool) {
 	return wait(in, rec, sayCrowded(goal.Name(), limit), in.watchAt()), true
 }
 
+// expired holds back an ask whose image is not in the registry any more, since a lifecycle policy or a person removed it after
+// it was looked up. It is looked up anew: a tag that was pushed again is what git asks.
+func expired(in Input, rec Record, goal Target) (Decision, bool) {
+	if m, lacks := in.Seen.Lacks(observed.FactImages); lacks {
+		return wait(in, rec, sayRegistrySilent(m.Message), in.watchAt()), true
+	}
+	var gone []string
+	for _, name := range slices.Sorted(maps.Keys(goal.Containers)) {
+		c := goal.Containers[name]
+		if image, looked := in.Seen.Images[name]; looked && image.Tag == c.Digest && image.Digest == "" {
+			gone = append(gone, cmp.Or(c.Tag, c.Digest))
+			maps.DeleteFunc(rec.Pins, func(_, digest string) bool { return digest == c.Digest })
+		}
+	}
+	if len(gone) == 0 {
+		return Decision{}, false
+	}
+	return wait(in, rec, sayImageMissing(repository(in), strings.Join(gone, ", ")), in.Now.Add(imageEvery)), true
+}
+
 // unstartable holds everything back while there would be no way back: the last good revision could not be started.
 func unstartable(in Input, rec Record) (Decision, bool) {
-	if rec.Good == nil {
+	if rec.Good == nil || rec.Intent.Service.Spec.Emergency.Active(in.Now) {
 		return Decision{}, false
 	}
 	s, ok := in.Seen.Startable[rec.Good.Revision]
-	if ok && s.OK {
+	if ok && rec.Good.returns(s) {
 		return Decision{}, false
 	}
 	say := sayNoWayBack(rec.Good.Target.Name(), s.Reason)

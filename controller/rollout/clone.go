@@ -22,6 +22,7 @@ func (r Record) clone() Record {
 	r.Blocked = copied(r.Blocked)
 	r.Stalled = copied(r.Stalled)
 	r.Trouble = copied(r.Trouble)
+	r.WayBack = copied(r.WayBack)
 	if r.Rollout = copied(r.Rollout); r.Rollout != nil {
 		ro := r.Rollout
 		ro.Spans = slices.Clone(ro.Spans)

@@ -51,6 +51,7 @@ type Record struct {
 	Blocked    *Hold    `json:"blocked,omitempty"` // something outside git is missing; tried again at Until
 	Stalled    *Stall   `json:"stalled,omitempty"` // needs a person
 	Trouble    *Trouble `json:"trouble,omitempty"` // the passes fail; nil after one that did not
+	WayBack    *WayBack `json:"wayBack,omitempty"` // whether what runs could be started again
 	Superseded int      `json:"superseded,omitempty"`
 
 	State State     `json:"state"`
@@ -189,7 +190,7 @@ type Rollout struct {
 
 	Retry  int    `json:"retry"`
 	Wanted string `json:"wanted,omitempty"` // git's ask when a revert or restore began
-	First  bool   `json:"first,omitempty"`  // no version was ever good here
+	First  bool   `json:"first,omitempty"`  // nobody has scaled the service yet: no version was ever good in it
 	Except string `json:"except,omitempty"` // a revision that serves and failed: a retry of it needs another one
 
 	Stage     Stage     `json:"stage"`

@@ -38,6 +38,11 @@ func sayRuns(version string) told {
 	return told{"Runs", StateSettled, fmt.Sprintf("Runs %s as git asks.", version), "Nothing to do."}
 }
 
+func sayRunsOnce(version, reason string) told {
+	return told{"RunsOnce", StateSettled, fmt.Sprintf("Runs %s as git asks, but it could not be started again: %s", version, sentence(reason)),
+		"Bring back what it lacks before one of its tasks has to be replaced. Until then no other version is begun, for want of a way back; spec.emergency begins one all the same."}
+}
+
 func sayGood(version string) told {
 	return told{"Good", StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", version), "Nothing to do."}
 }
@@ -119,7 +124,7 @@ func sayScaledToZero(version string) told {
 
 func sayNoWayBack(version, reason string) told {
 	return told{"NoWayBack", StateBlocked, fmt.Sprintf("The last good version %s could not be started again: %s Nothing is begun without a way back.", version, sentence(reason)),
-		"Bring back what it lacks: its image, its secret, or an active revision."}
+		"Bring back what it lacks: its image, its secret, or an active revision. spec.emergency begins all the same."}
 }
 
 func sayWayBackUnknown(message string) told {

@@ -139,7 +139,25 @@ func imageMissing(in Input, rec Record, unknown []string) Decision {
 	if !asked(in.Look, rec) {
 		return Decision{Record: rec, Look: &observed.Look{Containers: references(rec)}}
 	}
+	if rec.pinGood() {
+		return moveOn(rec)
+	}
 	return wait(in, rec, sayImageMissing(repository(in), strings.Join(unknown, ", ")), in.Now.Add(imageEvery))
+}
+
+// pinGood pins references that the registry has no image of any more to the digests that they had in the last good version:
+// it may run and be what git asks, though no task of it could be started again. It answers whether any was.
+func (r Record) pinGood() bool {
+	pinned := false
+	for container, ref := range references(r) {
+		if r.Good == nil {
+			continue
+		}
+		if was := r.Good.Target.Containers[container]; was.Digest != "" && (was.Tag == ref || was.Digest == ref) {
+			r.Pins[ref], pinned = was.Digest, true
+		}
+	}
+	return pinned
 }
 
 // imageEvery is how often a registry is asked for an image that is not there.
@@ -194,6 +212,10 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 		return astray(in, rec, print)
 	}
 	rec.Drift, rec.Blocked = nil, nil
+	rec, look := wayBack(in, rec)
+	if look != nil {
+		return Decision{Record: rec, Look: look}
+	}
 	same := rec.Good.Fingerprint == print
 	if s := rec.Stalled; s != nil && s.Reason != ReasonRevertFailed && verdict == nil && same {
 		rec.Stalled = nil // git has returned to what is good
@@ -203,6 +225,8 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 		return wait(in, rec, sayStalled(*rec.Stalled), in.idleAt())
 	case verdict != nil:
 		return wait(in, rec, sayReverted(rec.Good.Target.Name(), nameOf(rec, verdict.Ask), verdict.Message), in.idleAt())
+	case same && rec.WayBack.Reason != "":
+		return wait(in, rec, sayRunsOnce(rec.Good.Target.Name(), rec.WayBack.Reason), in.idleAt())
 	case same:
 		return wait(in, rec, sayRuns(rec.Good.Target.Name()), in.idleAt())
 	}
@@ -233,7 +257,7 @@ func astray(in Input, rec Record, print string) Decision {
 	}
 	rec.Generation++
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindRestore, Trigger: trigger, Target: rec.Good.Target, Fingerprint: rec.Good.Fingerprint, Secrets: rec.Good.Secrets,
-		Revision: rec.Good.Revision, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms, Wanted: wanted(in, rec)}
+		Revision: rec.Good.Revision, First: bare(in), Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms, Wanted: wanted(in, rec)}
 	return moveOn(rec)
 }
 

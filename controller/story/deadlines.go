@@ -22,6 +22,10 @@ func (w *World) definition(arn string) *types.TaskDefinition {
 	return out.TaskDefinition
 }
 
+func (w *World) active(arn string) bool {
+	return w.definition(arn).Status == types.TaskDefinitionStatusActive
+}
+
 // verdictIn holds the newest verdict good to its time: so long after the end of its bake, which is after the deployment's
 // COMPLETED by the account's own clock.
 func (t *Telling) verdictIn(service, limit string) error {

@@ -33,6 +33,9 @@ func expectations() []verb {
 			limit, err := within(a[4], defaultLimit)
 			return errors.Join(err, t.expectEnded(or(a[0]), ending{rollout.Kind(a[1]), rollout.Result(a[2]), a[3]}, limit))
 		},
+		`expect (?:(\w+) )?ended (\w+)s (\w+)(?: by (\w+))?, then one (\w+)`: func(t *Telling, a []string) error {
+			return t.expectEndedAtLast(or(a[0]), ending{rollout.Kind(a[1]), rollout.Result(a[2]), a[3]}, rollout.Result(a[4]))
+		},
 		`expect (?:(\w+) )?condition (\w+) (\w+)(?: because (\w+))?`: func(t *Telling, a []string) error { return t.condition(or(a[0]), a[1], a[2], a[3]) },
 		`expect (?:(\w+) )?to say (.+)`:                              func(t *Telling, a []string) error { return t.says(or(a[0]), a[1]) },
 		`expect (?:(\w+) )?image (\w+) to serve`: func(t *Telling, a []string) error {
@@ -125,6 +128,29 @@ func (t *Telling) expectEnded(service string, want ending, limit time.Duration) 
 		return fmt.Errorf("a %s ended %s by %q (%s), want a %s %s by %q", got.Kind, got.Result, check, got.Message, want.kind, want.result, want.check)
 	}
 	return nil
+}
+
+// expectEndedAtLast holds the next finished rollouts, one at least, to the ending, and the one after them to the result: what
+// is tried again by itself is tried until it can be.
+func (t *Telling) expectEndedAtLast(service string, each ending, result rollout.Result) error {
+	for first := true; ; first = false {
+		err := t.Await(defaultLimit, func() error {
+			if len(t.ended(service)) <= t.verdicts[service] {
+				return fmt.Errorf("no rollout of %s has ended, want a %s %s (%v)", service, each.kind, result, t.phase(service, "?"))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		next := t.ended(service)[t.verdicts[service]]
+		if !first && next.Result == result {
+			each = ending{each.kind, result, ""}
+		}
+		if err := t.expectEnded(service, each, 0); err != nil || each.result == result {
+			return err
+		}
+	}
 }
 
 func (t *Telling) condition(service, kind, truth, reason string) error {

@@ -2,6 +2,7 @@ package story
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -168,6 +169,9 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 		o.violation(1, "%s was rolled to %s, which the controller never registered", service, last(to))
 		return
 	}
+	if s.good[to].IsZero() && o.again(s, r) {
+		s.good[to] = time.Now()
+	}
 	if !s.good[to].IsZero() {
 		s.back = time.Now()
 		return // properties 1 and 6 allow it, and no migration is due
@@ -214,6 +218,17 @@ func (o *Observer) goodBefore(s *serviceSeen, r *revision) bool {
 func (o *Observer) wasGood(s *serviceSeen, ask string) bool {
 	for arn := range s.good {
 		if o.revisions[arn].ask == ask {
+			return true
+		}
+	}
+	return false
+}
+
+// again reports whether the revision is one that was good, registered once more because somebody deregistered it.
+func (o *Observer) again(s *serviceSeen, r *revision) bool {
+	for arn := range s.good {
+		was := o.revisions[arn]
+		if was.ask == r.ask && !o.world.active(arn) && reflect.DeepEqual(was.definition.ContainerDefinitions, r.definition.ContainerDefinitions) {
 			return true
 		}
 	}

@@ -157,19 +157,23 @@ func (w *World) DeregisterByHand(service string) error {
 // DeleteByHand deletes the service: it drains, is INACTIVE, and is forgotten after a while.
 func (w *World) DeleteByHand(service string) error {
 	w.journal.add("by hand", "deletes the service %s", service)
+	w.deleted[service] = w.service(service)
 	_, err := w.account.ECS.DeleteService(context.Background(), &awsecs.DeleteServiceInput{Cluster: aws.String("main"), Service: &service, Force: aws.Bool(true)})
 	return err
 }
 
-// CreateByHand makes the service again as its stack made it: with the template, without tasks and without tags.
+// CreateByHand makes a deleted service again as its stack made it: with the template, without tasks and without tags.
 func (w *World) CreateByHand(service string) error {
-	w.journal.add("by hand", "creates the service %s", service)
-	seed, err := sim.ReadSeed(forService(baseAccount, service), "")
-	if err != nil {
-		return err
+	was := w.deleted[service]
+	if was == nil {
+		return fmt.Errorf("%s was not deleted", service)
 	}
+	w.journal.add("by hand", "creates the service %s", service)
 	w.Observer.recreated(service)
-	return w.account.Plant(context.Background(), &sim.Seed{Services: seed.Services})
+	_, err := w.account.ECS.CreateService(context.Background(), &awsecs.CreateServiceInput{
+		Cluster: aws.String("main"), ServiceName: &service, TaskDefinition: aws.String(service + "-template"), DesiredCount: aws.Int32(0),
+		LaunchType: was.LaunchType, NetworkConfiguration: was.NetworkConfiguration, LoadBalancers: was.LoadBalancers})
+	return err
 }
 
 // recreated forgets the count that a service had: another one of its name begins with one of its own.

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/dynamodb"
@@ -69,6 +71,7 @@ type World struct {
 	verdicts map[string]int            // endings that were expected already, by service
 	noted    map[string]string         // deployments to compare with
 	moments  map[string]time.Time      // of what was done by hand
+	deleted  map[string]*types.Service // services as they were before they were deleted by hand
 }
 
 // timing is AWS's own with a scheduler's rhythm that meets no other one.
@@ -96,7 +99,7 @@ func New(dir string, opts Options) (*World, error) {
 	w := &World{
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
-		two: map[string]*life{},
+		two: map[string]*life{}, deleted: map[string]*types.Service{},
 	}
 	w.meter.kill(opts.Kill)
 	var err error
