@@ -79,5 +79,6 @@ const (
 	TagGood        = "deploy:good"     // on the service: the last good revision
 	TagRejected    = "deploy:rejected" // on the service: the newest rejected ask
 	TagMigrated    = "deploy:migrated" // on the service: the newest migration key
+	TagCount       = "deploy:count"    // on the service: how often these tags were written; a record that counted fewer is an older copy
 	TagHold        = "deploy:hold"     // on the service, by a person: <owner>/<until>
 )

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -83,6 +84,9 @@ func Decide(in Input, rec Record) Decision {
 			if d.Action == nil && d.Look == nil {
 				d.Record.Trouble = nil
 			}
+			if t, ok := d.Action.(Tag); ok {
+				d.Record.Count, _ = strconv.Atoi(t.Set[TagCount])
+			}
 			return d
 		}
 		rec = d.Record
@@ -92,6 +96,9 @@ func Decide(in Input, rec Record) Decision {
 }
 
 func step(in Input, rec Record) Decision {
+	if older(in, rec) {
+		return catchUp(in, rec)
+	}
 	if rec.Rollout == nil {
 		return settle(in, rec)
 	}

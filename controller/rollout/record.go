@@ -39,6 +39,7 @@ type Record struct {
 
 	Lost   *Lost   `json:"lost,omitempty"`   // a migration whose outcome nobody knows
 	Tagged *Tagged `json:"tagged,omitempty"` // the newest tags that were written
+	Count  int     `json:"count,omitempty"`  // how often tags were written, this time included
 
 	// Pins are the digests that tags had when they were first asked for. A tag that is moved later changes nothing.
 	Pins  map[string]string `json:"pins,omitempty"`

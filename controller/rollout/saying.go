@@ -278,6 +278,10 @@ func sayWritesDown(what string) told {
 	return told{"WritesDown", StateUnknown, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
 }
 
+func sayOlderLedger() told {
+	return told{"OlderLedger", StateUnknown, "The ledger is an older copy than the service's tags: what they say of good, rejected and migrated versions counts.", nextByItself}
+}
+
 // Somebody else deployed.
 
 func foreignWords(revision, good string) string {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/canteen/deploy/controller/observed"
 )
@@ -10,7 +11,7 @@ import (
 // service, then the parameter that the stack reads the service's task definition from.
 func due(in Input, rec Record) Action {
 	if set := tagsDue(in, rec); len(set) > 0 {
-		return Tag{Set: set}
+		return tag(in, rec, set)
 	}
 	if rec.Good != nil && in.Seen.Parameter != nil && *in.Seen.Parameter != rec.Good.Revision {
 		return Keep{Revision: rec.Good.Revision}
@@ -24,8 +25,11 @@ func tagsDue(in Input, rec Record) map[string]string {
 	if rec.Good != nil {
 		want[TagGood] = rec.Good.Revision
 	}
-	if len(rec.Rejected) > 0 {
+	switch {
+	case len(rec.Rejected) > 0:
 		want[TagRejected] = rec.Rejected[0].Ask
+	case in.Seen.Tags[TagRejected] != "":
+		want[TagRejected] = "" // it was tried again and is good; a controller without a ledger must not believe the old verdict
 	}
 	if len(rec.Migrated) > 0 {
 		want[TagMigrated] = rec.Migrated[0]
@@ -45,7 +49,23 @@ func judged(in Input, rec Record) (Decision, bool) {
 	if rec.Rollout.Kind != KindRevert || len(set) == 0 || rec.Trouble != nil {
 		return Decision{}, false
 	}
-	return act(in, rec, sayRolling(rec), Tag{Set: set}), true
+	return act(in, rec, sayRolling(rec), tag(in, rec, set)), true
+}
+
+// tag numbers the writing of tags. The number is saved in the record before it is sent, so that the record's is never lower
+// than the account's, unless the record is an older copy.
+func tag(in Input, rec Record, set map[string]string) Tag {
+	set[TagCount] = strconv.Itoa(max(rec.Count, counted(in)) + 1)
+	return Tag{Set: set}
+}
+
+// counted is the number of the newest tags that the account shows.
+func counted(in Input) int {
+	n, err := strconv.Atoi(in.Seen.Tags[TagCount])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func written(a Action) string {
@@ -63,36 +83,91 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	if rec.Generation > 0 {
 		return rec, nil
 	}
+	rec.Count = max(rec.Count, counted(in))
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
 		rec.Migrated = []string{key}
 	}
 	if rec.Good != nil {
 		return rec.rejectedBefore(in, rec.Good.Target.Ask), nil
 	}
-	tagged := in.Seen.Tags[TagGood]
-	good, seen := in.Seen.Revisions[tagged]
-	if tagged != "" && !seen {
-		if !contains(in.Look.Revisions, tagged) {
-			return rec, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{tagged}}}
-		}
-		why := "it is not known"
-		if m, lacks := in.Seen.Lacks(observed.FactRevisions); lacks {
-			why = m.Message
-		}
-		d := wait(in, rec, sayGoodUnreadable(why), in.watchAt())
-		return rec, &d
+	good, wanting := taggedGood(in, rec)
+	if wanting != nil {
+		return rec, wanting
 	}
 	rec = rec.rejectedBefore(in, good.Ask)
 	if good.Ask == "" || good.Fingerprint == "" || !good.Active {
 		return rec, nil
 	}
-	rec.Good = &Good{Fingerprint: good.Fingerprint, Revision: good.ARN, At: in.Now, Target: Target{Ask: good.Ask}}
-	rec.Good.Target.Commit.SHA = good.Commit
-	if target.Ask == good.Ask {
-		rec.Good.Target = target
+	return rec.believe(in, good, target), nil
+}
+
+// taggedGood is the revision that the service's tag calls good, zero where there is none.
+func taggedGood(in Input, rec Record) (observed.Revision, *Decision) {
+	tagged := in.Seen.Tags[TagGood]
+	good, seen := in.Seen.Revisions[tagged]
+	if tagged == "" || seen {
+		return good, nil
 	}
-	rec.GoodAsks = []string{good.Ask}
-	return rec.know(good.Fingerprint, good.ARN), nil
+	if !contains(in.Look.Revisions, tagged) {
+		return good, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{tagged}}}
+	}
+	why := "it is not known"
+	if m, lacks := in.Seen.Lacks(observed.FactRevisions); lacks {
+		why = m.Message
+	}
+	d := wait(in, rec, sayGoodUnreadable(why), in.watchAt())
+	return good, &d
+}
+
+// believe takes over the last good revision that the service's tag names. Its content is known where it is what git asks.
+func (r Record) believe(in Input, good observed.Revision, target Target) Record {
+	r.Good = &Good{Fingerprint: good.Fingerprint, Revision: good.ARN, At: in.Now, Target: Target{Ask: good.Ask}}
+	r.Good.Target.Commit.SHA = good.Commit
+	if target.Ask == good.Ask {
+		r.Good.Target = target
+	}
+	r.GoodAsks = remember(r.GoodAsks, good.Ask, goodAsksMax)
+	return r.know(good.Fingerprint, good.ARN)
+}
+
+// older reports whether the record is an older copy of the one that wrote the service's tags: somebody has put a backup of the
+// ledger back. A record that remembers nothing is rebuilt.
+func older(in Input, rec Record) bool {
+	return rec.Generation > 0 && in.Seen.Status == observed.StatusActive && counted(in) > rec.Count
+}
+
+// catchUp takes what the tags say into a record that is older than they are: they win, and what the record does not know to
+// be otherwise stands. What it has in flight is over, whatever became of it; what is in flight now is found in the account.
+func catchUp(in Input, rec Record) Decision {
+	good, wanting := taggedGood(in, rec)
+	if wanting != nil {
+		return *wanting
+	}
+	var history []Entry
+	if rec.Rollout != nil {
+		history = []Entry{rec.entry(in.Now, ResultSuperseded, "an older copy of the ledger was put back; the account shows what became of it")}
+	}
+	rec.Rollout, rec.Superseded, rec.Blocked, rec.Drift, rec.Deployed, rec.Tagged = nil, 0, nil, nil, "", nil
+	if key := in.Seen.Tags[TagMigrated]; key != "" {
+		rec.Migrated = remember(rec.Migrated, key, migratedMax)
+		if rec.Lost != nil && rec.Lost.Key == key {
+			rec.Lost = nil
+		}
+	}
+	if known := good.Ask != "" && good.Fingerprint != "" && good.Active; known && (rec.Good == nil || rec.Good.Revision != good.ARN) {
+		var target Target
+		if rec.Intent != nil {
+			target, _ = resolve(*rec.Intent, repository(in), rec.Pins)
+		}
+		rec = rec.believe(in, good, target)
+	}
+	if rec.Good != nil {
+		rec = rec.forgive(rec.Good.Target.Ask).rejectedBefore(in, rec.Good.Target.Ask)
+	}
+	rec.Count = counted(in)
+	d := wait(in, rec, sayOlderLedger(), in.Now)
+	d.History = history
+	return d
 }
 
 // rejectedBefore takes over the tag's verdict, which is the newest rejection only. One of the ask that is good now was

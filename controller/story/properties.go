@@ -278,12 +278,15 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 	for _, t := range in.Tags {
 		key, value := aws.ToString(t.Key), aws.ToString(t.Value)
 		o.world.journal.add("effect", "TagResource %s %s %s", service, key, last(value))
+		if key == rollout.TagCount {
+			continue // goes along with the others
+		}
 		news = news || !slices.ContainsFunc(was.Tags, func(old types.Tag) bool { return aws.ToString(old.Key) == key && aws.ToString(old.Value) == value })
 		switch key {
 		case rollout.TagGood:
 			o.calledGood(s, service, value)
 		case rollout.TagRejected:
-			if words := o.asks(service); len(words) > 0 {
+			if words := o.asks(service); value != "" && len(words) > 0 {
 				word := words[len(words)-1]
 				retry, tried := s.tries[value]
 				if !tried {
