@@ -227,11 +227,11 @@ func TestStartable(t *testing.T) {
 			w.Errorf("%+v after the image was deleted", got)
 		}
 		must(w.sim.ECS.DeregisterTaskDefinition(w.ctx(), &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: &revision}))
-		if got := ask(); got.OK || got.Inactive || !strings.Contains(got.Reason, "is not in its repository") {
+		if got := ask(); got.OK || got.Lacks != observed.LackImage || !strings.Contains(got.Reason, "is not in its repository") {
 			w.Errorf("%+v after the revision was deregistered too", got)
 		}
 		must(w.sim.PushImage("orders", sim.SeedImage{Tag: "v2", Digest: digest("v2")}))
-		if got := ask(); got.OK || !got.Inactive || !strings.Contains(got.Reason, "not active") {
+		if got := ask(); got.OK || got.Lacks != observed.LackRevision || !strings.Contains(got.Reason, "not active") {
 			w.Errorf("%+v after the image was pushed again", got)
 		}
 	})

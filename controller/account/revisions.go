@@ -184,7 +184,7 @@ func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observ
 			return observed.Startable{}, err
 		}
 		if !exists {
-			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", image)}, nil
+			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", image), Lacks: observed.LackImage}, nil
 		}
 	}
 	for _, valueFrom := range r.secrets {
@@ -193,11 +193,11 @@ func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observ
 			return observed.Startable{}, err
 		}
 		if !exists {
-			return observed.Startable{Reason: fmt.Sprintf("secret %s does not exist any more", withoutKey(valueFrom))}, nil
+			return observed.Startable{Reason: fmt.Sprintf("secret %s does not exist any more", withoutKey(valueFrom)), Lacks: observed.LackSecret}, nil
 		}
 	}
 	if !r.Active {
-		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn)), Inactive: true}, nil
+		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn)), Lacks: observed.LackRevision}, nil
 	}
 	return observed.Startable{OK: true}, nil
 }

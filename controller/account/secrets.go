@@ -122,6 +122,12 @@ func (a *Account) secretVersion(ctx context.Context, reference string, fresh boo
 	return version, nil
 }
 
+// nameOfSecret is the name within a secret's ARN, which ends in a hyphen and six characters more.
+func nameOfSecret(arn string) string {
+	_, secret, _ := strings.Cut(arn, ":secret:")
+	return secret[:max(0, len(secret)-7)]
+}
+
 // secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no name of
 // this region's is taken to exist: nothing here could tell.
 func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool) (bool, error) {
@@ -142,6 +148,7 @@ func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool
 		_, err = a.parameterVersion(ctx, parameter)
 	}
 	if err = deed(err, "look for secret %s", id); fault.Is(err, fault.NotFound) {
+		a.secrets.drop(nameOfSecret(id)) // one of its name has another ARN
 		return false, nil
 	}
 	if err != nil {

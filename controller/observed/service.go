@@ -168,10 +168,20 @@ type Revision struct {
 type Startable struct {
 	OK     bool
 	Reason string
-	// Inactive: the revision was deregistered, and nothing else is known to be missing. What runs goes on with it, and whoever
-	// knows its content can register it again.
-	Inactive bool
+	Lacks  Lack // empty where it is OK
 }
+
+// Lack is what keeps a revision from being started.
+type Lack string
+
+// What a revision can lack.
+const (
+	LackImage  Lack = "image"
+	LackSecret Lack = "secret" // under the ARN that the revision names; one that was made anew has another
+	// LackRevision: it was deregistered, and nothing else is known to be missing. What runs goes on with it, and whoever knows
+	// its content can register it again.
+	LackRevision Lack = "revision"
+)
 
 // Task is one task as far as the reasoning is concerned.
 type Task struct {

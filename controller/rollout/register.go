@@ -23,6 +23,8 @@ func register(in Input, rec Record) Decision {
 		}
 		// A retry of what serves already needs another revision: ECS begins nothing for the same one.
 		again := ro.Trigger == TriggerRetry && in.Seen.TaskDefinition == known
+		// A secret that was deleted and made anew has another ARN, so a revision that names the old one never starts.
+		again = again || in.Seen.Startable[known].Lacks == observed.LackSecret
 		if seen && r.Active && r.Fingerprint == ro.Fingerprint && !again {
 			ro.Revision = known
 			return moveOn(rec.enter(in.Now, StageMigrate))

@@ -24,7 +24,7 @@ const (
 // returns reports whether the last good version can be put back. A revision that was only deregistered is registered again,
 // where its content is remembered.
 func (g Good) returns(s observed.Startable) bool {
-	return s.OK || s.Inactive && len(g.Target.Containers) > 0
+	return s.OK || s.Lacks == observed.LackRevision && len(g.Target.Containers) > 0
 }
 
 // wayBack looks, now and then, whether the last good revision, which serves, could be started again.

@@ -145,8 +145,8 @@ func secretGone(ctx context.Context, a *Account, f NamedFault) (undo, error) {
 		return nil, err
 	}
 	return func() error {
-		_, err := a.Secrets.CreateSecret(context.WithoutCancel(ctx), &secretsmanager.CreateSecretInput{Name: old.Name, SecretString: old.SecretString})
-		return err
+		a.Secrets.PutBack(aws.ToString(old.Name), aws.ToString(old.ARN), aws.ToString(old.SecretString))
+		return nil
 	}, nil
 }
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,6 +32,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	secrets map[string]*secret // by name
+	made    map[string]int     // how many secrets there were of a name
 }
 
 type secret struct {
@@ -47,10 +48,10 @@ type secret struct {
 
 // New makes an engine without secrets.
 func New(account, region string) *Engine {
-	return &Engine{account: account, region: region, secrets: map[string]*secret{}}
+	return &Engine{account: account, region: region, secrets: map[string]*secret{}, made: map[string]int{}}
 }
 
-// CreateSecret makes a secret; without SecretString it has no version yet.
+// CreateSecret makes a secret; without SecretString it has no version yet. One of a name that was deleted has another ARN.
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 func (e *Engine) CreateSecret(_ context.Context, in *secretsmanager.CreateSecretInput) (*secretsmanager.CreateSecretOutput, error) {
 	if err := wire.Refuse(in, "Name", "SecretString", "ClientRequestToken", "Description", "Tags"); err != nil {
@@ -67,10 +68,11 @@ func (e *Engine) CreateSecret(_ context.Context, in *secretsmanager.CreateSecret
 	now := time.Now()
 	s := &secret{
 		name: *in.Name, description: aws.ToString(in.Description), created: now, changed: now, tags: in.Tags,
-		arn:      fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", e.region, e.account, *in.Name, suffix(*in.Name)),
+		arn:      fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", e.region, e.account, *in.Name, suffix(*in.Name, e.made[*in.Name])),
 		versions: map[string]string{}, stages: map[string]string{},
 	}
 	e.secrets[s.name] = s
+	e.made[s.name]++
 	out := &secretsmanager.CreateSecretOutput{ARN: &s.arn, Name: &s.name}
 	if in.SecretString != nil {
 		out.VersionId = aws.String(s.put(*in.SecretString, in.ClientRequestToken))
@@ -186,7 +188,7 @@ func (e *Engine) byID(id string) *secret {
 	s := e.secrets[id]
 	if s == nil {
 		for _, c := range e.secrets {
-			if c.arn == id || strings.TrimSuffix(c.arn, "-"+suffix(c.name)) == id {
+			if c.arn == id || c.arn[:len(c.arn)-suffixLen-1] == id {
 				s = c
 				break
 			}
@@ -258,15 +260,31 @@ func (s *secret) labels(id string) []string {
 	return out
 }
 
-// suffix stands for the six random characters at the end of a secret's ARN; here they derive from the name.
-func suffix(name string) string {
+// suffix stands for the six random characters at the end of a secret's ARN; here they derive from the name,
+// and from how many secrets there were of it before.
+func suffix(name string, before int) string {
 	const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789"
+	if before > 0 {
+		name += "#" + strconv.Itoa(before)
+	}
 	sum := sha256.Sum256([]byte(name))
-	out := make([]byte, 6)
+	out := make([]byte, suffixLen)
 	for i := range out {
 		out[i] = alphabet[int(sum[i])%len(alphabet)]
 	}
 	return string(out)
+}
+
+const suffixLen = 6
+
+// PutBack makes a secret again that was taken away, under the ARN that it had: as if it had never been gone.
+func (e *Engine) PutBack(name, arn, value string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	s := &secret{name: name, arn: arn, created: now, changed: now, versions: map[string]string{}, stages: map[string]string{}}
+	s.put(value, nil)
+	e.secrets[name] = s
 }
 
 func notFound(m string) error       { return &types.ResourceNotFoundException{Message: &m} }
