@@ -173,7 +173,7 @@ type ServiceSpec struct {
 	Retry int `json:"retry,omitempty"`
 	// DependsOn are services that must have settled on the same commit before this one starts.
 	DependsOn []string `json:"dependsOn,omitempty"`
-	// Emergency rolls although an alarm is red.
+	// Emergency rolls although an alarm is red, or although the last good version could not be started again.
 	Emergency *Override `json:"emergency,omitempty"`
 	// Suspend starts nothing new.
 	Suspend *Override `json:"suspend,omitempty"`
