@@ -81,7 +81,7 @@ func kindOf(operation string, api smithy.APIError) fault.Kind {
 	case "ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException", "TaskSetNotFoundException",
 		"ServiceDeploymentNotFoundException", "ResourceNotFoundException", "ImageNotFoundException",
 		"RepositoryNotFoundException", "ParameterNotFound", "TargetGroupNotFound", "TargetGroupNotFoundException":
-		return fault.NotFound
+		return missing(operation)
 	case "ConflictException":
 		return fault.Conflict
 	case "LimitExceededException", "BlockedException", "UnsupportedFeatureException", "PlatformUnknownException",
@@ -95,6 +95,16 @@ func kindOf(operation string, api smithy.APIError) fault.Kind {
 		return invalid(operation)
 	}
 	return fault.Unknown
+}
+
+// missing tells a look at something that is not there, which may be its answer, from a write for which the infrastructure
+// lacks what must be there.
+func missing(operation string) fault.Kind {
+	switch operation {
+	case "UpdateService", "RunTask", "RegisterTaskDefinition", "TagResource", "PutParameter":
+		return fault.Blocked
+	}
+	return fault.NotFound
 }
 
 func clientException(operation string) fault.Kind {
@@ -114,7 +124,7 @@ func clientException(operation string) fault.Kind {
 
 func invalid(operation string) fault.Kind {
 	switch operation {
-	case "UpdateService", "RunTask":
+	case "UpdateService", "RunTask", "TagResource", "PutParameter":
 		// Git decides nothing in these requests that was not checked before. What is refused is the account's: a subnet, a
 		// role that is not ready yet, a target group without a listener. Some of it passes within minutes.
 		return fault.Blocked

@@ -88,8 +88,8 @@ func TestServiceThatIsGone(t *testing.T) {
 		if s := w.observe(observed.Look{Fresh: true}); s.Status != observed.StatusDraining {
 			w.Errorf("status %q, want DRAINING", s.Status)
 		}
-		if _, err := w.act(rollout.Scale{Count: 1}); !fault.Is(err, fault.NotFound) {
-			w.Errorf("error %v, want kind not_found", err)
+		if _, err := w.act(rollout.Scale{Count: 1}); !fault.Is(err, fault.Blocked) {
+			w.Errorf("error %v, want kind blocked", err)
 		}
 	})
 }

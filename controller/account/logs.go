@@ -52,7 +52,11 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	if err != nil {
 		return err
 	}
-	subject := fmt.Sprintf("%s %s %d %q", look.Deployment, r.ARN, look.Logs.Since.UnixMilli(), look.Logs.Patterns)
+	since := look.Logs.Since
+	if d, ok := s.Deployment(look.Deployment); ok && !d.CreatedAt.IsZero() && d.CreatedAt.Before(since) {
+		since = d.CreatedAt // it ran already when it was asked for: its tasks may have said long ago what is required of them
+	}
+	subject := fmt.Sprintf("%s %s %d %q", look.Deployment, r.ARN, since.UnixMilli(), look.Logs.Patterns)
 	state, ok := a.logs.get(s.ARN, forever)
 	if !ok || state.subject != subject {
 		state = logState{subject: subject}
@@ -60,7 +64,7 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	state = state.clone()
 	var failed []error
 	for _, group := range slices.Sorted(maps.Keys(streams)) {
-		from := look.Logs.Since
+		from := since
 		if high, ok := state.high[group]; ok && high.Add(-logOverlap).After(from) {
 			from = high.Add(-logOverlap)
 		}

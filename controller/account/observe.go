@@ -30,7 +30,7 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 			return
 		}
 		if err := do(); err != nil {
-			s.Missing = append(s.Missing, observed.Missing{Fact: fact, Kind: string(fault.KindOf(err)), Message: err.Error()})
+			s.Missing = append(s.Missing, observed.Missing{Fact: fact, Kind: string(fault.KindOf(err)), Reason: fault.ReasonOf(err), Message: err.Error()})
 		}
 	}
 	exists := s.Status == observed.StatusActive || s.Status == observed.StatusDraining

@@ -52,7 +52,7 @@ func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.
 	}
 	out, err := a.describeTaskDefinition(ctx, id)
 	if fault.Is(err, fault.NotFound) {
-		return nil, blocked(fmt.Errorf("output %s of stack %s: %w", OutputTemplate, s.Name, err))
+		return nil, nil // for the rules to say so
 	}
 	if err != nil {
 		return nil, err
@@ -121,6 +121,7 @@ func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 		logs: logTargets(td),
 	}
 	for _, c := range td.ContainerDefinitions {
+		r.HealthChecked = r.HealthChecked || c.HealthCheck != nil
 		r.images = append(r.images, aws.ToString(c.Image))
 		for _, s := range c.Secrets {
 			r.secrets = append(r.secrets, aws.ToString(s.ValueFrom))

@@ -59,7 +59,7 @@ func (a *Account) secretARN(ctx context.Context, secret string) (string, error) 
 	}
 	out, err := a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secret})
 	if err = deed(err, "look for secret %s", secret); fault.Is(err, fault.NotFound) {
-		return "", blocked(err)
+		return "", fault.New(fault.Blocked, "secret_missing", err)
 	}
 	if err != nil {
 		return "", err

@@ -181,6 +181,13 @@ func taskOf(t types.Task) observed.Task {
 		StoppingAt:     aws.ToTime(t.StoppingAt),
 		StoppedAt:      aws.ToTime(t.StoppedAt),
 	}
+	for _, a := range t.Attachments {
+		for _, d := range a.Details {
+			if aws.ToString(d.Name) == "privateIPv4Address" {
+				out.Address = aws.ToString(d.Value)
+			}
+		}
+	}
 	for _, c := range t.Containers {
 		out.Containers = append(out.Containers, observed.Container{
 			Name: aws.ToString(c.Name), Exited: c.ExitCode != nil, ExitCode: int(aws.ToInt32(c.ExitCode)),

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -36,6 +37,9 @@ func Of(in Input) Status {
 		s.Running = Version{Commit: rec.Good.Target.Commit.SHA, Images: rec.Good.Target.Images(), Ask: rec.Good.Target.Ask, Revision: rec.Good.Revision}
 	}
 	s.Conditions = conditions(in)
+	if in.Invalid == "" {
+		s.Next = next(s, rec)
+	}
 	return s
 }
 
@@ -55,7 +59,11 @@ func phase(in Input) Phase {
 		return PhaseInvalid
 	}
 	if p, ok := phases[rec.State]; ok {
-		if p == PhaseHealthy && !healthy(in.Seen) && in.Seen.Status != observed.StatusUnknown {
+		switch {
+		case p != PhaseHealthy:
+		case in.Seen.Status == observed.StatusUnknown && rec.Trouble != nil:
+			return PhaseUnknown // what is not looked at is not known to be well
+		case !healthy(in.Seen) && in.Seen.Status != observed.StatusUnknown:
 			return PhaseDegraded
 		}
 		return p
@@ -107,7 +115,7 @@ func conditions(in Input) []Condition {
 	out := make([]Condition, 0, len(types))
 	for _, t := range types {
 		c := made[t]
-		c.Type = t
+		c.Type, c.Reason = t, closed(c.Reason)
 		out = append(out, c)
 	}
 	return out
@@ -140,14 +148,31 @@ func stalled(in Input) Condition {
 func blocked(in Input) Condition {
 	rec := in.Record
 	switch {
-	case rec.State == rollout.StateBlocked && rec.Trouble != nil && rec.Trouble.Code != "":
-		return Condition{Status: True, Reason: rec.Trouble.Code, Message: rec.Trouble.Message}
+	case rec.State == rollout.StateBlocked && rec.Trouble != nil:
+		return Condition{Status: True, Reason: fault.Reason(fault.Kind(rec.Trouble.Kind), rec.Trouble.Code), Message: rec.Trouble.Message}
+	case rec.State == rollout.StateBlocked && saids[rec.Said] != "":
+		return Condition{Status: True, Reason: saids[rec.Said], Message: rec.Why}
 	case rec.State == rollout.StateBlocked && rec.Blocked != nil && rec.Rollout == nil:
 		return Condition{Status: True, Reason: rec.Blocked.Reason, Message: rec.Blocked.Message}
 	case rec.State == rollout.StateBlocked:
 		return Condition{Status: True, Reason: "Waiting", Message: rec.Why}
 	}
+	if r, ok := unanswered(rec); ok && r.Class == observed.ClassBlocked {
+		return Condition{Status: True, Reason: r.Reason, Message: r.Detail}
+	}
 	return Condition{Status: False, Reason: "NotBlocked"}
+}
+
+// unanswered is the first check of the deploy in flight that has no answer, if it says why.
+func unanswered(rec rollout.Record) (observed.Reading, bool) {
+	if rec.Rollout != nil && rec.Rollout.Kind == rollout.KindDeploy {
+		for _, r := range rec.Rollout.Readings {
+			if r.Verdict == observed.NoData && r.Reason != "" {
+				return r, true
+			}
+		}
+	}
+	return observed.Reading{}, false
 }
 
 func valid(in Input) Condition {
@@ -201,6 +226,9 @@ func health(in Input) Condition {
 	p := in.Seen.Primary()
 	tasks := fmt.Sprintf("%d of %d tasks run", in.Seen.Running, in.Seen.Desired)
 	switch {
+	case in.Seen.Status == observed.StatusUnknown && in.Record.Trouble != nil:
+		t := in.Record.Trouble
+		return Condition{Status: Unknown, Reason: fault.Reason(fault.Kind(t.Kind), t.Code), Message: t.Message}
 	case in.Seen.Status == observed.StatusUnknown:
 		return Condition{Status: Unknown, Reason: "NotYetSeen"}
 	case in.Seen.Status != observed.StatusActive:
@@ -221,6 +249,9 @@ func verified(in Input) Condition {
 	rec := in.Record
 	switch {
 	case rec.Rollout != nil && rec.Rollout.Kind == rollout.KindDeploy:
+		if r, ok := unanswered(rec); ok {
+			return Condition{Status: Unknown, Reason: r.Reason, Message: r.Detail}
+		}
 		return Condition{Status: Unknown, Reason: "Verifying"}
 	case rec.State == rollout.StateSettled, rec.State == rollout.StateWaitingTemplate:
 		return Condition{Status: True, Reason: "Passed", Message: "every check passed for the whole bake"}

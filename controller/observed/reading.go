@@ -9,7 +9,7 @@ type Reading struct {
 	Deployment string    `json:"deployment"`
 	At         time.Time `json:"at"`
 	Verdict    Verdict   `json:"verdict"`
-	Class      Class     `json:"class,omitempty"` // of a failure
+	Class      Class     `json:"class,omitempty"` // of a failure, or of what there is no answer for want of
 	Reason     string    `json:"reason,omitempty"`
 	Detail     string    `json:"detail"` // a sentence for people
 	// Lines are application log lines that show it. They go into evidence only, redacted, and nowhere else.

@@ -162,6 +162,8 @@ type Revision struct {
 	Ask         string // from its tags; empty when the controller did not make it
 	Fingerprint string
 	Commit      string
+
+	HealthChecked bool // a container of it has a health check of its own
 }
 
 // Startable says whether a revision could be started now, as far as its images tell.
@@ -197,6 +199,7 @@ type Task struct {
 	StartedAt      time.Time
 	StoppingAt     time.Time
 	StoppedAt      time.Time
+	Address        string // its private IPv4 address, by which load balancers know it; empty while it has none
 	Containers     []Container
 }
 
@@ -272,7 +275,17 @@ type LogLine struct {
 type Missing struct {
 	Fact    Fact
 	Kind    string // the fault's kind
+	Reason  string // the fault's closed word
 	Message string
+}
+
+// Class says whose trouble it is that the fact could not be had: that of whoever must provide a permission or a thing first,
+// else the infrastructure's.
+func (m Missing) Class() Class {
+	if m.Kind == "blocked" || m.Kind == "not_found" {
+		return ClassBlocked
+	}
+	return ClassInfrastructure
 }
 
 // Fact names a part of the observation.

@@ -60,8 +60,9 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	t.Attempts++
 	t.NextAt = now.Add(Backoff(t.Attempts))
 	rec.Trouble = t
-	// An answer without a kind is still an answer: only what has no code either may have taken effect.
-	if sure := kind != fault.Lost && (kind != fault.Unknown || t.Code != ""); sure && rec.Rollout != nil {
+	// An answer without a kind is still an answer: only what has no code either may have taken effect. A conflict over a client
+	// token says that there is such a task.
+	if sure := kind != fault.Lost && kind != fault.Conflict && (kind != fault.Unknown || t.Code != ""); sure && rec.Rollout != nil {
 		rec = unsent(rec, a)
 	}
 	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
@@ -75,6 +76,9 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	}
 	switch a.(type) {
 	case Tag, Keep:
+		if rec.Said == saidWritesDown {
+			break // the next rollout waits for it
+		}
 		return Decision{Record: rec, WakeAt: t.NextAt} // it holds back the next rollout, and nothing that is told
 	}
 	say := sayCouldNot(deed(a), t.Message)

@@ -34,7 +34,7 @@ func bake(in Input, rec Record) Decision {
 		if in.Now.Before(until) {
 			return wait(in, rec, sayBakeWaits(ro.Target.Name(), r.Check, r.Detail), sooner(in.watchAt(), until))
 		}
-		return fail(in, rec, failNoData(r.Check, r.Detail))
+		return fail(in, rec, failNoData(r))
 	}
 	if gap {
 		rec = rec.bakeFrom(in.Now)
@@ -74,7 +74,7 @@ func good(in Input, rec Record) Decision {
 	rec = rec.forgive(ro.Target.Ask)
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
 	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
-	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded = nil, nil, nil, 0
+	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded, rec.Overtaken = nil, nil, nil, 0, 0
 	rec.WayBack = &WayBack{At: in.Now}
 	rec.Rollout = nil
 	// The verdict is saved and told at once; what follows from it is another pass.

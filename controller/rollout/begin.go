@@ -45,6 +45,9 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if in.Seen.Desired == 0 && rec.Good != nil && !bare(in) {
 		return wait(in, rec, sayScaledToZero(goal.Name()), in.idleAt())
 	}
+	if trigger == TriggerGit && tried(rec, goal.Ask) {
+		trigger = TriggerRetry
+	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
@@ -57,6 +60,11 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 func bare(in Input) bool {
 	lineage := func(arn string) string { name, _, _ := strings.Cut(family(arn), ":"); return name }
 	return in.Seen.Desired == 0 && in.Seen.Template != nil && lineage(in.Seen.Primary().TaskDefinition) == lineage(in.Seen.Template.ARN)
+}
+
+// tried reports whether the ask has failed without a verdict: it is tried again because git says so, or by itself.
+func tried(rec Record, ask string) bool {
+	return rec.Blocked != nil && rec.Blocked.Ask == ask || rec.Stalled != nil && rec.Stalled.Ask == ask
 }
 
 // beforeLook is what must be seen at once before anything is begun: nothing from a cache, what the checks say now, and the

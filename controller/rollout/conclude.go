@@ -25,7 +25,12 @@ const (
 	ReasonFrozen              = "Frozen"
 	ReasonTemplateRejected    = "TemplateRejected"
 	ReasonSecretRejected      = "SecretRejected"
+	ReasonContested           = "Contested"
 )
+
+// ReasonDraining is the steady check's word for a deployment whose tasks all run and whose predecessor's only drain: slow, and
+// no failure.
+const ReasonDraining = "Draining"
 
 const (
 	checkMigration = "migration"
@@ -60,7 +65,7 @@ func conclude(in Input, rec Record) Decision {
 	rec, result = judge(in, rec, e)
 	entry := rec.entry(in.Now, result, e.Message)
 	touched := ro.Deployment != nil
-	rec.Rollout, rec.Superseded = nil, 0
+	rec.Rollout, rec.Superseded, rec.Overtaken = nil, 0, 0
 	if !touched {
 		return moveOn(rec, entry)
 	}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -33,7 +34,7 @@ func failMigrationNotStarted(stop Stop) Evidence {
 	if stop.Class == observed.ClassProduct {
 		stop.Class = observed.ClassBlocked
 	}
-	return Evidence{Class: stop.Class, Check: checkMigration, Reason: ReasonMigrationNotStarted, Message: "the migration could not be started: " + stop.Message}
+	return Evidence{Class: stop.Class, Check: checkMigration, Reason: stop.Reason, Message: "the migration could not be started: " + stop.Message}
 }
 
 // failMigrationUnasked is the failure of a migration that ECS never took: its trouble was waited out long enough.
@@ -48,14 +49,15 @@ func failRefused(deed, message string) Evidence {
 
 // failUnasked is the failure of a rollout whose request never came through; trouble is the newest refusal, if there is one.
 func failUnasked(deadline time.Duration, trouble *Trouble) Evidence {
-	message, class := fmt.Sprintf("ECS did not take the request within the deadline of %s", lasting(deadline)), observed.ClassInfrastructure
+	e := Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonDeadline, Message: fmt.Sprintf("ECS did not take the request within the deadline of %s", lasting(deadline))}
 	if trouble != nil {
-		message += ": " + trouble.Message
-		if trouble.Kind == string(fault.Blocked) { // it is tried again by itself, like anything that is missing
-			class = observed.ClassBlocked
-		}
+		e.Reason = fault.Reason(fault.Kind(trouble.Kind), trouble.Code)
+		e.Message += ": " + trouble.Message
 	}
-	return Evidence{Class: class, Check: checkRequest, Reason: ReasonDeadline, Message: message}
+	if trouble != nil && trouble.Kind == string(fault.Blocked) {
+		e.Class = observed.ClassBlocked
+	}
+	return e
 }
 
 func failRolledBack(reason string) Evidence {
@@ -66,15 +68,32 @@ func failRolledBack(reason string) Evidence {
 	return Evidence{Class: observed.ClassProduct, Check: CheckSteady, Reason: ReasonRolledBack, Message: message}
 }
 
-// failLate is the failure of a deployment that did not complete within its deadline: nothing condemns the ask.
-func failLate(deadline time.Duration, detail string) Evidence {
-	if detail == "" {
-		detail = "nothing was heard of the deployment"
-	}
-	return Evidence{Class: observed.ClassInfrastructure, Check: CheckSteady, Reason: ReasonDeadline,
-		Message: fmt.Sprintf("it did not complete within its deadline of %s: %s", lasting(deadline), detail)}
+// failContested is nobody's verdict on the version: somebody else deploys whenever the controller does.
+func failContested(times int) Evidence {
+	return Evidence{Class: observed.ClassInfrastructure, Check: CheckSteady, Reason: ReasonContested,
+		Message: fmt.Sprintf("somebody else took its place before it had a verdict, %d times in a row", times)}
 }
 
-func failNoData(check, detail string) Evidence {
-	return Evidence{Class: observed.ClassInfrastructure, Check: check, Reason: ReasonNoData, Message: fmt.Sprintf("the check %s gave no answer within the deadline: %s", check, detail)}
+// failLate is the failure of a deployment that did not complete within its deadline: nothing condemns the ask.
+// Where the check knows what held it up, that is the reason.
+func failLate(deadline time.Duration, steady observed.Reading) Evidence {
+	class, reason := unanswerable(steady, ReasonDeadline)
+	return Evidence{Class: class, Check: CheckSteady, Reason: reason, Message: fmt.Sprintf("it did not complete within its deadline of %s: %s", lasting(deadline), cmp.Or(steady.Detail, "nothing was heard of the deployment"))}
+}
+
+func failNoData(r observed.Reading) Evidence {
+	class, reason := unanswerable(r, ReasonNoData)
+	return Evidence{Class: class, Check: r.Check, Reason: reason, Message: fmt.Sprintf("the check %s gave no answer within the deadline: %s", r.Check, r.Detail)}
+}
+
+// unanswerable says whose trouble it is that there was no answer: blocked where the check knows that somebody must provide
+// something for it to have one, else the infrastructure's. It never condemns the ask.
+func unanswerable(r observed.Reading, otherwise string) (observed.Class, string) {
+	switch r.Class {
+	case "":
+		return observed.ClassInfrastructure, otherwise
+	case observed.ClassBlocked:
+		return r.Class, cmp.Or(r.Reason, otherwise)
+	}
+	return observed.ClassInfrastructure, cmp.Or(r.Reason, otherwise)
 }

@@ -54,6 +54,7 @@ type Record struct {
 	Trouble    *Trouble `json:"trouble,omitempty"` // the passes fail; nil after one that did not
 	WayBack    *WayBack `json:"wayBack,omitempty"` // whether what runs could be started again
 	Superseded int      `json:"superseded,omitempty"`
+	Overtaken  int      `json:"overtaken,omitempty"` // deploys in a row whose place somebody else took
 
 	State State     `json:"state"`
 	Said  string    `json:"said,omitempty"` // which sentence Why is: closed

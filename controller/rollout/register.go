@@ -69,6 +69,7 @@ func superseded(in Input, rec Record) (Decision, bool) {
 	if ro.Deployment != nil {
 		rec.Superseded++
 	}
+	rec.Overtaken = 0
 	rec.Rollout = nil
 	d := wait(in, rec, saySuperseded(ro.Target.Name(), newer), in.Now)
 	d.History = []Entry{entry}

@@ -78,8 +78,8 @@ func renewed(in Input, rec Record) (Decision, bool) {
 	if rec.Trouble == nil {
 		return Decision{}, false // only a refused request gives cause to look
 	}
-	if !contains(in.Look.Startable, ro.Revision) || !in.Look.Template {
-		return Decision{Record: rec, Look: &observed.Look{Startable: []string{ro.Revision}, Revisions: []string{ro.Revision}, Template: true}}, true
+	if !in.Look.Fresh || !contains(in.Look.Startable, ro.Revision) || !in.Look.Template {
+		return Decision{Record: rec, Look: &observed.Look{Fresh: true, Startable: []string{ro.Revision}, Revisions: []string{ro.Revision}, Template: true}}, true
 	}
 	r, seen := in.Seen.Revisions[ro.Revision]
 	if !seen || r.Active || len(ro.Target.Containers) == 0 || in.Seen.Template == nil {
@@ -159,8 +159,8 @@ func watch(in Input, rec Record) Decision {
 		return fail(in, rec, e)
 	}
 	if reading(ro.Readings, CheckSteady).Verdict != observed.Pass {
-		if !in.Now.Before(ro.Deadline) {
-			return fail(in, rec, failLate(rec.spec().Rollout.Deadline.Std(), reading(ro.Readings, CheckSteady).Detail))
+		if steady := reading(ro.Readings, CheckSteady); !in.Now.Before(ro.Deadline) && !(steady.Reason == ReasonDraining && in.Now.Before(ro.Deadline.Add(drainFor))) {
+			return fail(in, rec, failLate(rec.spec().Rollout.Deadline.Std(), steady))
 		}
 		if d, ok := judged(in, rec); ok {
 			return d
@@ -175,6 +175,11 @@ func watch(in Input, rec Record) Decision {
 	// The checks of the bake were not looked at yet, so no verdict comes of this pass.
 	return wait(in, rec, sayBakes(ro.Target.Name(), ro.BakeUntil), sooner(in.watchAt(), ro.BakeUntil))
 }
+
+// drainFor is how long the tasks of before may take to let go of their connections and to stop, while all is well with the new
+// ones: a target group's deregistration delay is an hour at most, a container's stop timeout two minutes
+// (ModifyTargetGroupAttributes and ContainerDefinition in the API references).
+const drainFor = 65 * time.Minute
 
 // completedAt is when ECS finished, as far as it lies between the last two looks: then the bake does not wait for a poll.
 // Outside of them the account's clock is not ours, and now is the safe answer.
@@ -240,10 +245,21 @@ func because(in Input) string {
 	return ""
 }
 
+// overtakenMax is how often in a row somebody else may take a deploy's place before it is told as a fight, which more requests
+// do not win.
+const overtakenMax = 3
+
 // overtaken ends a rollout whose place somebody else's deployment took: that is drift, and no verdict on the ask.
 func overtaken(in Input, rec Record, primary observed.Deployment) Decision {
 	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("somebody else deployed %s before it had a verdict", family(primary.TaskDefinition)))
 	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Stack: resent(in)}
+	if ro := rec.Rollout; ro.Kind == KindDeploy {
+		if rec.Overtaken++; rec.Overtaken >= overtakenMax {
+			e := failContested(rec.Overtaken)
+			entry.Result, entry.Message, entry.Evidence = ResultStalled, e.Message, &e
+			rec.Stalled, rec.Overtaken = stall(in, rec, *ro, e.Reason, e.Message), 0
+		}
+	}
 	rec.Rollout = nil
 	return moveOn(rec, entry)
 }

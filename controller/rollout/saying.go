@@ -274,8 +274,11 @@ func saySuperseded(version, newer string) told {
 	return told{"Superseded", StateUnknown, fmt.Sprintf("Leaves %s without a verdict: git asks for %s now.", version, newer), nextByItself}
 }
 
+// saidWritesDown is a write that holds back what follows it.
+const saidWritesDown = "WritesDown"
+
 func sayWritesDown(what string) told {
-	return told{"WritesDown", StateUnknown, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
+	return told{saidWritesDown, StateUnknown, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
 }
 
 func sayOlderLedger() told {

@@ -42,7 +42,7 @@ func sayings() map[string][]told {
 			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a"), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
 		},
 		"What needs a person": {
-			stalled(ReasonDeadline, failLate(15*time.Minute, "1 of 2 tasks run").Message), stalled(ReasonMigrationLost, failMigrationLost("its task is no longer visible and nobody saw its exit code").Message),
+			stalled(ReasonDeadline, failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}).Message), stalled(ReasonMigrationLost, failMigrationLost("its task is no longer visible and nobody saw its exit code").Message),
 			stalled(ReasonRevertFailed, "putting 8b04e7a back did not come true: "+death), stalled(ReasonTemplateRejected, "8b04e7a, which was good before, fails on the new template orders-template:4: "+death),
 			stalled(ReasonSecretRejected, "8b04e7a, which was good before, fails with the new value of a secret: "+death),
 			stalled(ReasonFrozen, death+"; nothing is put back because onFailure is freeze or a breaking migration came between"),
@@ -70,8 +70,10 @@ func failures() []Evidence {
 		failMigrationExited(1), failMigrationTimeout(10 * time.Minute), failMigrationAssumed(), failMigrationLost("its task is no longer visible and nobody saw its exit code"),
 		failMigrationNotStarted(Stop{Class: observed.ClassBlocked, Reason: "SecretUnavailable", Message: "ResourceInitializationError: unable to pull secrets"}),
 		failMigrationUnasked(15*time.Minute, Trouble{Kind: "unavailable", Message: "RESOURCE:FARGATE Capacity is unavailable at this time"}),
-		failRefused("roll", "InvalidParameterException: TaskDefinition is inactive"), failUnasked(15*time.Minute, &Trouble{Message: "ServiceNotActiveException"}),
-		failRolledBack("rolled back by a person"), failLate(15*time.Minute, "1 of 2 tasks run"), failNoData("logs", "the logs could not be read: ResourceNotFoundException"),
+		failRefused("roll", "InvalidParameterException: TaskDefinition is inactive"), failUnasked(15*time.Minute, nil), failUnasked(15*time.Minute, &Trouble{Kind: "blocked", Code: "ServiceNotActiveException", Message: "ServiceNotActiveException"}), failUnasked(15*time.Minute, &Trouble{Kind: "throttled", Code: "ThrottlingException", Message: "ThrottlingException: Rate exceeded"}),
+		failContested(3), failRolledBack("rolled back by a person"), failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}),
+		failLate(15*time.Minute, observed.Reading{Class: observed.ClassInfrastructure, Reason: "TasksNotPlaced", Detail: "1 of 2 tasks run, and ECS starts no others"}), failNoData(observed.Reading{Check: "logs", Detail: `no log line matches the required pattern "listening" yet`}),
+		failNoData(observed.Reading{Check: "logs", Class: observed.ClassBlocked, Reason: "LogGroupMissing", Detail: "the logs could not be read: ResourceNotFoundException"}),
 	}
 }
 

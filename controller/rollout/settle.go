@@ -45,7 +45,8 @@ func settle(in Input, rec Record) Decision {
 
 // toward decides which goal git's target comes to, and the first step toward it.
 func toward(in Input, rec Record, target Target) Decision {
-	if s := rec.Stalled; s != nil && s.Reason == ReasonRevertFailed && serves(in, rec) && in.Seen.Primary().Rollout == observed.RolloutCompleted {
+	well := serves(in, rec) && in.Seen.Primary().Rollout == observed.RolloutCompleted
+	if s := rec.Stalled; s != nil && s.Reason == ReasonRevertFailed && well {
 		rec.Stalled = s.Cause // the revert has come true after all
 	}
 	trigger := TriggerGit
@@ -53,7 +54,7 @@ func toward(in Input, rec Record, target Target) Decision {
 	if verdict != nil && cleared(*verdict, *rec.Intent) {
 		verdict, trigger = nil, TriggerRetry
 	}
-	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !serves(in, rec) {
+	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !well {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	if leftBehind(rec, target.Ask) {

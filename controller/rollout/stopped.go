@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/canteen/deploy/controller/observed"
@@ -43,8 +44,8 @@ var startTrouble = []struct {
 	{[]string{"empty capacity provider"}, observed.ClassInfrastructure, "NoCapacity"},
 	{[]string{"cannotpullcontainererror", "platform"}, observed.ClassProduct, "WrongPlatform"},
 	{[]string{"cannotpullcontainererror", "no space left"}, observed.ClassProduct, "ImageTooLarge"},
-	{[]string{"cannotpull"}, observed.ClassBlocked, "ImageNotPullable"},
 	{[]string{"unable to retrieve ecr registry auth"}, observed.ClassBlocked, "RegistryDenied"},
+	{[]string{"cannotpull"}, observed.ClassBlocked, "ImageNotPullable"},
 	{[]string{"resourceinitializationerror", "log group"}, observed.ClassBlocked, "LogGroupMissing"},
 	{[]string{"resourceinitializationerror", "logger"}, observed.ClassBlocked, "LogGroupMissing"},
 	{[]string{"resourceinitializationerror", "secret"}, observed.ClassBlocked, "SecretUnavailable"},
@@ -60,6 +61,9 @@ func Stopped(t observed.Task) Stop {
 	case stopContainerExited:
 		return exited(t)
 	case stopFailedToStart:
+		if injected(t) {
+			return Stop{observed.ClassBlocked, "SidecarFailed", clip(t.StoppedReason)}
+		}
 		text := t.StoppedReason
 		for _, c := range t.Containers {
 			text += "\n" + c.Reason
@@ -78,6 +82,25 @@ func Stopped(t observed.Task) Stop {
 		}
 	}
 	return Stop{}
+}
+
+// injectedNames are how the containers are named that AWS puts into tasks, which no revision has: Service Connect's proxy and
+// GuardDuty's agent (ECS developer guide, "Service Connect" and "Runtime Monitoring").
+var injectedNames = []string{"ecs-service-connect-", "aws-guardduty-agent-"}
+
+// injected reports whether it was only a container of AWS's that kept the task from starting.
+func injected(t observed.Task) bool {
+	found := false
+	for _, c := range t.Containers {
+		if c.Reason == "" {
+			continue
+		}
+		if !slices.ContainsFunc(injectedNames, func(prefix string) bool { return strings.HasPrefix(c.Name, prefix) }) {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 func startFailed(t observed.Task, lower string) Stop {

@@ -57,7 +57,7 @@ var traits = []struct {
 func (w *World) Push(service, tag string, does ...string) error {
 	i := image{
 		app:       script.Script{Logs: []script.Line{{After: time.Second, Text: "listening on 8080"}}},
-		migration: script.Script{Logs: []script.Line{{After: time.Second, Text: "migrated"}}, Exit: &script.Exit{After: 4 * time.Second}},
+		migration: script.Script{Logs: []script.Line{{After: time.Second, Text: "migrated"}}, Exit: &script.Exit{After: 4 * time.Second}, OnStop: script.Exit{After: time.Second, Code: 143}},
 	}
 	for _, words := range does {
 		if err := i.is(words); err != nil {

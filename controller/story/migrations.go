@@ -55,8 +55,12 @@ func (o *Observer) ran(in *awsecs.RunTaskInput, was *types.Service, out *awsecs.
 		o.violation(3, "a task of %s was run although git asks for no migration of it", last(arn))
 		return
 	}
-	m := &migrationSeen{service: service, lock: word.Spec.Migration.Lock, key: o.keyOf(r, word.Spec.Migration),
-		tag: o.world.tagOf(service, aws.ToString(r.definition.ContainerDefinitions[0].Image)), startedAt: time.Now()}
+	m := &migrationSeen{service: service, lock: word.Spec.Migration.Lock, key: o.keyOf(r, word.Spec.Migration), container: word.Spec.Migration.Container, startedAt: time.Now()}
+	for _, c := range r.definition.ContainerDefinitions {
+		if aws.ToString(c.Name) == m.container {
+			m.tag = o.world.tagOf(service, aws.ToString(c.Image))
+		}
+	}
 	o.world.journal.add("effect", "RunTask %s: %s", last(arn), strings.Join(in.Overrides.ContainerOverrides[0].Command, " "))
 	for _, other := range o.migrations {
 		if other.lock == m.lock && other.endedAt.IsZero() {

@@ -65,6 +65,7 @@ type rejectedAt struct {
 // migrationSeen is one migration task.
 type migrationSeen struct {
 	service, lock, key, tag string
+	container               string
 	startedAt, endedAt      time.Time
 	code                    *int32
 }
@@ -226,7 +227,8 @@ func (o *Observer) event(e ecs.Event) {
 	if m := o.migrations[arn]; m != nil && aws.ToString(e.Task.LastStatus) == "STOPPED" {
 		m.endedAt = e.At
 		for _, c := range e.Task.Containers {
-			if e.Task.StopCode == types.TaskStopCodeEssentialContainerExited { // what was stopped says nothing by its code
+			// What was stopped says nothing by its code; other containers are AWS's, or stand beside it.
+			if e.Task.StopCode == types.TaskStopCodeEssentialContainerExited && aws.ToString(c.Name) == m.container {
 				m.code = c.ExitCode
 			}
 		}

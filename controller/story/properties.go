@@ -312,8 +312,12 @@ func (o *Observer) calledGood(s *serviceSeen, service, arn string) {
 		o.violation(5, "%s was called good, which the controller never registered", last(arn))
 		return
 	}
+	again := o.wasGood(s, r.ask) // what was good, registered anew because its revision was deregistered
 	s.good[arn] = time.Now()
 	delete(s.rejected, r.ask)
+	if again {
+		return
+	}
 	delete(s.tries, r.ask)
 	word := o.wordFor(service, r)
 	for deployment, revision := range s.deployed {

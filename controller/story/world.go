@@ -11,8 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/dynamodb"
@@ -42,6 +45,8 @@ type Options struct {
 	Kill     *Kill // kill the controller there, and start it again
 	Wanders  bool  // the story does not tell how its rollouts end
 	Two      bool  // two controllers on one ledger
+	// Infra, where set, makes another infrastructure of base/account.yaml.
+	Infra func(base string) string
 }
 
 // World is an account, a repository and a controller. Its methods are called from one goroutine, inside a bubble.
@@ -129,8 +134,17 @@ func (w *World) plant() error {
 	if err := w.account.Plant(ctx, &sim.Seed{Clusters: []string{"main"}}); err != nil {
 		return err
 	}
+	if _, err := w.account.ECS.PutClusterCapacityProviders(ctx, &awsecs.PutClusterCapacityProvidersInput{
+		Cluster: aws.String("main"), CapacityProviders: []string{"FARGATE", "FARGATE_SPOT"}, DefaultCapacityProviderStrategy: []types.CapacityProviderStrategyItem{},
+	}); err != nil {
+		return err
+	}
+	base := baseAccount
+	if w.opts.Infra != nil {
+		base = []byte(w.opts.Infra(string(base)))
+	}
 	for _, name := range w.opts.Services {
-		seed, err := sim.ReadSeed(forService(baseAccount, name), "")
+		seed, err := sim.ReadSeed(forService(base, name), "")
 		if err == nil {
 			err = w.account.Plant(ctx, seed)
 		}
@@ -182,6 +196,25 @@ func (w *World) view(service string) *status.View {
 	return w.life.app.Board().Service(service)
 }
 
+// told holds what is told to the closed words: no condition has a reason that condition.Reasons does not list.
+func (w *World) told() error {
+	var err error
+	for _, name := range w.opts.Services {
+		v := w.view(name)
+		if v == nil {
+			continue
+		}
+		for _, c := range v.Status.Conditions {
+			if _, known := slices.BinarySearch(reasons, c.Reason); !known || c.Reason == condition.ReasonOther {
+				err = errors.Join(err, fmt.Errorf("condition %s has the reason %q, which nobody knows", c.Type, c.Reason))
+			}
+		}
+	}
+	return err
+}
+
+var reasons = condition.Reasons()
+
 // glance is the time between two looks of the story at the world.
 const glance = 500 * time.Millisecond
 
@@ -195,7 +228,7 @@ func (w *World) during(d time.Duration, holds func() error) error {
 	for end := time.Now().Add(d); ; {
 		synctest.Wait()
 		w.follow()
-		if err := errors.Join(w.Observer.Err(), holds()); err != nil {
+		if err := errors.Join(w.Observer.Err(), w.told(), holds()); err != nil {
 			return err
 		}
 		left := time.Until(end)
@@ -215,7 +248,7 @@ func (w *World) Await(limit time.Duration, missing func() error) error {
 	for end := time.Now().Add(limit); ; {
 		synctest.Wait()
 		w.follow()
-		if err := w.Observer.Err(); err != nil {
+		if err := errors.Join(w.Observer.Err(), w.told()); err != nil {
 			return err
 		}
 		err := missing()

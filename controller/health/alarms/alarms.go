@@ -84,7 +84,7 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 	}
 	r := observed.Reading{Check: Name, Verdict: observed.Pass, Detail: "no alarm is red"}
 	if m, lacks := seen.Lacks(observed.FactAlarms); lacks {
-		r.Verdict, r.Detail = observed.NoData, "the alarms could not be read: "+m.Message
+		r.Verdict, r.Class, r.Reason, r.Detail = observed.NoData, m.Class(), m.Reason, "the alarms could not be read: "+m.Message
 		if s.Before {
 			r.Verdict = observed.Fail
 		}

@@ -97,8 +97,8 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 			return r, true
 		}
 	}
-	if m, lacks := seen.Lacks(observed.FactLogs); lacks || seen.Logs == nil {
-		r.Verdict, r.Detail = observed.NoData, "the logs could not be read: "+m.Message
+	if seen.Logs == nil || lacking(seen) {
+		unread(&r, seen)
 		return r, true
 	}
 	for _, pattern := range c.params.Require {
@@ -109,4 +109,24 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 	}
 	r.Verdict, r.Detail = observed.Pass, "no forbidden line was written and every required one was"
 	return r, true
+}
+
+func lacking(seen observed.Service) bool {
+	_, lacks := seen.Lacks(observed.FactLogs)
+	return lacks
+}
+
+// unread says why there is no log to judge: it could not be read, or the tasks could not, whose streams it is in.
+func unread(r *observed.Reading, seen observed.Service) {
+	r.Verdict, r.Detail = observed.NoData, "the logs were not read"
+	for _, fact := range []observed.Fact{observed.FactTasks, observed.FactLogs} {
+		m, lacks := seen.Lacks(fact)
+		if !lacks {
+			continue
+		}
+		r.Class, r.Reason, r.Detail = m.Class(), m.Reason, fmt.Sprintf("the %s could not be read: %s", fact, m.Message)
+		if fact == observed.FactLogs && m.Kind == "not_found" {
+			r.Reason = "LogGroupMissing"
+		}
+	}
 }

@@ -22,7 +22,7 @@ func (Check) Facts(s rollout.Subject) observed.Look {
 	if s.Before {
 		return observed.Look{}
 	}
-	return observed.Look{ServiceDeployment: true, Tasks: true}
+	return observed.Look{ServiceDeployment: true, Tasks: true, Targets: s.BakeFrom.IsZero() && s.Now.Sub(s.RolledAt) >= targetsAfter}
 }
 
 // Read implements health.Check.
@@ -33,42 +33,48 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 	r := observed.Reading{Check: rollout.CheckSteady}
 	d, listed := seen.Deployment(s.Deployment)
 	dead := deaths(s.Deployment, seen.Tasks)
-	switch worst := conclusive(dead, d); {
+	switch worst := conclusive(dead, d, seen); {
 	case worst.Class != "":
 		r.Verdict, r.Class, r.Reason, r.Detail = observed.Fail, worst.Class, worst.Reason, worst.Message
 	case !listed:
 		r.Verdict, r.Detail = observed.NoData, "ECS does not list the deployment yet"
 	default:
-		r.Verdict, r.Reason, r.Detail = progress(s, d, seen)
+		progress(&r, s, d, dead, seen)
 	}
 	return r, true
 }
 
 // progress tells a complete deployment from one that is under way.
-func progress(s rollout.Subject, d observed.Deployment, seen observed.Service) (observed.Verdict, string, string) {
+func progress(r *observed.Reading, s rollout.Subject, d observed.Deployment, dead []rollout.Stop, seen observed.Service) {
+	r.Verdict = observed.NoData
+	counted := fmt.Sprintf("%d of %d tasks run", d.Running, d.Desired)
+	unread, tasksUnread := seen.Lacks(observed.FactTasks)
+	unrecorded, recordUnread := seen.Lacks(observed.FactServiceDeployment)
+	sd := seen.ServiceDeployment
 	switch {
 	case d.Desired == 0 && s.Kind == rollout.KindDeploy:
-		return observed.NoData, "ScaledToZero", "the service's count is 0, so nothing runs that could be judged"
+		r.Reason, r.Detail = "ScaledToZero", "the service's count is 0, so nothing runs that could be judged"
+	case tasksUnread && s.Kind == rollout.KindDeploy:
+		// Whether they die is not known; a revert was good before, and ECS's records are enough for it.
+		r.Class, r.Reason, r.Detail = unread.Class(), unread.Reason, "the tasks could not be read: "+unread.Message
+	case d.Rollout == observed.RolloutInProgress && s.Now.Sub(s.RolledAt) < causeAfter:
+		r.Reason, r.Detail = "Rolling", counted
 	case d.Rollout == observed.RolloutInProgress:
-		return observed.NoData, "Rolling", fmt.Sprintf("%d of %d tasks run", d.Running, d.Desired)
+		r.Class, r.Reason, r.Detail = cause(d, s.Revision, dead, seen)
 	case d.Running < d.Desired || d.Pending > 0:
-		return observed.NoData, "Replacing", fmt.Sprintf("%d of %d tasks run", d.Running, d.Desired)
+		r.Reason, r.Detail = "Replacing", counted
 	case len(seen.Deployments) > 1:
-		return observed.NoData, "Draining", "tasks of the deployment before are still draining"
+		r.Reason, r.Detail = reasonDraining, "tasks of the deployment before are still draining"
+	case sd != nil && sd.Status != observed.ServiceDeploymentSuccessful:
+		r.Reason, r.Detail = "Recording", "ECS has not recorded the deployment as successful yet: "+sd.Status
+	case recordUnread && unrecorded.Kind != "terminal":
+		// The longer record can be late, and some controllers of old services have none: only a failed look at it holds back.
+		r.Class, r.Reason, r.Detail = unrecorded.Class(), unrecorded.Reason, "ECS's record of the deployment could not be read: "+unrecorded.Message
+	case sd == nil && !recordUnread:
+		r.Reason, r.Detail = "Recording", "ECS has no record of the deployment yet"
+	default:
+		r.Verdict, r.Reason, r.Detail = observed.Pass, "Complete", fmt.Sprintf("the deployment is complete with %d tasks", d.Running)
 	}
-	if sd := seen.ServiceDeployment; sd != nil && sd.Status != observed.ServiceDeploymentSuccessful {
-		return observed.NoData, "Recording", "ECS has not recorded the deployment as successful yet: " + sd.Status
-	}
-	// The longer record can be late, and some controllers of old services have none: only a failed look at it holds back.
-	if m, lacks := seen.Lacks(observed.FactServiceDeployment); lacks && m.Kind != "terminal" {
-		return observed.NoData, "Recording", "ECS's record of the deployment could not be read: " + m.Message
-	}
-	if seen.ServiceDeployment == nil {
-		if _, lacks := seen.Lacks(observed.FactServiceDeployment); !lacks {
-			return observed.NoData, "Recording", "ECS has no record of the deployment yet"
-		}
-	}
-	return observed.Pass, "Complete", fmt.Sprintf("the deployment is complete with %d tasks", d.Running)
 }
 
 // deaths are the verdicts on the deployment's own stopped tasks, those that say nothing left out.
@@ -88,7 +94,7 @@ func deaths(deployment string, tasks []observed.Task) []rollout.Stop {
 // conclusive returns what enough tasks died of. ECS having given the deployment up makes one death enough, and is
 // conclusive by itself: then it stands for what most of what is known says, and where nothing is known or only the
 // infrastructure failed, for the infrastructure's trouble, which condemns nothing.
-func conclusive(dead []rollout.Stop, d observed.Deployment) rollout.Stop {
+func conclusive(dead []rollout.Stop, d observed.Deployment, seen observed.Service) rollout.Stop {
 	gaveUp := d.Rollout == observed.RolloutFailed
 	enough := deadTasksMax
 	if gaveUp {
@@ -107,11 +113,17 @@ func conclusive(dead []rollout.Stop, d observed.Deployment) rollout.Stop {
 	if !gaveUp {
 		return rollout.Stop{}
 	}
-	message := "ECS gave the deployment up: " + orUnknown(d.Reason)
-	if len(dead) > 0 {
-		message += "; " + dead[0].Message
+	stop := rollout.Stop{Class: observed.ClassInfrastructure, Reason: "DeploymentFailed", Message: "ECS gave the deployment up: " + orUnknown(d.Reason)}
+	_, unread := seen.Lacks(observed.FactTasks)
+	switch {
+	case len(dead) > 0:
+		stop.Reason = dead[0].Reason
+		stop.Message += "; " + dead[0].Message
+	case !unread && !slices.ContainsFunc(seen.Tasks, func(t observed.Task) bool { return t.Deployment == d.ID }):
+		stop.Reason = reasonNotPlaced
+		stop.Message += "; no task of it exists" + saying(d, seen)
 	}
-	return rollout.Stop{Class: observed.ClassInfrastructure, Reason: "DeploymentFailed", Message: message}
+	return stop
 }
 
 func orUnknown(s string) string {

@@ -56,16 +56,18 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 	}
 	r := observed.Reading{Check: Name}
 	if m, lacks := seen.Lacks(observed.FactTargets); lacks {
-		r.Verdict, r.Detail = observed.NoData, "the load balancer could not be asked: "+m.Message
+		r.Verdict, r.Class, r.Reason, r.Detail = observed.NoData, m.Class(), m.Reason, "the load balancer could not be asked: "+m.Message
 		return r, true
 	}
-	healthy, unused, unhealthy := count(seen.Targets)
+	healthy, unused, unchecked, unhealthy := count(seen.Targets)
 	want := seen.Primary().Desired * len(seen.TargetGroups)
 	switch {
 	case len(unhealthy) > 0 && healthy < want:
 		r.Verdict, r.Detail = observed.NoData, "a target is unhealthy and ECS is replacing it: "+unhealthy[0]
 	case len(unused) > 0 && healthy == 0:
 		r.Verdict, r.Class, r.Reason, r.Detail = observed.Fail, observed.ClassBlocked, "TargetsUnused", "the target group receives no traffic: "+unused[0]
+	case len(unchecked) > 0 && healthy < want:
+		r.Verdict, r.Class, r.Reason, r.Detail = observed.NoData, observed.ClassInfrastructure, "TargetsUnavailable", "the load balancer does not check its targets: "+unchecked[0]
 	case healthy < want:
 		r.Verdict, r.Detail = observed.NoData, fmt.Sprintf("%d of %d targets are healthy", healthy, want)
 	default:
@@ -77,17 +79,19 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 	return r, true
 }
 
-func count(targets []observed.Target) (healthy int, unused, unhealthy []string) {
+func count(targets []observed.Target) (healthy int, unused, unchecked, unhealthy []string) {
 	for _, t := range targets {
 		switch t.State {
 		case "healthy":
 			healthy++
 		case "unused":
 			unused = append(unused, t.Reason)
+		case "unavailable":
+			unchecked = append(unchecked, t.Reason)
 		case "unhealthy":
 			unhealthy = append(unhealthy, fmt.Sprintf("%s:%d %s", t.ID, t.Port, t.Reason))
 		}
 	}
 	slices.Sort(unhealthy)
-	return healthy, unused, unhealthy
+	return healthy, unused, unchecked, unhealthy
 }
