@@ -18,7 +18,7 @@ import (
 // Act does one thing: at most one writing request, sent once. seen is the observation that the action was decided on; it
 // says where the service lives. A Lost error leaves open whether the request took effect.
 func (a *Account) Act(ctx context.Context, intent *rollout.Intent, seen observed.Service, action rollout.Action) (rollout.Outcome, error) {
-	s := stack{Stack: seen.Stack, cluster: name(seen.Stack.Outputs[OutputCluster]), service: name(seen.Stack.Outputs[OutputService])}
+	s := placeOf(seen)
 	if s.cluster == "" || s.service == "" {
 		return rollout.Outcome{}, fmt.Errorf("%s: the observation does not say where the service lives", action.Name())
 	}
@@ -41,6 +41,11 @@ func (a *Account) Act(ctx context.Context, intent *rollout.Intent, seen observed
 	return rollout.Outcome{}, fmt.Errorf("%s of %s: the account does not know this action", action.Name(), intentName(intent))
 }
 
+// placeOf is where an observation says that the service lives.
+func placeOf(seen observed.Service) stack {
+	return stack{Stack: seen.Stack, cluster: name(seen.Stack.Outputs[OutputCluster]), service: name(seen.Stack.Outputs[OutputService])}
+}
+
 func intentName(intent *rollout.Intent) string {
 	if intent == nil {
 		return "a service without intent"
@@ -58,21 +63,10 @@ func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (ro
 			return rollout.Outcome{Revision: arn}, err
 		}
 	}
-	from, err := a.definition(ctx, r.Template)
+	in, err := a.request(ctx, s, r)
 	if err != nil {
 		return rollout.Outcome{}, err
 	}
-	secrets, err := a.resolveSecrets(ctx, r.Containers)
-	if err != nil {
-		return rollout.Outcome{}, fmt.Errorf("register a revision of %s: %w", s.service, err)
-	}
-	in, err := Render(from, s.service, r.Containers, secrets)
-	if err != nil {
-		return rollout.Outcome{}, fmt.Errorf("register a revision of %s: %w", s.service, err)
-	}
-	in.Tags = tagsOf(map[string]string{
-		rollout.TagAsk: r.Ask, rollout.TagFingerprint: r.Fingerprint, rollout.TagCommit: r.Commit,
-	})
 	out, err := a.aws.ECS.RegisterTaskDefinition(ctx, in)
 	if err != nil {
 		return rollout.Outcome{}, deed(err, "register a revision of %s", s.service)
@@ -80,6 +74,26 @@ func (a *Account) register(ctx context.Context, s stack, r rollout.Register) (ro
 	made := revisionOf(out.TaskDefinition, tagMap(in.Tags))
 	a.revisions.put(made.ARN, made)
 	return rollout.Outcome{Revision: made.ARN}, nil
+}
+
+// request is what a registration sends. Nothing is written to make it.
+func (a *Account) request(ctx context.Context, s stack, r rollout.Register) (*ecs.RegisterTaskDefinitionInput, error) {
+	from, err := a.definition(ctx, r.Template)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := a.resolveSecrets(ctx, r.Containers)
+	if err != nil {
+		return nil, fmt.Errorf("register a revision of %s: %w", s.service, err)
+	}
+	in, err := Render(from, s.service, r.Containers, secrets)
+	if err != nil {
+		return nil, fmt.Errorf("register a revision of %s: %w", s.service, err)
+	}
+	in.Tags = tagsOf(map[string]string{
+		rollout.TagAsk: r.Ask, rollout.TagFingerprint: r.Fingerprint, rollout.TagCommit: r.Commit,
+	})
+	return in, nil
 }
 
 // registeredMax is how many of the family's newest revisions are searched for a fingerprint.

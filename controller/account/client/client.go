@@ -51,6 +51,8 @@ type Options struct {
 	Jitter func() float64
 	// Registerer takes the metrics; nil means none.
 	Registerer prometheus.Registerer
+	// ReadOnly refuses every operation that changes the account with a ReadOnlyError, before anything is sent.
+	ReadOnly bool
 }
 
 func (o Options) withDefaults() Options {

@@ -14,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -215,4 +218,53 @@ func onlyNonZero(t *testing.T, g prometheus.Gatherer, name string) string {
 		}
 	}
 	return b.String()
+}
+
+// A read-only client must not send one writing operation, whatever is in the table of calls: each is built as the SDK does.
+func TestReadOnlySendsNoWrite(t *testing.T) {
+	sent := map[string]int{}
+	c := newClients(func(op string, _ *http.Request) (*http.Response, error) {
+		sent[op]++
+		return answer(200, `{}`)
+	}, Options{ReadOnly: true})
+	if _, err := c.ECS.DescribeServices(t.Context(), &ecs.DescribeServicesInput{Services: []string{"s"}}); err != nil || sent["DescribeServices"] != 1 {
+		t.Errorf("a read: sent %v, error %v", sent, err)
+	}
+	clear(sent)
+	g := newGate(Options{ReadOnly: true}.withDefaults())
+	writes := 0
+	for service, operations := range calls() {
+		for operation, call := range operations {
+			err := g.install(service)(middleware.NewStack(operation, smithyhttp.NewStackRequest))
+			var refused *ReadOnlyError
+			if call.write {
+				writes++
+			}
+			if errors.As(err, &refused) != call.write {
+				t.Errorf("%s %s (write: %t): %v", service, operation, call.write, err)
+			}
+		}
+	}
+	if writes < 6 {
+		t.Errorf("only %d operations count as writes", writes)
+	}
+	for name, write := range map[string]func() error{
+		"UpdateService": func() error {
+			_, err := c.ECS.UpdateService(t.Context(), &ecs.UpdateServiceInput{Service: aws.String("s")})
+			return err
+		},
+		"RunTask": func() error {
+			_, err := c.ECS.RunTask(t.Context(), &ecs.RunTaskInput{TaskDefinition: aws.String("t")})
+			return err
+		},
+		"PutParameter": func() error {
+			_, err := c.SSM.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("p"), Value: aws.String("v")})
+			return err
+		},
+	} {
+		var refused *ReadOnlyError
+		if err := write(); !errors.As(err, &refused) || len(sent) > 0 {
+			t.Errorf("%s: sent %v, error %v", name, sent, err)
+		}
+	}
 }

@@ -28,6 +28,13 @@ func (e *BudgetError) Error() string {
 }
 func (e *BudgetError) Unwrap() error { return e.Err }
 
+// ReadOnlyError is a writing operation that was refused because the clients are read-only. Nothing was sent.
+type ReadOnlyError struct{ Operation string }
+
+func (e *ReadOnlyError) Error() string {
+	return e.Operation + " changes the account, and these clients only read"
+}
+
 // neverOpened reports whether the connection could not be opened, so that nothing was sent.
 func neverOpened(err error) bool {
 	var op *net.OpError

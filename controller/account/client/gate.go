@@ -41,6 +41,9 @@ func (g *gate) install(service string) func(*middleware.Stack) error {
 		if !ok {
 			return fmt.Errorf("%s %s has no budget; add it to the list of calls", service, stack.ID())
 		}
+		if c.write && g.opts.ReadOnly {
+			return &ReadOnlyError{Operation: stack.ID()}
+		}
 		wait := middleware.FinalizeMiddlewareFunc("Budget", g.wait(service, c))
 		if err := stack.Finalize.Insert(wait, "Retry", middleware.After); err != nil {
 			return err
