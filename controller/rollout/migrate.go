@@ -44,7 +44,7 @@ func migrate(in Input, rec Record) Decision {
 func startMigration(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	m := ro.Target.Migration
-	if m == nil || ro.Kind != KindDeploy || slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask) {
+	if rec.SkipsMigration() != SkipNothing {
 		return moveOn(rec.enter(in.Now, StageRoll))
 	}
 	if d, ok := superseded(in, rec); ok {
