@@ -15,17 +15,18 @@ const module = "github.com/canteen/deploy/"
 // Packages below a folder count as the folder's.
 var floors = [][]string{
 	{"controller/desired", "controller/observed", "controller/fault"},
-	{"controller/rollout", "controller/condition"},
+	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/retry"},
 	{"controller/server", "controller/status", "controller/reconcile"},
-	{"controller/app"},
+	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},
 }
 
 // allowed are the steps within one floor that are meant; everything else on one floor stands side by side.
 var allowed = map[string][]string{
 	"controller/condition": {"controller/rollout"},
+	"controller/plan":      {"controller/rollout"},
 	"controller/desired":   {},
 	"controller/server":    {"controller/status"},
 	"controller/gitrepo":   {"controller/retry"},
@@ -38,21 +39,26 @@ var banned = []struct{ from, to, why string }{
 	{"controller/observed", "github.com/aws/", "the lowest floors know no AWS"},
 	{"controller/rollout", "github.com/aws/", "reasoning is pure"},
 	{"controller/condition", "github.com/aws/", "reasoning is pure"},
+	{"controller/plan", "github.com/aws/", "a plan is plain values"},
 	{"controller/strategy", "github.com/aws/", "reasoning is pure"},
 	{"controller/health", "github.com/aws/", "reasoning is pure"},
 	{"controller/desired", "net/http", "the lowest floors do no I/O"},
 	{"controller/observed", "net/http", "the lowest floors do no I/O"},
 	{"controller/rollout", "net/http", "reasoning does no I/O"},
 	{"controller/condition", "net/http", "reasoning does no I/O"},
+	{"controller/plan", "net/http", "a plan is plain values"},
 	{"controller/strategy", "net/http", "reasoning does no I/O"},
 	{"controller/health", "net/http", "reasoning does no I/O"},
 	{"controller/rollout", "go.uber.org/zap", "reasoning writes no log"},
 	{"controller/condition", "go.uber.org/zap", "reasoning writes no log"},
+	{"controller/plan", "go.uber.org/zap", "a plan is plain values"},
 	{"controller/strategy", "go.uber.org/zap", "reasoning writes no log"},
 	{"controller/health", "go.uber.org/zap", "reasoning writes no log"},
 	{"controller/desired", "go.uber.org/zap", "reading files writes no log"},
 	{"controller/cmd/controller", module + "controller/sim", "the product does not know the account on this machine"},
 	{"controller/app", module + "controller/sim", "the product does not know the account on this machine"},
+	{"controller/rehearsal", module + "controller/sim", "the product does not know the account on this machine"},
+	{"controller/rehearsal", "github.com/aws/", "a rehearsal must have no way to the account but the one that it is given"},
 	{"worker", module + "controller", "the worker knows nothing of who deploys it"},
 }
 

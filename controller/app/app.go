@@ -99,7 +99,7 @@ func New(cfg Config) (*App, error) {
 	a.board.Queue(a.queueStats)
 	a.handler = server.New(server.Config{
 		Board: a.board, Gatherer: cfg.Registry, History: memory.History, WebhookSecret: cfg.WebhookSecret,
-		Wake: a.Kick, Ready: a.ready.reasons, Version: cfg.Build.Version,
+		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Version: cfg.Build.Version,
 	})
 	return a, nil
 }

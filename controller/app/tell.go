@@ -5,6 +5,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -29,8 +30,13 @@ func (t *teller) Passed(p reconcile.Pass) {
 		Observed: status.Observe(p.Seen),
 		NextAt:   p.NextAt,
 	}
+	var before observed.Service
+	if old != nil {
+		before = old.Seen
+	}
+	view.Seen = status.Keep(p.Seen, before, p.Record.Rollout != nil)
 	if p.Seen.At.IsZero() && old != nil {
-		view.Observed = old.Observed // the account could not be looked at: the last look stands, with its time
+		view.Observed, view.Seen = old.Observed, old.Seen // the account could not be looked at: the last look stands, with its time
 	}
 	t.board.Publish(view)
 	if p.Action != nil || old == nil || old.Status.Phase != view.Status.Phase {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/canteen/deploy/controller/rollout"
@@ -76,4 +77,11 @@ func (f *Fleet) rolling(except string) int {
 		}
 	}
 	return n
+}
+
+// Clone is a fleet that knows the same now, and goes its own way from here on.
+func (f *Fleet) Clone() *Fleet {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &Fleet{services: maps.Clone(f.services)}
 }

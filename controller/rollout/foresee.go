@@ -100,6 +100,11 @@ func (r Record) Verdict(seen observed.Service) *Rejection {
 	return verdict
 }
 
+// OnTemplate reports whether the good revision was rendered onto a template of the same content.
+func (g Good) OnTemplate(t *observed.Template) bool {
+	return t != nil && g.Fingerprint == fingerprint(g.Target.Ask, *t)
+}
+
 // ClearedBy says in words what of git's would make the controller try a rejected ask again (see cleared).
 func (r Rejection) ClearedBy(spec desired.ServiceSpec) []string {
 	ways := []string{"another version, env, secret reference or migration command", fmt.Sprintf("spec.retry above %d", r.Retry)}

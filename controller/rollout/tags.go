@@ -175,7 +175,7 @@ func catchUp(in Input, rec Record) Decision {
 func (r Record) rejectedBefore(in Input, good string) Record {
 	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good && r.RejectionOf(ask) == nil {
 		r.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: r.Intent.Service.Spec.Retry, Reason: "Remembered",
-			Message: "it was rejected before; the details were lost with the ledger", Inferred: true}}
+			Message: "it was rejected before; the tag that says so does not say why", Inferred: true}}
 	}
 	return r
 }

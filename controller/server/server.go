@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -42,6 +43,8 @@ type Config struct {
 	Wake func()
 	// Ready returns why the controller is not ready; nothing when it is.
 	Ready func() []string
+	// Environment returns the newest valid environment, nil before one was read.
+	Environment func() *desired.Environment
 	// Version is shown on the page.
 	Version string
 }
@@ -62,6 +65,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/api/v1/services", s.listServices)
 	mux.HandleFunc("/api/v1/services/{name}", s.getService)
 	mux.HandleFunc("/api/v1/services/{name}/history", s.getHistory)
+	mux.HandleFunc("/api/v1/records", s.listRecords)
 	mux.HandleFunc("/api/v1/events", s.streamEvents)
 	mux.HandleFunc("/webhook/github", s.github)
 	mux.Handle("/static/", assets())

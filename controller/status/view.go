@@ -8,6 +8,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -16,6 +17,8 @@ type View struct {
 	Record   rollout.Record
 	Status   condition.Status
 	Observed Observed
+	// Seen is what the rules would decide on again: the last look, by Keep.
+	Seen observed.Service
 	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
 	NextAt time.Time
 }

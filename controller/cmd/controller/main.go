@@ -1,5 +1,5 @@
 // Command controller makes one AWS account agree with what git asks of it. Its exit code is 0 when all is well, 1 when something
-// is wrong with what it was given or what it did, and 2 when it was called wrongly.
+// is wrong with what it was given or what it did, 2 when it was called wrongly, and 3 when plan has found changes.
 package main
 
 import (
@@ -29,6 +29,9 @@ type usageError struct{ error }
 // errInvalid ends a command whose output has already said everything.
 var errInvalid = errors.New("invalid")
 
+// errChanges ends a plan that has printed changes.
+var errChanges = errors.New("changes")
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
@@ -42,6 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "controller: %v\nsee controller --help\n", err)
 		return 2
+	case errors.Is(err, errChanges):
+		return 3
 	case !errors.Is(err, errInvalid):
 		fmt.Fprintf(stderr, "controller: %v\n", err)
 	}
@@ -64,7 +69,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand())
+	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newPlanCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand())
 	return root
 }
 

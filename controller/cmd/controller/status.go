@@ -25,6 +25,7 @@ const (
 	defaultServer = "http://127.0.0.1:8080"
 	askTimeout    = 15 * time.Second
 	answerMax     = 64 << 20 // bytes; ten thousand services are about 20 MB
+	problemMax    = 1 << 20  // bytes
 )
 
 func newStatusCommand() *cobra.Command {
@@ -116,11 +117,11 @@ func (q *question) answer(cmd *cobra.Command, path string, table func(io.Writer,
 	if !slices.Contains([]string{"table", "json", "yaml"}, q.output) {
 		return usageError{fmt.Errorf("unknown output %q; write table, json or yaml", q.output)}
 	}
-	base, err := url.Parse(q.server)
-	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return usageError{fmt.Errorf("--server %q is no address; write one such as %s", q.server, defaultServer)}
+	base, err := baseOf(q.server)
+	if err != nil {
+		return err
 	}
-	body, err := ask(cmd.Context(), strings.TrimSuffix(q.server, "/")+path)
+	body, err := ask(cmd.Context(), base+path)
 	if err != nil {
 		return err
 	}
@@ -140,15 +141,42 @@ func (q *question) answer(cmd *cobra.Command, path string, table func(io.Writer,
 	return nil
 }
 
+// baseOf checks the address of a controller, and returns it without a slash at its end.
+func baseOf(server string) (string, error) {
+	base, err := url.Parse(server)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return "", usageError{fmt.Errorf("--server %q is no address; write one such as %s", server, defaultServer)}
+	}
+	return strings.TrimSuffix(server, "/"), nil
+}
+
 // ask returns the JSON at an address of a controller's API.
 func ask(ctx context.Context, address string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	answer, err := open(ctx, address, "application/json")
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	at, _ := url.Parse(address) // it was asked
+	body, err := io.ReadAll(io.LimitReader(answer, answerMax))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", at.Host, err)
+	}
+	if !json.Valid(body) {
+		return nil, fmt.Errorf("%s answers something that is not JSON to %s; is it a controller?", at.Host, at.Path)
+	}
+	return body, nil
+}
+
+// open asks a controller's API and returns the body of an answer that is 200. The caller closes it.
+func open(ctx context.Context, address, accept string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", accept)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		// The method and the address in front of the cause say nothing new.
@@ -157,22 +185,15 @@ func ask(ctx context.Context, address string) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("no controller answers at %s: %w; start one, or name another by --server or DEPLOY_SERVER", req.URL.Host, err)
 	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
+	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, answerMax))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", req.URL.Host, err)
+	var p server.Problem
+	if body, err := io.ReadAll(io.LimitReader(res.Body, problemMax)); err == nil && json.Unmarshal(body, &p) == nil && p.Detail != "" {
+		return nil, errors.New(oneLine(p.Detail))
 	}
-	if res.StatusCode != http.StatusOK {
-		var p server.Problem
-		if json.Unmarshal(body, &p) == nil && p.Detail != "" {
-			return nil, errors.New(oneLine(p.Detail))
-		}
-		return nil, fmt.Errorf("%s answers %s to %s; is it a controller?", req.URL.Host, res.Status, req.URL.Path)
-	}
-	if !json.Valid(body) {
-		return nil, fmt.Errorf("%s answers something that is not JSON to %s; is it a controller?", req.URL.Host, req.URL.Path)
-	}
-	return body, nil
+	return nil, fmt.Errorf("%s answers %s to %s; is it a controller?", req.URL.Host, res.Status, req.URL.Path)
 }
 
 // row prints the cells of one row; an empty cell is a dash, so that columns can be counted.

@@ -74,25 +74,35 @@ func (v *validation) path(path string) error {
 	if !info.IsDir() {
 		return v.file(path)
 	}
-	entries, err := os.ReadDir(path)
+	folders, err := environments(path)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", path, bare(err))
+		return err
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isYAML(e.Name()) }) {
-		v.folder(path)
-		return nil
-	}
-	found := false
-	for _, e := range entries {
-		if e.IsDir() && e.Name() != schemaFolder && !strings.HasPrefix(e.Name(), ".") {
-			v.folder(filepath.Join(path, e.Name()))
-			found = true
-		}
-	}
-	if !found {
-		return usageError{fmt.Errorf("%s holds no environment; name a folder with an %s, or the folder above", path, desired.EnvironmentFile)}
+	for _, folder := range folders {
+		v.folder(folder)
 	}
 	return nil
+}
+
+// environments are the folders of environments at a path: itself, or those in it, in order of name.
+func environments(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", path, bare(err))
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isYAML(e.Name()) }) {
+		return []string{path}, nil
+	}
+	var found []string
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != schemaFolder && !strings.HasPrefix(e.Name(), ".") {
+			found = append(found, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(found) == 0 {
+		return nil, usageError{fmt.Errorf("%s holds no environment; name a folder with an %s, or the folder above", path, desired.EnvironmentFile)}
+	}
+	return found, nil
 }
 
 // isYAML includes .yml, which makes a folder an environment although no file in one may end so.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"github.com/canteen/deploy/controller/plan"
+	"github.com/canteen/deploy/controller/rehearsal"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/server"
+)
+
+// historyAsked is how many rollouts of a service are asked for to say how long the next may take.
+const historyAsked = 20
+
+// fromController plans on what a running controller remembers and saw last.
+func (f planFlags) fromController(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error) {
+	first, known, err := askRecords(ctx, f.server)
+	if err != nil {
+		return p, err
+	}
+	env := in.snapshot.Environment
+	switch {
+	case first.Schema > rollout.Schema:
+		return p, fmt.Errorf("the controller at %s is newer (%s) than this program, which does not understand its records; use one of its version", f.server, first.Version)
+	case first.Account != env.Spec.Account || first.Region != env.Spec.Region:
+		return p, fmt.Errorf("the controller at %s works in account %s in %s, and %s/environment.yaml names %s in %s: ask the controller of that account",
+			f.server, first.Account, first.Region, in.folder, env.Spec.Account, env.Spec.Region)
+	}
+	p.At = first.At
+	p.Notes = []string{"The controller was asked; nobody looked at the account anew. What the controller had no cause to look at is assumed to be as it must be, and listed with the service."}
+	var records []rollout.Record
+	for _, k := range known {
+		records = append(records, k.Record)
+	}
+	r := rehearsal.New(rehearsal.Remember(known), in.snapshot, records)
+	p.Services = append(p.Services, in.rehearse(ctx, r, func(service string) ([]rollout.Entry, error) {
+		return askHistory(ctx, f.server, service)
+	})...)
+	return p, ctx.Err()
+}
+
+// askRecords reads what a controller knows of all its services.
+func askRecords(ctx context.Context, base string) (server.Records, []rehearsal.Known, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
+	defer cancel()
+	var first server.Records
+	body, err := open(ctx, base+"/api/v1/records", "application/x-ndjson")
+	if err != nil {
+		return first, nil, err
+	}
+	defer body.Close()
+	lines := json.NewDecoder(io.LimitReader(body, recordsMax))
+	if err := lines.Decode(&first); err != nil || first.Account == "" {
+		return first, nil, fmt.Errorf("%s does not say whose records it has; is it a controller that knows /api/v1/records?", base)
+	}
+	var known []rehearsal.Known
+	for {
+		var k server.Known
+		switch err := lines.Decode(&k); {
+		case errors.Is(err, io.EOF) && len(known) == first.Services:
+			return first, known, nil
+		case err != nil:
+			return first, nil, fmt.Errorf("read the records of %s after %d services: %w", base, len(known), err)
+		}
+		known = append(known, rehearsal.Known(k))
+	}
+}
+
+// recordsMax bounds what is read of a controller: ten thousand services are about 50 MB.
+const recordsMax = 512 << 20
+
+func askHistory(ctx context.Context, base, service string) ([]rollout.Entry, error) {
+	body, err := ask(ctx, fmt.Sprintf("%s/api/v1/services/%s/history?limit=%d", base, url.PathEscape(service), historyAsked))
+	if err != nil {
+		return nil, err
+	}
+	var h server.History
+	if err := json.Unmarshal(body, &h); err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", service, err)
+	}
+	var out []rollout.Entry
+	for _, e := range h.Entries {
+		out = append(out, e.Entry)
+	}
+	return out, nil
+}
