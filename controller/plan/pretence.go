@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -175,7 +176,7 @@ func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (obse
 		reference := look.Containers[container]
 		image := seen.Images[container]
 		if image.Digest == "" || image.Tag != reference && image.Digest != reference {
-			image = observed.Image{Tag: reference, Digest: unknownDigest(reference)}
+			image = observed.Image{Tag: reference, Digest: cmp.Or(pushedAs(rec, container, reference), unknownDigest(reference))}
 			assume("the registry has %s", reference)
 		}
 		images[container] = image
@@ -212,6 +213,24 @@ func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (obse
 		}
 	}
 	return seen, assumed
+}
+
+// pushedAs is the digest that the reference had when the record met it, empty where it did not. Tags of a registry that is kept
+// well do not move.
+func pushedAs(rec rollout.Record, container, reference string) string {
+	var targets []rollout.Target
+	if rec.Rollout != nil {
+		targets = append(targets, rec.Rollout.Target)
+	}
+	if rec.Good != nil {
+		targets = append(targets, rec.Good.Target)
+	}
+	for _, t := range targets {
+		if c, ok := t.Containers[container]; ok && c.Tag == reference {
+			return c.Digest
+		}
+	}
+	return ""
 }
 
 func remembered(rec rollout.Record, arn string) observed.Revision {
