@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/desired"
@@ -18,7 +19,8 @@ const batchWait = 10 * time.Millisecond
 // environment variables, the task's role, a profile. An endpoint given the same way (AWS_ENDPOINT_URL) is used. It asks
 // nobody anything yet.
 func Connect(ctx context.Context, env desired.EnvironmentSpec, opts client.Options) (*Account, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(env.Region))
+	// The SDK's own logger writes plain lines between whatever else is on standard error; what matters it returns.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(env.Region), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}

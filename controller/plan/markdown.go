@@ -51,6 +51,9 @@ func (p Plan) Markdown() string {
 		fmt.Fprintf(&end, "\n_%s_\n", prose(note))
 	}
 	rest := end.String()
+	if len(rest) > markdownMax/2 {
+		rest = fmt.Sprintf("\n%d services are without change.\n", len(quiet))
+	}
 	room := markdownMax - len(rest) - 200
 	rows := 0
 	for _, s := range told {
@@ -74,9 +77,6 @@ func (p Plan) Markdown() string {
 	}
 	if left > 0 {
 		fmt.Fprintf(&b, "\nThere is no room here for the details of %d more services. The command prints them all.\n", left)
-	}
-	if len(rest) > markdownMax/2 {
-		rest = fmt.Sprintf("\n%d services are without change.\n", len(quiet))
 	}
 	b.WriteString(rest)
 	return b.String()
@@ -108,12 +108,12 @@ func (s Service) markdown(b *strings.Builder) {
 			fmt.Fprintf(&inner, "%s %s\n", mark, prose(l))
 		}
 	}
-	fold(b, s.Name+": "+effectWords[s.Effect].words, inner.String())
+	fold(b, "<code>"+still(html.EscapeString(line(s.Name)))+"</code>: "+effectWords[s.Effect].words, inner.String())
 }
 
-// fold hides a text below a title. The blank lines end the blocks of HTML, so that the text is Markdown.
+// fold hides a text below a title, which is HTML. The blank lines end the blocks of HTML, so that the text is Markdown.
 func fold(b *strings.Builder, title, text string) {
-	fmt.Fprintf(b, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", still(html.EscapeString(line(title))), strings.Trim(text, "\n"))
+	fmt.Fprintf(b, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", title, strings.Trim(text, "\n"))
 }
 
 // fence writes lines as they are, between fences that none of them can close.

@@ -206,7 +206,7 @@ func (s Service) tookLine() string {
 	case t.Count == 1:
 		return fmt.Sprintf("%s, the last deploy that succeeded", t.Median)
 	default:
-		return fmt.Sprintf("%s in the middle of the last %d deploys that succeeded (%s to %s)", t.Median, t.Count, t.Least, t.Most)
+		return fmt.Sprintf("%s, the median of the last %d deploys that succeeded (%s to %s)", t.Median, t.Count, t.Least, t.Most)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestNoSecretIsToldAnywhere(t *testing.T) {
 	p.deliver(t, "planted-but-wrong", "push")
 
 	shown := map[string]string{}
-	for _, path := range []string{"/", "/services/orders", "/api/v1/services", "/api/v1/services/orders", "/api/v1/services/orders/history", "/metrics", "/readyz"} {
+	for _, path := range []string{"/", "/services/orders", "/api/v1/services", "/api/v1/services/orders", "/api/v1/services/orders/history", "/api/v1/records", "/metrics", "/readyz"} {
 		code, body, err := p.get(path)
 		if code != http.StatusOK || err != nil {
 			t.Errorf("%s: %d %v", path, code, err)
