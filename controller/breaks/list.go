@@ -19,7 +19,7 @@ var breakages = []breakage{
 	{2, "a migration that was stopped from outside counts", "rollout/migrate.go", "itself := task.StopCode == stopContainerExited", "itself := true"},
 	{2, "a running migration is not waited for", "rollout/migrate.go", "case !task.Stopped():", "case false:"},
 	{3, "every request has a token of its own", "rollout/migrate.go", "Token: run.Token,", "Token: run.Token + fmt.Sprint(run.Requests),"},
-	{3, "a key that succeeded runs again", "rollout/migrate.go", "slices.Contains(rec.Migrated, ro.Target.Key) || slices.Contains(rec.GoodAsks, ro.Target.Ask)", "false"},
+	{3, "a key that succeeded runs again", "rollout/foresee.go", "return SkipDone\n\tcase slices.Contains(r.GoodAsks, ro.Target.Ask):\n\t\treturn SkipGood", "return SkipNothing"},
 	{3, "a lost outcome is run again without git's word", "rollout/migrate.go", "case m.Idempotent && run != nil &&", "case run != nil &&"},
 	{3, "the ledger gives a held lock away", "ledger/save.go", "if lock != \"\" {", "if lock != \"\" && false {"},
 	{4, "a rejected ask is tried again", "rollout/settle.go", "if verdict != nil && cleared(*verdict, *rec.Intent) {", "if verdict != nil {"},

@@ -54,9 +54,15 @@ func Of(r Rehearsed) Service {
 	if s.Effect != EffectInvalid {
 		s.Rejected = rejected(r)
 	}
+	if v := r.Told.Verdict(r.Seen); v != nil && v.Inferred && v.Retry > 0 {
+		s.Assumed = append(s.Assumed, fmt.Sprintf("spec.retry was %d already when it was rejected: the account's tag does not say, and a controller knows", v.Retry))
+	}
 	if ro := r.After.Rollout; ro != nil && (s.Effect == EffectChange || s.Effect == EffectWait || s.Effect == EffectUnderWay) {
 		s.Kind, s.Trigger = ro.Kind, ro.Trigger
 		s.Target = &Version{Name: ro.Target.Name(), Images: ro.Target.Images(), Ask: ro.Target.Ask, Commit: ro.Target.Commit.SHA, Revision: family(ro.Revision)}
+		if slices.ContainsFunc(ro.Target.Digests(), func(d string) bool { return digestOf(d) == "" }) {
+			s.Target.Ask = "" // it was made up, as the digest was
+		}
 		if s.Effect != EffectUnderWay {
 			s.Changes, s.Migration, s.Verify = changesOf(r), migration(r), verify(r)
 		}
@@ -136,6 +142,8 @@ func deed(r Rehearsed, s Service) string {
 		return fmt.Sprintf("Puts %s back%s: it was good here, and git asks for it", s.Target.Name, in)
 	case s.Trigger == rollout.TriggerTemplate:
 		return fmt.Sprintf("Rolls %s out anew: the infrastructure changed the template", s.Target.Name)
+	case s.Trigger == rollout.TriggerSecret:
+		return fmt.Sprintf("Rolls %s out anew: a secret has a new value", s.Target.Name)
 	case s.Trigger == rollout.TriggerRetry:
 		return fmt.Sprintf("Rolls %s out%s: git asks once more for what was rejected", s.Target.Name, in)
 	case r.Told.Good == nil:
@@ -188,6 +196,9 @@ func migration(r Rehearsed) *Migration {
 	for _, a := range slices.Concat(r.Now, r.Then) {
 		if _, runs := a.(rollout.RunMigration); runs {
 			out.Runs, out.Why = true, "It runs before the service is touched, under the lock "+m.Lock+"."
+			if digestOf(ro.Target.Containers[m.Container].Digest) == "" {
+				out.Why = "It runs before the service is touched, under the lock " + m.Lock + ", unless the image was migrated here before: its digest is not known yet."
+			}
 			if m.Compatibility == desired.CompatibilityBreaking {
 				out.Why += " It is breaking: no version from before can be put back after it."
 			}
@@ -216,10 +227,16 @@ func verify(r Rehearsed) *Verify {
 	return &Verify{Bake: spec.Verify.Bake.String(), Deadline: spec.Rollout.Deadline.String(), Checks: checks, OnFailure: string(spec.OnFailure)}
 }
 
+// tookMax is how many of the newest deploys are counted: a service changes, and so does how long it takes.
+const tookMax = 20
+
 // took is nil where no deploy of the history succeeded.
 func took(history []rollout.Entry) *Took {
 	var all []time.Duration
 	for _, e := range history {
+		if len(all) == tookMax {
+			break
+		}
 		if e.Kind == rollout.KindDeploy && e.Result == rollout.ResultSucceeded {
 			all = append(all, e.EndedAt.Sub(e.StartedAt).Round(time.Second))
 		}

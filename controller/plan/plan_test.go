@@ -256,3 +256,35 @@ func TestNoTextEscapes(t *testing.T) {
 		}
 	})
 }
+
+// What a controller did not look at is assumed, and said so; what it did is answered as it was.
+func TestRecall(t *testing.T) {
+	rec := rollout.Record{Good: &rollout.Good{Target: target("3f9c2d1", digestA), Revision: arns + "orders:41", Fingerprint: "v1:f", Secrets: map[string]string{"secretsmanager:known": "7"}}}
+	history := func() []rollout.Entry {
+		return []rollout.Entry{{Images: []string{"app:8b04e7a"}, Digests: []string{digestB}}}
+	}
+	seen := observed.Service{
+		Alarms: []observed.Alarm{{Name: "seen", State: observed.AlarmRed}}, Secrets: map[string]string{"secretsmanager:seen": "1"},
+		Missing: []observed.Missing{{Fact: observed.FactSecrets}, {Fact: observed.FactLogs}},
+	}
+	for reference, want := range map[string]string{"3f9c2d1": digestA, "8b04e7a": digestB, digestB: digestB, "0000000": ""} {
+		got, assumed := Recall(rec, seen, observed.Look{Containers: map[string]string{"app": reference}}, history)
+		if digestOf(got.Images["app"].Digest) != want || got.Images["app"].Digest == "" || len(assumed) != 1 || !strings.Contains(assumed[0], reference) {
+			t.Errorf("%s is %+v, assumed %v", reference, got.Images["app"], assumed)
+		}
+	}
+	got, assumed := Recall(rec, seen, observed.Look{
+		Revisions: []string{arns + "orders:41"}, Startable: []string{arns + "orders:41"}, Alarms: []string{"seen", "unseen"}, Template: true,
+		Secrets: []string{"secretsmanager:seen", "secretsmanager:known", "secretsmanager:new"},
+	}, history)
+	want := map[string]string{"secretsmanager:seen": "1", "secretsmanager:known": "7", "secretsmanager:new": "(not looked at)"}
+	if d := cmp.Diff(want, got.Secrets); d != "" {
+		t.Error(d)
+	}
+	if got.Revisions[arns+"orders:41"].Fingerprint != "v1:f" || !got.Startable[arns+"orders:41"].OK || len(got.Alarms) != 2 || got.Alarms[0].State != observed.AlarmRed || len(assumed) != 4 {
+		t.Errorf("%+v, assumed %q", got, assumed)
+	}
+	if _, lacks := got.Lacks(observed.FactTemplate); !lacks || len(got.Missing) != 2 {
+		t.Errorf("there is no assuming a template: %+v", got.Missing)
+	}
+}

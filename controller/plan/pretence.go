@@ -34,6 +34,7 @@ type Pretence struct {
 	Scaled    bool // the service is not scaled to 0
 	Pushed    bool // the images are in the registry
 	Quiet     bool // no alarm is red
+	Readable  bool // the versions of secrets can be seen
 }
 
 // Do pretends that the action was done, and answers what the account would: always that it succeeded.
@@ -72,6 +73,8 @@ func (p *Pretence) Ask(look observed.Look) observed.Look {
 	unreal := func(arn string) bool { _, ok := p.revisions[arn]; return ok }
 	look.Revisions = slices.DeleteFunc(slices.Clone(look.Revisions), unreal)
 	look.Startable = slices.DeleteFunc(slices.Clone(look.Startable), unreal)
+	look.Containers = maps.Clone(look.Containers)
+	maps.DeleteFunc(look.Containers, func(_, reference string) bool { return strings.HasPrefix(reference, notPushed) })
 	if look.Migration == newTask {
 		look.Migration, look.MigrationLog = "", false
 	}
@@ -115,6 +118,10 @@ func (p *Pretence) Over(seen observed.Service, look observed.Look) observed.Serv
 		had = append(had, observed.FactAlarms)
 		seen.Alarms = quiet(look.Alarms)
 	}
+	if p.Readable {
+		had = append(had, observed.FactSecrets)
+		seen.Secrets, _ = versions(rollout.Record{}, seen.Secrets, look)
+	}
 	seen.Missing = slices.DeleteFunc(slices.Clone(seen.Missing), func(m observed.Missing) bool { return slices.Contains(had, m.Fact) })
 	return seen
 }
@@ -125,6 +132,27 @@ func quiet(names []string) []observed.Alarm {
 		alarms = append(alarms, observed.Alarm{Name: name, State: observed.AlarmOK})
 	}
 	return alarms
+}
+
+// versions adds the versions of the secrets that nobody looked at: those that the record knows, else one that no secret has. It
+// says which secrets they are of.
+func versions(rec rollout.Record, secrets map[string]string, look observed.Look) (map[string]string, []string) {
+	known := map[string]string{}
+	if rec.Good != nil {
+		known = merged(known, rec.Good.Secrets)
+	}
+	if rec.Rollout != nil {
+		known = merged(known, rec.Rollout.Secrets)
+	}
+	var unseen []string
+	secrets = merged(secrets, nil)
+	for _, reference := range look.Secrets {
+		if _, ok := secrets[reference]; !ok {
+			secrets[reference] = cmp.Or(known[reference], "(not looked at)")
+			unseen = append(unseen, reference)
+		}
+	}
+	return secrets, unseen
 }
 
 // pushed makes up what the registry would answer for what it does not have.
@@ -167,8 +195,9 @@ func merged[V any](a, b map[string]V) map[string]V {
 }
 
 // Recall answers a look from an observation that was made before, and says what had to be assumed: that what nobody looked
-// at is as it must be. A fact of the look that there is no assuming about is Missing.
-func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (observed.Service, []string) {
+// at is as it must be. history answers the finished rollouts, newest first; it is asked for an image that the record does not
+// know. A fact of the look that there is no assuming about is Missing.
+func Recall(rec rollout.Record, seen observed.Service, look observed.Look, history func() []rollout.Entry) (observed.Service, []string) {
 	var assumed []string
 	assume := func(format string, args ...any) { assumed = append(assumed, fmt.Sprintf(format, args...)) }
 	images := map[string]observed.Image{}
@@ -176,8 +205,14 @@ func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (obse
 		reference := look.Containers[container]
 		image := seen.Images[container]
 		if image.Digest == "" || image.Tag != reference && image.Digest != reference {
-			image = observed.Image{Tag: reference, Digest: cmp.Or(pushedAs(rec, container, reference), unknownDigest(reference))}
-			assume("the registry has %s", reference)
+			image = observed.Image{Tag: reference, Digest: unknownDigest(reference)}
+			what := "the registry has %s"
+			if digest := pushedAs(rec, history, container, reference); digest != "" {
+				image.Digest, what = digest, "the registry has %s, and it is the image that it was"
+			}
+			if digestOf(reference) != "" {
+				assume(what, reference)
+			}
 		}
 		images[container] = image
 	}
@@ -204,8 +239,12 @@ func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (obse
 		seen.Alarms = append(slices.Clone(seen.Alarms), quiet(unseen)...)
 		assume("no alarm is red: %s", strings.Join(unseen, ", "))
 	}
+	secrets, unseenSecrets := versions(rec, seen.Secrets, look)
+	if seen.Secrets = secrets; len(unseenSecrets) > 0 {
+		assume("there are the secrets %s, with the values that they had", strings.Join(unseenSecrets, ", "))
+	}
 	seen.Missing = slices.DeleteFunc(slices.Clone(seen.Missing), func(m observed.Missing) bool {
-		return m.Fact == observed.FactImages || m.Fact == observed.FactStartable || m.Fact == observed.FactAlarms
+		return m.Fact == observed.FactSecrets || m.Fact == observed.FactImages || m.Fact == observed.FactStartable || m.Fact == observed.FactAlarms
 	})
 	if look.Template && seen.Template == nil {
 		if _, told := seen.Lacks(observed.FactTemplate); !told {
@@ -215,9 +254,9 @@ func Recall(rec rollout.Record, seen observed.Service, look observed.Look) (obse
 	return seen, assumed
 }
 
-// pushedAs is the digest that the reference had when the record met it, empty where it did not. Tags of a registry that is kept
-// well do not move.
-func pushedAs(rec rollout.Record, container, reference string) string {
+// pushedAs is the digest that the reference had when the controller met it, empty where it did not. Tags of a registry that is
+// kept well do not move.
+func pushedAs(rec rollout.Record, history func() []rollout.Entry, container, reference string) string {
 	var targets []rollout.Target
 	if rec.Rollout != nil {
 		targets = append(targets, rec.Rollout.Target)
@@ -228,6 +267,11 @@ func pushedAs(rec rollout.Record, container, reference string) string {
 	for _, t := range targets {
 		if c, ok := t.Containers[container]; ok && c.Tag == reference {
 			return c.Digest
+		}
+	}
+	for _, e := range history() {
+		if i := slices.Index(e.Images, container+":"+reference); i >= 0 && i < len(e.Digests) {
+			return e.Digests[i]
 		}
 	}
 	return ""

@@ -87,7 +87,7 @@ func (p Plan) ordered() []Service {
 }
 
 // quiet reports whether there is nothing to tell of the service but that nothing is to do.
-func (s Service) quiet() bool { return s.Effect == EffectNone && len(s.Now) == 0 }
+func (s Service) quiet() bool { return s.Effect == EffectNone && len(s.Now) == 0 && s.advice() == "" }
 
 func (s Service) text(b *strings.Builder) {
 	w := effectWords[s.Effect]

@@ -35,6 +35,8 @@ func (w *world) lift(p part) bool {
 		pretence.Pushed = true
 	case rollout.SaidUnhealthyBefore, rollout.SaidDriftLeft:
 		pretence.Quiet = true
+	case rollout.SaidSecretUnreadable:
+		pretence.Readable = true
 	case rollout.SaidSuspended:
 		spec.Suspend = nil
 	case rollout.SaidDependency:

@@ -75,6 +75,7 @@ type house struct {
 	account *shown
 	files   map[string]string
 	records []rollout.Record
+	history []rollout.Entry
 }
 
 func newHouse(t rapid.TB, services ...string) *house {
@@ -91,7 +92,8 @@ func newHouse(t rapid.TB, services ...string) *house {
 		h.service(name, "1a11111")
 	}
 	for _, tag := range []string{"1a11111", "2b22222"} {
-		h.account.images[tag] = "sha256:" + strings.Repeat(tag[:1], 64)
+		digest := "sha256:" + strings.Repeat(tag[:1], 64)
+		h.account.images[tag], h.account.images[digest] = digest, digest
 	}
 	return h
 }
@@ -234,17 +236,19 @@ func closed() string {
 	return "  windows: [{days: [" + day + "], from: \"09:00\", to: \"10:00\"}]\n"
 }
 
-// Every wait is taken down, in the order in which the rules ask, and what follows it is known all the same.
-func TestHoldsAreLookedBeyond(t *testing.T) {
+// wait is something that a service waits for, and what a rehearsal must make of it.
+type wait struct {
+	name  string
+	spoil func(h *house, s *observed.Service)
+	holds string
+	now   string
+	then  string
+	until bool // when the first ends is known
+}
+
+func spoiled() []wait {
 	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	tests := []struct {
-		name  string
-		spoil func(h *house, s *observed.Service)
-		holds string
-		now   string
-		then  string
-		until bool // when the first ends is known
-	}{
+	return []wait{
 		{"nothing", func(*house, *observed.Service) {}, "", all, "", false},
 		{"window", func(h *house, _ *observed.Service) { h.environment(closed()) }, "Window", "", all, true},
 		{"stack", func(_ *house, s *observed.Service) { s.Stack.InProgress = true }, "StackBusy", "", all, false},
@@ -257,7 +261,9 @@ func TestHoldsAreLookedBeyond(t *testing.T) {
 			h.account.alarms["orders-5xx"] = observed.AlarmRed
 			h.service("orders", "2b22222", "  emergency: {reason: r, owner: o, until: "+soon+"}")
 		}, "", all, "", false},
-		{"no way back", func(_ *house, s *observed.Service) { s.Startable[arns+"orders:1"] = observed.Startable{Reason: "its image is gone"} }, "NoWayBack", "", all, false},
+		{"no way back", func(_ *house, s *observed.Service) {
+			s.Startable[arns+"orders:1"] = observed.Startable{Reason: "its image is gone"}
+		}, "NoWayBack", "", all, false},
 		{"no image", func(h *house, _ *observed.Service) { h.service("orders", "3c33333") }, "ImageMissing", "", all, false},
 		{"scaled to 0", func(_ *house, s *observed.Service) { s.Desired = 0 }, "ScaledToZero", "", all, false},
 		{"no secret", func(h *house, _ *observed.Service) {
@@ -286,7 +292,11 @@ func TestHoldsAreLookedBeyond(t *testing.T) {
 			s.Startable[arns+"orders:1"] = observed.Startable{Reason: "its image is gone"}
 		}, "StackBusy, Held, Suspended, Window, NoWayBack, UnhealthyBefore", "", all, false},
 	}
-	for _, tt := range tests {
+}
+
+// Every wait is taken down, in the order in which the rules ask, and what follows it is known all the same.
+func TestHoldsAreLookedBeyond(t *testing.T) {
+	for _, tt := range spoiled() {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHouse(t, "orders")
 			h.settle()

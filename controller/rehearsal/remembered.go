@@ -17,6 +17,7 @@ const CodeUnmet = "unmet"
 // assumed to be as it must be. It is not safe for concurrent use.
 type Remembered struct {
 	services map[string]Known
+	history  func(service string) []rollout.Entry
 	assumed  map[string][]string
 }
 
@@ -26,9 +27,10 @@ type Known struct {
 	Seen   observed.Service
 }
 
-// Remember makes an account of what a controller knows.
-func Remember(known []Known) *Remembered {
-	r := &Remembered{services: map[string]Known{}, assumed: map[string][]string{}}
+// Remember makes an account of what a controller knows. history answers the finished rollouts of a service, newest first; it
+// is asked where what the record knows is not enough.
+func Remember(known []Known, history func(service string) []rollout.Entry) *Remembered {
+	r := &Remembered{services: map[string]Known{}, history: history, assumed: map[string][]string{}}
 	for _, k := range known {
 		r.services[k.Record.Service] = k
 	}
@@ -45,7 +47,7 @@ func (r *Remembered) Observe(_ context.Context, intent *rollout.Intent, look obs
 	if known.Seen.At.IsZero() {
 		return observed.Service{}, fault.New(fault.NotFound, "", fmt.Errorf("the controller has not looked at %s yet", name))
 	}
-	seen, assumed := plan.Recall(known.Record, known.Seen, look)
+	seen, assumed := plan.Recall(known.Record, known.Seen, look, func() []rollout.Entry { return r.history(name) })
 	r.assumed[name] = append(r.assumed[name], assumed...)
 	return seen, nil
 }

@@ -39,7 +39,7 @@ func (h *house) ask(known []rehearsal.Known) *rehearsal.Rehearsal {
 	for _, k := range known {
 		records = append(records, k.Record)
 	}
-	return rehearsal.New(rehearsal.Remember(known), h.snapshot(), records)
+	return rehearsal.New(rehearsal.Remember(known, func(string) []rollout.Entry { return h.history }), h.snapshot(), records)
 }
 
 // settled is the record of a service that has settled, as the rules leave it.
@@ -161,4 +161,23 @@ func (h *house) settledAgain(rec rollout.Record, r rollout.Rejection) rollout.Re
 	rec.Intent = &intent
 	h.account.services["orders"].Tags[rollout.TagRejected] = r.Ask
 	return rec
+}
+
+// A version of long ago is known again by the digest that its tag had then: it was good here, so no migration runs.
+func TestHistoryKnowsAnImageAgain(t *testing.T) {
+	h := newHouse(t, "orders")
+	rec := h.settled("orders")
+	h.service("orders", "2b22222")
+	h.records = []rollout.Record{rec}
+	before := h.rehearse().Service(t.Context(), "orders").After.Rollout.Target
+	rec.GoodAsks = append(rec.GoodAsks, before.Ask)
+	unknown := plan.Of(h.ask(h.controller(rec)).Service(t.Context(), "orders"))
+	if !unknown.Migration.Runs || !strings.Contains(unknown.Migration.Why, "not known") || unknown.Target.Ask != "" {
+		t.Errorf("an image that nobody knows: %+v, ask %q", unknown.Migration, unknown.Target.Ask)
+	}
+	h.history = []rollout.Entry{{Images: []string{"app:1a11111"}, Digests: []string{"sha256:1"}}, {Images: before.Images(), Digests: before.Digests()}}
+	known := plan.Of(h.ask(h.controller(rec)).Service(t.Context(), "orders"))
+	if known.Migration.Runs || known.Migration.Skip != rollout.SkipGood || known.Target.Ask != before.Ask {
+		t.Errorf("an image of the history: %+v, ask %q", known.Migration, known.Target.Ask)
+	}
 }

@@ -62,7 +62,7 @@ func (r Record) entry(now time.Time, result Result, message string) Entry {
 	ro := r.Rollout
 	return Entry{
 		Service: r.Service, Number: ro.Number, Kind: ro.Kind, Trigger: ro.Trigger, Ask: ro.Target.Ask, Commit: ro.Target.Commit,
-		Images: ro.Target.Images(), Revision: ro.Revision, Result: result, Message: message, StartedAt: ro.StartedAt, EndedAt: now,
+		Images: ro.Target.Images(), Digests: ro.Target.Digests(), Revision: ro.Revision, Result: result, Message: message, StartedAt: ro.StartedAt, EndedAt: now,
 		Spans: append(slices.Clone(ro.Spans), Span{Stage: ro.Stage, From: ro.StageAt, To: now}), Migration: migrationWord(r), Evidence: ro.Failure,
 	}
 }

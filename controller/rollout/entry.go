@@ -15,7 +15,8 @@ type Entry struct {
 	Trigger   Trigger        `json:"trigger"`
 	Ask       string         `json:"ask"`
 	Commit    desired.Commit `json:"commit"`
-	Images    []string       `json:"images,omitempty"` // container:tag, in order of container
+	Images    []string       `json:"images,omitempty"`  // container:tag, in order of container
+	Digests   []string       `json:"digests,omitempty"` // of the images, in the same order
 	Revision  string         `json:"revision,omitempty"`
 	Result    Result         `json:"result"`
 	Message   string         `json:"message"`

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,28 +39,38 @@ func (r Record) SkipsMigration() Skip {
 	return SkipNothing
 }
 
+// Digests are the digests of the target's images, in the order of Images.
+func (t Target) Digests() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(t.Containers)) {
+		out = append(out, t.Containers[name].Digest)
+	}
+	return out
+}
+
 // The sentences (Record.Said) that say what a service waits for, for whoever looks beyond the wait. A sentence of another
 // name is either no wait, or one that only git or a person ends.
 const (
-	SaidStackBusy       = "StackBusy"
-	SaidHeld            = "Held"
-	SaidSuspended       = "Suspended"
-	SaidWindow          = "Window"
-	SaidDependency      = "Dependency"
-	SaidCrowded         = "Crowded"
-	SaidLockTaken       = "LockTaken"
-	SaidUnhealthyBefore = "UnhealthyBefore"
-	SaidNoWayBack       = "NoWayBack"
-	SaidWayBackUnknown  = "WayBackUnknown"
-	SaidScaledToZero    = "ScaledToZero"
-	SaidBlocked         = "Blocked"
-	SaidImageMissing    = "ImageMissing"
-	SaidRegistrySilent  = "RegistrySilent"
-	SaidDriftSeen       = "DriftSeen"
-	SaidDriftLeft       = "DriftLeft"
-	SaidDriftReported   = "DriftReported"
-	SaidMayNot          = "MayNot"
-	SaidCouldNot        = "CouldNot"
+	SaidStackBusy        = "StackBusy"
+	SaidHeld             = "Held"
+	SaidSuspended        = "Suspended"
+	SaidWindow           = "Window"
+	SaidDependency       = "Dependency"
+	SaidCrowded          = "Crowded"
+	SaidLockTaken        = "LockTaken"
+	SaidUnhealthyBefore  = "UnhealthyBefore"
+	SaidNoWayBack        = "NoWayBack"
+	SaidWayBackUnknown   = "WayBackUnknown"
+	SaidScaledToZero     = "ScaledToZero"
+	SaidBlocked          = "Blocked"
+	SaidImageMissing     = "ImageMissing"
+	SaidRegistrySilent   = "RegistrySilent"
+	SaidDriftSeen        = "DriftSeen"
+	SaidDriftLeft        = "DriftLeft"
+	SaidDriftReported    = "DriftReported"
+	SaidSecretUnreadable = "SecretUnreadable"
+	SaidMayNot           = "MayNot"
+	SaidCouldNot         = "CouldNot"
 )
 
 // HeldUntil is when what the record waits for ends by itself, zero where nobody knows.
@@ -102,7 +113,7 @@ func (r Record) Verdict(seen observed.Service) *Rejection {
 
 // OnTemplate reports whether the good revision was rendered onto a template of the same content.
 func (g Good) OnTemplate(t *observed.Template) bool {
-	return t != nil && g.Fingerprint == fingerprint(g.Target.Ask, *t)
+	return t != nil && g.Fingerprint == fingerprint(g.Target.Ask, *t, g.Secrets)
 }
 
 // ClearedBy says in words what of git's would make the controller try a rejected ask again (see cleared).

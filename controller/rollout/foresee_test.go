@@ -21,7 +21,7 @@ func TestSaidNamesAreTheCatalogues(t *testing.T) {
 		SaidUnhealthyBefore: sayUnhealthyBefore("v", "d"), SaidNoWayBack: sayNoWayBack("v", "r"), SaidWayBackUnknown: sayWayBackUnknown("m"),
 		SaidScaledToZero: sayScaledToZero("v"), SaidBlocked: sayBlocked("m"), SaidImageMissing: sayImageMissing("r", "i"), SaidRegistrySilent: sayRegistrySilent("m"),
 		SaidDriftSeen: sayDriftSeen("r", "g", time.Minute), SaidDriftLeft: sayDriftLeft("r", "g", "d"), SaidDriftReported: sayDriftReported("r", "g"),
-		SaidMayNot: sayMayNot("d", "m"), SaidCouldNot: sayCouldNot("d", "m"),
+		SaidSecretUnreadable: saySecretUnreadable("v", "m"), SaidMayNot: sayMayNot("d", "m"), SaidCouldNot: sayCouldNot("d", "m"),
 	} {
 		if said.id != want {
 			t.Errorf("the catalogue says %q, here it is %q", said.id, want)
@@ -134,6 +134,28 @@ func TestDecideOnWhatIsSharedWhileSettled(t *testing.T) {
 	in.Seen.Images = map[string]observed.Image{"app": {Tag: digestA, Digest: digestA}}
 	if d := Decide(in, w.rec); d.Action == nil || d.Action.Name() == (Register{}).Name() {
 		t.Fatalf("the version before is not known by its fingerprint: %v %s", d.Action, d.Record.Why)
+	}
+	alike(t, in, w.rec)
+}
+
+// The same where the versions of secrets are part of the fingerprint.
+func TestDecideOnWhatIsSharedOfSecrets(t *testing.T) {
+	w := secretive(t, desired.SecretRestart)
+	in := Input{Now: w.now, Want: w.want, Seen: w.seen, Strategy: plainStrategy{}, Look: observed.Look{Fresh: true, Before: true, Template: true, Revisions: []string{td(1)}, Startable: []string{td(1)}}}
+	if d := Decide(in, w.rec); d.Record.State != StateSettled || !w.rec.Good.OnTemplate(w.seen.Template) {
+		t.Fatalf("the walk does not settle: %s", d.Record.Why)
+	}
+	alike(t, in, w.rec)
+	in.Seen.Secrets = map[string]string{"secretsmanager:db": "2"}
+	if d := Decide(in, w.rec); d.Action == nil {
+		t.Fatalf("a new value changes nothing: %s", d.Record.Why)
+	}
+	alike(t, in, w.rec)
+	// The new value was tried, and failed: it must be known again.
+	w.seen.Secrets = in.Seen.Secrets
+	w.rec.Failed = []Failure{{Fingerprint: fingerprint(w.rec.Good.Target.Ask, *w.seen.Template, in.Seen.Secrets)}}
+	if d := Decide(in, w.rec); d.Action != nil {
+		t.Fatalf("a value that failed is tried again: %s", d.Record.Why)
 	}
 	alike(t, in, w.rec)
 }

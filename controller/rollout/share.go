@@ -33,10 +33,37 @@ func Shared(rec Record, seen observed.Service) (Record, observed.Service) {
 	hashed.Content = "sha256:" + hex.EncodeToString(sum[:])
 	prints := map[string]string{}
 	for _, ask := range asksOf(rec, seen) {
-		prints[fingerprint(ask, *seen.Template)] = fingerprint(ask, hashed)
+		for _, secrets := range versionsOf(rec, seen) {
+			prints[fingerprint(ask, *seen.Template, secrets)] = fingerprint(ask, hashed, secrets)
+		}
 	}
 	seen.Template = &hashed
 	return translate(rec, seen, prints)
+}
+
+// versionsOf are the versions of secrets that may be part of a fingerprint: none, those of what is good or in flight, and those
+// that the secrets of either, or of what git asks, have now.
+func versionsOf(rec Record, seen observed.Service) []map[string]string {
+	out := []map[string]string{nil}
+	now := func(references []string) {
+		out = append(out, only(seen.Secrets, func(reference string) bool { return contains(references, reference) }))
+	}
+	if rec.Good != nil {
+		out = append(out, rec.Good.Secrets)
+		now(referencesOf(rec.Good.Target))
+	}
+	if rec.Rollout != nil {
+		out = append(out, rec.Rollout.Secrets)
+		now(referencesOf(rec.Rollout.Target))
+	}
+	if rec.Intent != nil {
+		asked := Target{Containers: map[string]Container{}}
+		for name, c := range rec.Intent.Service.Spec.Containers {
+			asked.Containers[name] = Container{Secrets: c.Secrets}
+		}
+		now(referencesOf(asked))
+	}
+	return out
 }
 
 func asksOf(rec Record, seen observed.Service) []string {

@@ -24,7 +24,7 @@ func (t *Telling) change(subject string, edit func() error) error {
 		return err
 	}
 	t.journal.add("git", "commit %s %q", sha, subject)
-	return nil
+	return t.foresee()
 }
 
 // advance lets time pass in which the controller runs: where it was killed meanwhile, once more from its next start on.

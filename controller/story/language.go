@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"golang.org/x/tools/txtar"
+
+	"github.com/canteen/deploy/controller/plan"
 )
 
 // Story is a script and the files that it names.
@@ -35,6 +37,9 @@ type Telling struct {
 	*World
 	story    *Story
 	troubles []int // that were added and have not ended
+
+	planned   []plan.Step // what the newest expected plan would do at once
+	plannedAt []string    // what was written until then
 }
 
 // verb is one form of a line. Its pattern takes the whole line; groups that are optional are empty.
@@ -253,7 +258,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

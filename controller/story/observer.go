@@ -26,6 +26,7 @@ type Observer struct {
 	mu         sync.Mutex
 	broken     []error
 	effects    map[string]int // by operation, of the controller's requests
+	order      []string       // the same, one by one
 	lastWrite  time.Time
 	revisions  map[string]*revision // registered by the controller, by ARN
 	services   map[string]*serviceSeen
@@ -188,6 +189,7 @@ func (o *Observer) effect(c *wire.Call, was *types.Service, out any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.effects[c.Operation]++
+	o.order = append(o.order, c.Operation)
 	o.lastWrite = time.Now()
 	if !slices.Contains(writes, c.Operation) {
 		o.violation(7, "the controller has no business with %s", c.Operation)

@@ -196,8 +196,8 @@ func (w *World) view(service string) *status.View {
 	return w.life.app.Board().Service(service)
 }
 
-// told holds what is told to the closed words: no condition has a reason that condition.Reasons does not list.
-func (w *World) told() error {
+// closed holds what is told to the closed words: no condition has a reason that condition.Reasons does not list.
+func (w *World) closed() error {
 	var err error
 	for _, name := range w.opts.Services {
 		v := w.view(name)
@@ -228,7 +228,7 @@ func (w *World) during(d time.Duration, holds func() error) error {
 	for end := time.Now().Add(d); ; {
 		synctest.Wait()
 		w.follow()
-		if err := errors.Join(w.Observer.Err(), w.told(), holds()); err != nil {
+		if err := errors.Join(w.Observer.Err(), w.closed(), holds()); err != nil {
 			return err
 		}
 		left := time.Until(end)
@@ -248,7 +248,7 @@ func (w *World) Await(limit time.Duration, missing func() error) error {
 	for end := time.Now().Add(limit); ; {
 		synctest.Wait()
 		w.follow()
-		if err := errors.Join(w.Observer.Err(), w.told()); err != nil {
+		if err := errors.Join(w.Observer.Err(), w.closed()); err != nil {
 			return err
 		}
 		err := missing()

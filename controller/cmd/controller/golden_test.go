@@ -25,7 +25,7 @@ var (
 func compareGolden(t *testing.T, name, got string) {
 	t.Helper()
 	got = arnsTail.ReplaceAllString(moment.ReplaceAllString(got, "2026-03-01 12:00:00 UTC"), "$1-AbCdEf")
-	path := filepath.Join("testdata", "golden", name)
+	path := filepath.Join("world", "golden", name)
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

@@ -213,12 +213,12 @@ func fromAccount(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error)
 	p.Notes = []string{"The account was looked at; no controller was asked. Of the past it tells the last good revision, the newest rejection and the newest migration, " +
 		"and nothing of what else is going on, of files that were removed, or of how long rollouts take. --server asks a controller."}
 	r := rehearsal.New(live{a}, in.snapshot, nil)
-	p.Services = append(p.Services, in.rehearse(ctx, r, func(string) ([]rollout.Entry, error) { return nil, nil })...)
+	p.Services = append(p.Services, in.rehearse(ctx, r, func(string) []rollout.Entry { return nil })...)
 	return p, ctx.Err()
 }
 
 // rehearse plans the services, each with what is known of its history.
-func (in intent) rehearse(ctx context.Context, r *rehearsal.Rehearsal, history func(service string) ([]rollout.Entry, error)) []plan.Service {
+func (in intent) rehearse(ctx context.Context, r *rehearsal.Rehearsal, history func(service string) []rollout.Entry) []plan.Service {
 	var out []plan.Service
 	for _, name := range r.Services() {
 		if in.only != "" && name != in.only {
@@ -228,10 +228,7 @@ func (in intent) rehearse(ctx context.Context, r *rehearsal.Rehearsal, history f
 		went.Invalid = in.located(went.Invalid)
 		s := plan.Of(went)
 		if s.Kind == rollout.KindDeploy {
-			var err error
-			if went.History, err = history(name); err != nil {
-				went.Assumed = append(went.Assumed, "nothing of earlier rollouts: "+err.Error())
-			}
+			went.History = history(name)
 			s = plan.Of(went)
 		}
 		out = append(out, s)

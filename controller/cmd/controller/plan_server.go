@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,8 +15,9 @@ import (
 	"github.com/canteen/deploy/controller/server"
 )
 
-// historyAsked is how many rollouts of a service are asked for to say how long the next may take.
-const historyAsked = 20
+// historyAsked is how many rollouts of a service are asked for: to say how long the next may take, and to know again an image
+// that was here before.
+const historyAsked = 200
 
 // fromController plans on what a running controller remembers and saw last.
 func (f planFlags) fromController(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error) {
@@ -37,10 +39,12 @@ func (f planFlags) fromController(ctx context.Context, in intent, p plan.Plan) (
 	for _, k := range known {
 		records = append(records, k.Record)
 	}
-	r := rehearsal.New(rehearsal.Remember(known), in.snapshot, records)
-	p.Services = append(p.Services, in.rehearse(ctx, r, func(service string) ([]rollout.Entry, error) {
-		return askHistory(ctx, f.server, service)
-	})...)
+	histories := &histories{ctx: ctx, server: f.server, known: map[string][]rollout.Entry{}}
+	r := rehearsal.New(rehearsal.Remember(known, histories.of), in.snapshot, records)
+	p.Services = append(p.Services, in.rehearse(ctx, r, histories.of)...)
+	if histories.err != nil {
+		p.Notes = append(p.Notes, "Earlier rollouts could not be read: "+histories.err.Error())
+	}
 	return p, ctx.Err()
 }
 
@@ -73,6 +77,24 @@ func askRecords(ctx context.Context, base string) (server.Records, []rehearsal.K
 
 // recordsMax bounds what is read of a controller: ten thousand services are about 50 MB.
 const recordsMax = 512 << 20
+
+// histories are the finished rollouts of the services that somebody asked about, each asked for once.
+type histories struct {
+	ctx    context.Context
+	server string
+	known  map[string][]rollout.Entry
+	err    error // the first one
+}
+
+func (h *histories) of(service string) []rollout.Entry {
+	if entries, ok := h.known[service]; ok {
+		return entries
+	}
+	entries, err := askHistory(h.ctx, h.server, service)
+	h.known[service] = entries
+	h.err = cmp.Or(h.err, err)
+	return entries
+}
 
 func askHistory(ctx context.Context, base, service string) ([]rollout.Entry, error) {
 	body, err := ask(ctx, fmt.Sprintf("%s/api/v1/services/%s/history?limit=%d", base, url.PathEscape(service), historyAsked))

@@ -82,7 +82,7 @@ func TestSchemasAreFresh(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	const invalid = `testdata/mixed/shop.yaml:9:20: spec.containers.App.image.tag is "latest", which moves from image to image; write the short git SHA that CI pushed
-testdata/mixed/shop.yaml:10:3: unknown field "replicas" in spec; known: containers, dependsOn, emergency, migration, onFailure, retry, rollout, stack, suspend, verify
+testdata/mixed/shop.yaml:10:3: unknown field "replicas" in spec; known: containers, dependsOn, emergency, migration, onFailure, onSecretChange, retry, rollout, stack, suspend, verify
 `
 	for _, c := range []struct {
 		name           string
