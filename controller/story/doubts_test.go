@@ -37,15 +37,15 @@ var doubts = []doubt{
 	{"BreakerStallOnBadImage", func(d *ecs.Doubts) { d.BreakerStallOnBadImage = 1 }, []string{"image_not_pullable_in_the_roll"}},
 	{"EarlyExitsIgnored", func(d *ecs.Doubts) { d.EarlyExitsIgnored = true }, []string{"crash_on_start", "away_while_it_fails"}},
 	{"EarlyExit", func(d *ecs.Doubts) { d.EarlyExit = time.Minute }, []string{"unhealthy_in_bake"}},
-	{"StaleReadMax", func(d *ecs.Doubts) { d.StaleReadMax = 30 * time.Second }, []string{"good_update", "crash_on_start", "ledger_lost_in_roll", "ledger_lost_in_revert"}},
+	{"StaleReadMax", func(d *ecs.Doubts) { d.StaleReadMax = 30 * time.Second }, []string{"good_update", "crash_on_start", "ledger_lost_in_roll", "ledger_lost_in_revert", "ledger_restored_in_revert", "superseded_in_bake", "service_deleted"}},
 	{"SDRecordLagMax", func(d *ecs.Doubts) { d.SDRecordLagMax = 15 * time.Second }, []string{"first_deploy", "ledger_lost_in_roll"}},
-	{"TaskRecordLagMax", func(d *ecs.Doubts) { d.TaskRecordLagMax = 15 * time.Second }, []string{"migration_fails", "migration_lost", "ledger_lost_in_migration"}},
+	{"TaskRecordLagMax", func(d *ecs.Doubts) { d.TaskRecordLagMax = 15 * time.Second }, []string{"migration_fails", "migration_lost", "migration_ignores_the_stop", "ledger_lost_in_migration"}},
 	{"CurrentServiceDeploymentKept", func(d *ecs.Doubts) { d.CurrentServiceDeploymentKept = true }, []string{"good_update"}},
 	{"PlacementUncounted", func(d *ecs.Doubts) { d.PlacementUncounted = true }, []string{"no_capacity"}},
 	{"FirstDeploymentBakes", func(d *ecs.Doubts) { d.FirstDeploymentBakes = true }, []string{"first_deploy"}},
 	{"LiveTargetGroupShown", func(d *ecs.Doubts) { d.LiveTargetGroupShown = true }, []string{"never_healthy"}},
 	{"StartedByStoppedRefused", func(d *ecs.Doubts) { d.StartedByStoppedRefused = true }, []string{"ledger_lost_in_migration"}},
-	{"InactiveUsableFor", func(d *ecs.Doubts) { d.InactiveUsableFor = 10 * time.Minute }, []string{"revert_fails"}},
+	{"InactiveUsableFor", func(d *ecs.Doubts) { d.InactiveUsableFor = 10 * time.Minute }, []string{"revert_fails", "good_revision_deregistered"}},
 }
 
 // together turns every doubt at once.
@@ -61,6 +61,7 @@ var representative = []string{
 	"kills/first_deploy", "kills/good_update", "kills/crash_on_start", "kills/panic_in_bake", "kills/migration_fails",
 	"superseded", "rolled_back_in_the_console", "image_not_pullable_in_the_roll", "never_healthy", "no_capacity", "migration_lost",
 	"ledger_lost_in_roll", "ledger_lost_in_revert", "lost_answers",
+	"superseded_by_the_good_one", "window_closes_on_a_failure", "held_by_tag_while_rolling", "ledger_restored", "logs_of_the_old_version", "wave_stands_still",
 }
 
 // TestDoubtsAreAll: a point that is added to the account is told here too, each by itself.
