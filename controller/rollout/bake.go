@@ -21,6 +21,7 @@ func bake(in Input, rec Record) Decision {
 	ro.BakeUntil = ro.BakeFrom.Add(rec.spec().Verify.Bake.Std()) // as git has it now
 	gap := in.Now.Sub(ro.WatchedAt) > max(gapMax, 3*in.Want.Pace.Watch)
 	ro.WatchedAt = in.Now
+	_, lapsed := unanswered(ro.Readings)
 	ro.Readings = own(in.Readings, ro.Deployment.ID)
 	if d, ok := replaced(in, rec); ok {
 		return d
@@ -36,7 +37,7 @@ func bake(in Input, rec Record) Decision {
 		}
 		return fail(in, rec, failNoData(r))
 	}
-	if gap {
+	if gap || lapsed { // a check that lapsed passes again from this look on, not from the one before
 		rec = rec.bakeFrom(in.Now)
 	}
 	if in.Now.Before(ro.BakeUntil) {
