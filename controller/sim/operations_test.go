@@ -206,6 +206,10 @@ func callQueues(t *testing.T, c aws.Config) {
 	if got := ok(t, client.ListQueueTags, &sqs.ListQueueTagsInput{QueueUrl: url}); len(got.Tags) != 2 {
 		t.Errorf("tags %v", got.Tags)
 	}
+	ok(t, client.UntagQueue, &sqs.UntagQueueInput{QueueUrl: url, TagKeys: []string{"c"}})
+	if got := ok(t, client.ListDeadLetterSourceQueues, &sqs.ListDeadLetterSourceQueuesInput{QueueUrl: url}); len(got.QueueUrls) != 0 {
+		t.Errorf("sources %v", got.QueueUrls)
+	}
 	ok(t, client.SetQueueAttributes, &sqs.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"VisibilityTimeout": "60"}})
 	ok(t, client.GetQueueAttributes, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []sqstypes.QueueAttributeName{"All"}})
 	attributes := map[string]sqstypes.MessageAttributeValue{"trace": {DataType: aws.String("String"), StringValue: aws.String("1")}}

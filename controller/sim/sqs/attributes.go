@@ -87,50 +87,6 @@ func invalidAttribute(name, v, rule string) error {
 		Message: aws.String(fmt.Sprintf("Invalid value %q for the parameter %s: %s.", v, name, rule))}
 }
 
-// redrive is a RedrivePolicy; clients write the count as a number or as text.
-// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-type redrive struct {
-	Target string `json:"deadLetterTargetArn"`
-	Max    count  `json:"maxReceiveCount"`
-}
-
-type count int
-
-func (c *count) UnmarshalJSON(b []byte) error {
-	n, err := strconv.Atoi(strings.Trim(string(b), `"`))
-	*c = count(n)
-	return err
-}
-
-func (q *queue) redrive() (redrive, bool) {
-	var r redrive
-	text := q.attributes[types.QueueAttributeNameRedrivePolicy]
-	if text == "" || json.Unmarshal([]byte(text), &r) != nil {
-		return r, false
-	}
-	return r, true
-}
-
-// checkRedrive holds a queue's redrive policy against the queues that are there.
-func (e *Engine) checkRedrive(q *queue) error {
-	text := q.attributes[types.QueueAttributeNameRedrivePolicy]
-	if text == "" {
-		return nil
-	}
-	r, ok := q.redrive()
-	if !ok || r.Max < 1 || r.Max > 1000 {
-		return invalidAttribute("RedrivePolicy", text, "it needs deadLetterTargetArn and maxReceiveCount, 1 to 1000")
-	}
-	dead := e.byARN(r.Target)
-	if dead == nil {
-		return invalidAttribute("RedrivePolicy", text, "the dead letter target does not exist")
-	}
-	if dead.fifo != q.fifo {
-		return invalidAttribute("RedrivePolicy", text, "the dead-letter queue of a FIFO queue must be a FIFO queue, and of a standard queue a standard one")
-	}
-	return nil
-}
-
 func (q *queue) duration(name types.QueueAttributeName) time.Duration {
 	n, err := strconv.Atoi(q.attributes[name])
 	if err != nil {

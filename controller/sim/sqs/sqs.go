@@ -40,6 +40,10 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 type Engine struct {
 	account, region string
 
+	// MaxInFlight is how many messages of a queue may be in flight; set it before the first call.
+	// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+	MaxInFlight int
+
 	mu      sync.Mutex
 	queues  map[string]*queue // by name
 	deleted map[string]time.Time
@@ -66,7 +70,7 @@ type echo struct {
 
 // New makes an engine without queues.
 func New(account, region string) *Engine {
-	return &Engine{account: account, region: region, queues: map[string]*queue{}, deleted: map[string]time.Time{}}
+	return &Engine{account: account, region: region, MaxInFlight: 120_000, queues: map[string]*queue{}, deleted: map[string]time.Time{}}
 }
 
 // CreateQueue makes a queue. The same name with the same attributes again answers the queue that is there.
@@ -148,12 +152,6 @@ func (e *Engine) GetQueueUrl(_ context.Context, in *sqs.GetQueueUrlInput) (*sqs.
 // ListQueues lists URLs by the prefix of the queues' names; it gives pages only where MaxResults is set.
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html
 func (e *Engine) ListQueues(_ context.Context, in *sqs.ListQueuesInput) (*sqs.ListQueuesOutput, error) {
-	size := maxPage
-	if in.MaxResults != nil {
-		if size = int(*in.MaxResults); size < 1 || size > maxPage {
-			return nil, invalidValue("MaxResults must be 1 to %d, found %d", maxPage, size)
-		}
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var urls []string
@@ -162,12 +160,9 @@ func (e *Engine) ListQueues(_ context.Context, in *sqs.ListQueuesInput) (*sqs.Li
 			urls = append(urls, q.url)
 		}
 	}
-	page, next, ok := wire.Page(urls, func(u string) string { return u }, in.NextToken, size)
-	if !ok {
-		return nil, invalidValue("NextToken is not one that ListQueues gave")
-	}
-	if in.MaxResults == nil {
-		next = nil
+	page, next, err := pageOfURLs(urls, in.NextToken, in.MaxResults)
+	if err != nil {
+		return nil, err
 	}
 	return &sqs.ListQueuesOutput{QueueUrls: page, NextToken: next}, nil
 }
@@ -188,34 +183,6 @@ func (e *Engine) PurgeQueue(_ context.Context, in *sqs.PurgeQueueInput) (*sqs.Pu
 	}
 	q.purged, q.messages = now, nil
 	return &sqs.PurgeQueueOutput{}, nil
-}
-
-// TagQueue adds tags or changes them.
-// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_TagQueue.html
-func (e *Engine) TagQueue(_ context.Context, in *sqs.TagQueueInput) (*sqs.TagQueueOutput, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	q, err := e.queue(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
-	if q.tags == nil {
-		q.tags = map[string]string{}
-	}
-	maps.Copy(q.tags, in.Tags)
-	return &sqs.TagQueueOutput{}, nil
-}
-
-// ListQueueTags answers a queue's tags.
-// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueueTags.html
-func (e *Engine) ListQueueTags(_ context.Context, in *sqs.ListQueueTagsInput) (*sqs.ListQueueTagsOutput, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	q, err := e.queue(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
-	return &sqs.ListQueueTagsOutput{Tags: maps.Clone(q.tags)}, nil
 }
 
 // GetQueueAttributes answers those that are asked for; the counts are exact here.

@@ -15,8 +15,9 @@ import (
 // codec knows how one service's Go types are named on the wire.
 type codec struct {
 	lowerCamel bool
-	flipped    []string       // Service.Flipped
-	members    []reflect.Type // pointers to the members of every union
+	flipped    []string        // Service.Flipped
+	flattened  map[string]Flat // Service.Flattened
+	members    []reflect.Type  // pointers to the members of every union
 	document   func(any) any
 	structs    sync.Map // reflect.Type → *structPlan
 }
@@ -25,11 +26,13 @@ type codec struct {
 type structPlan struct {
 	fields []field
 	byName map[string]int // wire name → index into fields
+	byFlat map[string]int // the same for forms, where flattened members have names of their own
 }
 
 type field struct {
 	index int
 	name  string
+	flat  *Flat // nil unless the query protocol flattens it
 }
 
 var (
@@ -39,7 +42,10 @@ var (
 )
 
 func newCodec(s Service) (*codec, error) {
-	c := &codec{lowerCamel: s.LowerCamel, flipped: s.Flipped, document: s.Document}
+	c := &codec{lowerCamel: s.LowerCamel, flipped: s.Flipped, flattened: s.Flattened, document: s.Document}
+	if err := checkFlattened(s.Flattened); err != nil {
+		return nil, err
+	}
 	for _, m := range s.Unions {
 		if err := c.addUnionMember(reflect.TypeOf(m)); err != nil {
 			return nil, err
@@ -102,7 +108,7 @@ func (c *codec) plan(t reflect.Type) *structPlan {
 	if p, ok := c.structs.Load(t); ok {
 		return p.(*structPlan)
 	}
-	p := &structPlan{byName: map[string]int{}}
+	p := &structPlan{byName: map[string]int{}, byFlat: map[string]int{}}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		// ResultMetadata and ErrorCodeOverride are the SDK's own; the unexported one marks documents.
@@ -111,7 +117,16 @@ func (c *codec) plan(t reflect.Type) *structPlan {
 		}
 		name := c.memberName(t.Name(), f.Name)
 		p.byName[name] = len(p.fields)
-		p.fields = append(p.fields, field{index: i, name: name})
+		flat := c.flat(t.Name(), f.Name)
+		if flat == nil {
+			p.byFlat[name] = len(p.fields)
+		} else {
+			p.byFlat[flat.Name] = len(p.fields)
+		}
+		if flat != nil && flat.Also != "" {
+			p.byFlat[flat.Also] = len(p.fields)
+		}
+		p.fields = append(p.fields, field{index: i, name: name, flat: flat})
 	}
 	actual, _ := c.structs.LoadOrStore(t, p)
 	return actual.(*structPlan)

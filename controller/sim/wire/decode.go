@@ -51,16 +51,27 @@ func (c *codec) decodeStruct(dst reflect.Value, src any, path string) error {
 		return mismatch(path, "a structure", src)
 	}
 	plan := c.plan(dst.Type())
+	names := plan.byName
+	if _, ok := src.(*form); ok {
+		names = plan.byFlat
+	}
 	for name, v := range members {
-		i, known := plan.byName[name]
+		i, known := names[name]
 		if !known {
 			return serialization("unknown member %s", join(path, name))
 		}
-		if err := c.decode(dst.Field(plan.fields[i].index), v, join(path, name)); err != nil {
+		if err := c.decodeMember(dst.Field(plan.fields[i].index), plan.fields[i].flat, v, join(path, name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *codec) decodeMember(dst reflect.Value, flat *Flat, src any, path string) error {
+	if f, ok := src.(*form); ok && flat != nil {
+		return c.decodeFlat(dst, flat, f, path)
+	}
+	return c.decode(dst, src, path)
 }
 
 func (c *codec) decodeList(dst reflect.Value, src any, path string) error {

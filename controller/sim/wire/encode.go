@@ -1,9 +1,9 @@
 package wire
 
 import (
-	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	smithydocument "github.com/aws/smithy-go/document"
@@ -83,6 +83,10 @@ func (c *codec) encodeMembers(w sink, v reflect.Value) {
 		if isAbsent(m) {
 			continue
 		}
+		if x, ok := w.(*xmlSink); ok && f.flat != nil {
+			c.encodeFlat(x, f.flat, m)
+			continue
+		}
 		w.member(f.name)
 		c.encode(w, m)
 		w.endMember(f.name)
@@ -90,17 +94,17 @@ func (c *codec) encodeMembers(w sink, v reflect.Value) {
 }
 
 func (c *codec) encodeMap(w sink, v reflect.Value) {
-	keys := map[string]reflect.Value{}
-	for _, k := range v.MapKeys() {
-		keys[k.String()] = k
-	}
 	w.beginMap()
-	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		w.key(k)
-		c.encode(w, v.MapIndex(keys[k]))
+	for _, k := range sortedKeys(v) {
+		w.key(k.String())
+		c.encode(w, v.MapIndex(k))
 		w.endKey()
 	}
 	w.endMap()
+}
+
+func sortedKeys(v reflect.Value) []reflect.Value {
+	return slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 }
 
 func (c *codec) encodeInterface(w sink, v reflect.Value) {

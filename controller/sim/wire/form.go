@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -14,11 +13,11 @@ type form struct {
 	children map[string]*form
 }
 
-// parseForm makes the tree of a request's parameters, without Action and Version.
+// parseForm makes the tree of a request's parameters, without Action and Version, and without a signature in the query.
 func parseForm(q url.Values) (*form, error) {
 	root := &form{children: map[string]*form{}}
 	for key, values := range q {
-		if key == "Action" || key == "Version" {
+		if key == "Action" || key == "Version" || strings.HasPrefix(key, "X-Amz-") {
 			continue
 		}
 		if len(values) != 1 {
@@ -81,15 +80,7 @@ func (f *form) entries(path string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{}
-	for _, n := range items {
-		k, v := n.children["key"], n.children["value"]
-		if k == nil || k.value == nil || v == nil || len(n.children) != 2 {
-			return nil, serialization("%s: a map's entry has key and value, found %v", path, n.names())
-		}
-		out[*k.value] = v
-	}
-	return out, nil
+	return pairs(items, "key", "value", path)
 }
 
 func (f *form) numbered(path, kind string) ([]*form, error) {
@@ -97,13 +88,5 @@ func (f *form) numbered(path, kind string) ([]*form, error) {
 	if group == nil || len(f.children) != 1 {
 		return nil, serialization("%s: want %s.%s.1, …, found members %v", path, path, kind, f.names())
 	}
-	out := make([]*form, len(group.children))
-	for k, n := range group.children {
-		i, err := strconv.Atoi(k)
-		if err != nil || i < 1 || i > len(out) {
-			return nil, serialization("%s.%s: numbers must run from 1 without a gap, found %v", path, kind, group.names())
-		}
-		out[i-1] = n
-	}
-	return out, nil
+	return group.numbers(path + "." + kind)
 }

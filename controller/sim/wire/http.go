@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
 	"time"
 )
@@ -22,7 +23,12 @@ type answer struct {
 }
 
 // serve carries one request out. An error means that the client gets no answer at all.
-func (m *Mux) serve(ctx context.Context, method, path string, header http.Header, body []byte) (answer, error) {
+func (m *Mux) serve(ctx context.Context, method string, at *url.URL, header http.Header, body []byte) (answer, error) {
+	if method == http.MethodGet && at.Query().Has("Action") { // a form may come as a GET's query
+		method, body = http.MethodPost, []byte(at.RawQuery)
+	}
+	path := at.Path
+
 	id := m.requestID()
 	a := answer{status: http.StatusOK, header: http.Header{}}
 	a.header.Set("X-Amzn-Requestid", id)
@@ -44,6 +50,9 @@ func (m *Mux) serve(ctx context.Context, method, path string, header http.Header
 	}
 	f := newFailure(err)
 	a.status = f.status
+	if status := t.queryStatus(f.shape); status != 0 {
+		a.status = status
+	}
 	a.body = t.protocol.failed(c, f, id, a.header)
 	return a, nil
 }
@@ -113,7 +122,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "read body: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	a, err := m.serve(r.Context(), r.Method, r.URL.Path, r.Header, body)
+	a, err := m.serve(r.Context(), r.Method, r.URL, r.Header, body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the documented way to drop a connection without an answer
 	}
@@ -148,7 +157,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	a, err := t.mux.serve(ctx, r.Method, r.URL.Path, r.Header, body)
+	a, err := t.mux.serve(ctx, r.Method, r.URL, r.Header, body)
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}

@@ -3,10 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"reflect"
 	"regexp"
 	"strings"
@@ -63,27 +61,7 @@ func (m *Mux) route(path string, h http.Header, body []byte) (target, error) {
 		p.service = m.targets[t[:i]]
 		return target{service: p.service, operation: t[i+1:], protocol: p, asked: t[:i]}, nil
 	}
-	return m.routeForm(h, body)
-}
-
-func (m *Mux) routeForm(h http.Header, body []byte) (target, error) {
-	q, err := url.ParseQuery(string(body))
-	if err != nil || q.Get("Action") == "" {
-		return target{protocol: queryProtocol{}}, serialization("the request is none of RPC v2 CBOR (Smithy-Protocol), " +
-			"awsJson (X-Amz-Target) or awsQuery (a form with Action and Version)")
-	}
-	asked := signingName(h)
-	s := m.services[asked]
-	if s == nil || s.Version != q.Get("Version") {
-		s = nil
-		if same := m.versions[q.Get("Version")]; len(same) == 1 && asked == "" {
-			s = same[0]
-		}
-	}
-	if asked == "" {
-		asked = "with Version " + q.Get("Version")
-	}
-	return target{service: s, operation: q.Get("Action"), protocol: queryProtocol{service: s, form: q}, asked: asked}, nil
+	return m.routeForm(path, h, body)
 }
 
 func rpcPath(path string) (service, operation string, ok bool) {
@@ -163,40 +141,6 @@ func queryError(f failure) string {
 		return f.code + ";Receiver"
 	}
 	return f.code + ";Sender"
-}
-
-type queryProtocol struct {
-	service *mounted
-	form    url.Values
-}
-
-func (p queryProtocol) input([]byte) (any, error) { return parseForm(p.form) }
-
-func (p queryProtocol) output(c *codec, operation string, out reflect.Value, id string, h http.Header) []byte {
-	h.Set("Content-Type", "text/xml")
-	w := &xmlSink{}
-	fmt.Fprintf(&w.buf, `<%sResponse xmlns="%s"><%sResult>`, operation, p.service.XMLNS, operation)
-	c.encode(w, out)
-	fmt.Fprintf(&w.buf, "</%sResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata></%sResponse>", operation, id, operation)
-	return w.buf.Bytes()
-}
-
-func (p queryProtocol) failed(_ *codec, f failure, id string, h http.Header) []byte {
-	h.Set("Content-Type", "text/xml")
-	w := &xmlSink{}
-	xmlns, side := "", "Sender"
-	if p.service != nil {
-		xmlns = ` xmlns="` + p.service.XMLNS + `"`
-	}
-	if f.server {
-		side = "Receiver"
-	}
-	fmt.Fprintf(&w.buf, "<ErrorResponse%s><Error><Type>%s</Type><Code>", xmlns, side)
-	w.text(f.code)
-	w.buf.WriteString("</Code><Message>")
-	w.text(f.message)
-	fmt.Fprintf(&w.buf, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", id)
-	return w.buf.Bytes()
 }
 
 type cborProtocol struct{ service *mounted }

@@ -21,6 +21,10 @@ type Service struct {
 	Namespace    string   // Smithy namespace, told before an error's name in CBOR
 	QueryErrors  bool     // JSON and CBOR errors carry their query code too (awsQueryCompatible)
 
+	Flattened   map[string]Flat // by Go member name, or Type.Field: what the query protocol flattens
+	QueryStatus map[string]int  // HTTP status of errors in query answers, by shape, where it is not 400 or 500
+	PathMember  string          // the member that a query request may leave to the path of its URL
+
 	Methods any // its methods of the form told above are the operations
 
 	// Unions lists, for each union that an operation's types reach, a pointer to every member of it:
@@ -121,12 +125,33 @@ func STS(methods any) Service {
 	}
 }
 
-// SQS is the Simple Queue Service, carried out by methods. It speaks JSON only; clients before the end of 2023
-// speak query with flattened lists, which is not modelled.
+// SQS is the Simple Queue Service, carried out by methods. It answers in JSON and, to clients from before the end of
+// 2023, in query, where every list and map is flattened; their names are those of botocore's model of that time.
 func SQS(methods any) Service {
+	attribute, tag := Flat{Name: "Attribute", Key: "Name", Value: "Value"}, Flat{Name: "Tag", Also: "Tags", Key: "Key", Value: "Value"}
 	return Service{
 		Name: "sqs", Target: "AmazonSQS", ErrorMessage: "message", QueryErrors: true, Methods: methods,
-		Flipped: []string{"CreateQueueInput.Tags", "ListDeadLetterSourceQueuesOutput.QueueUrls"},
+		Version: "2012-11-05", XMLNS: "http://queue.amazonaws.com/doc/2012-11-05/", PathMember: "QueueUrl",
+		Flipped:     []string{"CreateQueueInput.Tags", "ListDeadLetterSourceQueuesOutput.QueueUrls"},
+		QueryStatus: map[string]int{"OverLimit": 403, "PurgeQueueInProgress": 403, "ResourceNotFoundException": 404},
+		Flattened: map[string]Flat{
+			"Attributes": attribute, "Tags": tag,
+			"MessageAttributes":       {Name: "MessageAttribute", Key: "Name", Value: "Value"},
+			"MessageSystemAttributes": {Name: "MessageSystemAttribute", Key: "Name", Value: "Value"},
+			"AWSAccountIds":           {Name: "AWSAccountId"}, "Actions": {Name: "ActionName"},
+			"AttributeNames": {Name: "AttributeName"}, "MessageAttributeNames": {Name: "MessageAttributeName"},
+			"MessageSystemAttributeNames": {Name: "MessageSystemAttributeName"},
+			"StringListValues":            {Name: "StringListValue"}, "BinaryListValues": {Name: "BinaryListValue"},
+			"TagKeys": {Name: "TagKey"}, "QueueUrls": {Name: "QueueUrl"}, "Messages": {Name: "Message"},
+			"Results":                                       {Name: "ListMessageMoveTasksResultEntry"},
+			"Failed":                                        {Name: "BatchResultErrorEntry"},
+			"SendMessageBatchInput.Entries":                 {Name: "SendMessageBatchRequestEntry"},
+			"SendMessageBatchOutput.Successful":             {Name: "SendMessageBatchResultEntry"},
+			"DeleteMessageBatchInput.Entries":               {Name: "DeleteMessageBatchRequestEntry"},
+			"DeleteMessageBatchOutput.Successful":           {Name: "DeleteMessageBatchResultEntry"},
+			"ChangeMessageVisibilityBatchInput.Entries":     {Name: "ChangeMessageVisibilityBatchRequestEntry"},
+			"ChangeMessageVisibilityBatchOutput.Successful": {Name: "ChangeMessageVisibilityBatchResultEntry"},
+		},
 	}
 }
 
