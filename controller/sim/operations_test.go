@@ -173,6 +173,9 @@ func callSecretsAndParameters(t *testing.T, c aws.Config) {
 	if got := ok(t, s.ListSecretVersionIds, &secretsmanager.ListSecretVersionIdsInput{SecretId: id}); len(got.Versions) != 2 {
 		t.Errorf("versions %v", got.Versions)
 	}
+	if got := ok(t, s.ListSecrets, &secretsmanager.ListSecretsInput{}); len(got.SecretList) == 0 {
+		t.Error("no secret is listed")
+	}
 	ok(t, s.DescribeSecret, &secretsmanager.DescribeSecretInput{SecretId: id})
 	if out := ok(t, s.GetSecretValue, &secretsmanager.GetSecretValueInput{SecretId: id}); *out.SecretString != "two" {
 		t.Errorf("secret %s", *out.SecretString)
@@ -365,6 +368,10 @@ func callECS(t *testing.T, a *sim.Account) {
 		LaunchType: ecstypes.LaunchTypeFargate, NetworkConfiguration: s.NetworkConfiguration,
 	})
 	ok(t, client.DeleteService, &ecs.DeleteServiceInput{Cluster: aws.String("other"), Service: aws.String("none")})
+	time.Sleep(time.Minute)
+	if out := ok(t, client.DeleteCluster, &ecs.DeleteClusterInput{Cluster: aws.String("other")}); *out.Cluster.Status != "INACTIVE" {
+		t.Errorf("deleted cluster %v", out.Cluster)
+	}
 }
 
 func TestPushedImageCarriesItsProcess(t *testing.T) {

@@ -30,7 +30,7 @@ func TestOperations(t *testing.T) {
 			got = append(got, m.Name)
 		}
 	}
-	want := []string{"ContinueServiceDeployment", "CreateCluster", "CreateService", "DeleteService", "DeleteTaskDefinitions", "DeregisterTaskDefinition", "DescribeCapacityProviders", "DescribeClusters", "DescribeServiceDeployments",
+	want := []string{"ContinueServiceDeployment", "CreateCluster", "CreateService", "DeleteCluster", "DeleteService", "DeleteTaskDefinitions", "DeregisterTaskDefinition", "DescribeCapacityProviders", "DescribeClusters", "DescribeServiceDeployments",
 		"DescribeServiceRevisions", "DescribeServices", "DescribeTaskDefinition", "DescribeTasks", "GetTaskProtection", "ListClusters", "ListServiceDeployments", "ListServices",
 		"ListTagsForResource", "ListTaskDefinitionFamilies", "ListTaskDefinitions", "ListTasks", "PutClusterCapacityProviders", "RegisterTaskDefinition", "RunTask", "StopServiceDeployment", "StopTask",
 		"TagResource", "UntagResource", "UpdateService", "UpdateTaskProtection"}

@@ -22,6 +22,7 @@ type cluster struct {
 	tasks     map[string]*task    // by id; STOPPED ones until they expire
 
 	provisioning int // tasks in that state
+	deleted      bool
 }
 
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
@@ -104,7 +105,7 @@ func (e *Engine) DescribeClusters(_ context.Context, in *awsecs.DescribeClusters
 	defer e.unlock()
 	out := &awsecs.DescribeClustersOutput{Clusters: []types.Cluster{}, Failures: []types.Failure{}}
 	for _, ref := range refs {
-		if c, err := e.cluster(&ref); err == nil {
+		if c := e.described(ref); c != nil {
 			out.Clusters = append(out.Clusters, c.view(slices.Contains(in.Include, types.ClusterFieldTags)))
 			continue
 		}
@@ -128,6 +129,9 @@ func (c *cluster) view(withTags bool) types.Cluster {
 		DefaultCapacityProviderStrategy: clone(c.strategy),
 		Settings:                        clone(c.settings),
 		Statistics:                      []types.KeyValuePair{},
+	}
+	if c.deleted {
+		v.Status = aws.String("INACTIVE")
 	}
 	for _, s := range c.services {
 		if s.status == serviceActive {

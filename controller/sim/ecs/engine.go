@@ -14,6 +14,7 @@ type Engine struct {
 	mu        sync.Mutex // guards everything below; never held while a neighbour is called
 	now       time.Time  // of the section that holds mu
 	clusters  map[string]*cluster
+	deleted   map[string]*cluster // deleted ones, while they are described
 	families  map[string]*family
 	tokens    map[tokenKey]*tokenUse
 	addresses map[string]*task  // by private IP, while it is held
@@ -47,6 +48,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:       cfg,
 		clusters:  map[string]*cluster{},
+		deleted:   map[string]*cluster{},
 		families:  map[string]*family{},
 		tokens:    map[tokenKey]*tokenUse{},
 		addresses: map[string]*task{},
