@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,17 +38,8 @@ func (a *Account) observe(e ecs.Event) {
 	}
 }
 
-// ecsEvent is one of ECS's events as EventBridge carries it: health is not told of containers either.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+// ecsEvent is one of ECS's events as EventBridge carries it.
 func ecsEvent(e ecs.Event) events.Event {
-	if e.Task != nil {
-		task := *e.Task
-		task.Containers = slices.Clone(task.Containers)
-		for i := range task.Containers {
-			task.Containers[i].HealthStatus = ""
-		}
-		e.Task = &task
-	}
 	kind, detail, resources := e.Detail()
 	return events.Event{At: e.At, Source: "aws.ecs", DetailType: kind, Resources: resources, Detail: detail}
 }

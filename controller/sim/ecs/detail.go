@@ -19,8 +19,8 @@ func (e Event) Detail() (detailType string, detail json.RawMessage, resources []
 	case e.Task != nil:
 		detailType, resources = "ECS Task State Change", []string{*e.Task.TaskArn}
 		d = plain(reflect.ValueOf(*e.Task)).(map[string]any)
-		delete(d, "healthStatus")
 		delete(d, "tags")
+		withoutHealth(d)
 		d["updatedAt"] = at
 	case e.Hook != nil:
 		detailType = "ECS Hook State Change"
@@ -49,6 +49,16 @@ func (e Event) Detail() (detailType string, detail json.RawMessage, resources []
 		panic("ecs: an event's detail is not JSON: " + err.Error()) // plain values only
 	}
 	return detailType, raw, resources
+}
+
+// withoutHealth leaves out what task state change events do not tell, of the task and of its containers.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+func withoutHealth(task map[string]any) {
+	delete(task, "healthStatus")
+	containers, _ := task["containers"].([]any)
+	for _, c := range containers {
+		delete(c.(map[string]any), "healthStatus") // plain makes maps of structures
+	}
 }
 
 func (e Event) severity() string {
