@@ -82,6 +82,7 @@ func (e *Engine) CreateCluster(_ context.Context, in *awsecs.CreateClusterInput)
 			services: map[string]*service{}, tasks: map[string]*task{},
 		}
 		e.clusters[name] = c
+		e.makeRole()
 	}
 	return &awsecs.CreateClusterOutput{Cluster: new(c.view(true))}, nil
 }

@@ -23,6 +23,10 @@ type Config struct {
 	VPC           VPC    // nil: every subnet and security group exists
 	Alarms        Alarms // nil: deployment alarms are stored and not watched
 
+	// NoServiceLinkedRole makes an account that never had AWSServiceRoleForECS: its first cluster or service makes it, and
+	// services are refused until it can be assumed.
+	NoServiceLinkedRole bool
+
 	// Hook, if set, answers for every Lambda function that is a lifecycle hook; a
 	// hook without it fails. It is called as neighbours are.
 	Hook func(HookCall) HookAnswer
@@ -55,6 +59,7 @@ type Timing struct {
 	TokenAfterStop      time.Duration // RunTask client tokens, after the last task stopped
 	AlarmBake           time.Duration // alarms are watched this long after the tasks are in place, where no bake time is given
 	DeferredCleanUp     time.Duration // early success with DEFERRED: sources stay this long after it
+	RoleReady           time.Duration // a service-linked role can be assumed this long after it was made
 	HookCallBack        time.Duration // a hook that answered IN_PROGRESS without callBackDelay is called again
 }
 
@@ -78,6 +83,7 @@ func DefaultTiming() Timing {
 		TokenAfterStop:      time.Hour,
 		AlarmBake:           3 * time.Minute,
 		DeferredCleanUp:     5 * time.Minute,
+		RoleReady:           10 * time.Second,
 		HookCallBack:        30 * time.Second,
 	}
 }
@@ -98,6 +104,7 @@ func FastTiming() Timing {
 	t.AlarmBake = 5 * time.Second
 	t.DeferredCleanUp = 10 * time.Second
 	t.HookCallBack = 3 * time.Second
+	t.RoleReady = time.Second
 	return t
 }
 

@@ -21,6 +21,8 @@ type Engine struct {
 	counts    map[string]uint64 // how many ids of each kind were given
 	placement string            // see RefusePlacement
 	shut      map[string]bool   // see RefuseZone
+	role      roleState
+	rates     launchRates
 	troubles  []*trouble        // see AddTrouble, in the order in which they came
 	zones     map[string]string // subnet → availability zone, as far as the VPC was asked
 	schedule  schedule
@@ -57,6 +59,8 @@ func New(cfg Config) (*Engine, error) {
 		zones:     map[string]string{},
 	}
 	e.drained = sync.NewCond(&e.mu)
+	e.role.absent = cfg.NoServiceLinkedRole
+	e.rates = newLaunchRates(cfg.Quotas)
 	if cfg.LoadBalancers != nil {
 		cfg.LoadBalancers.Notify(e.targetChanged)
 	}

@@ -6,10 +6,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// launchMax is how many tasks one look may start: Fargate gives one service 500
-// a minute (ECS quotas).
-const launchMax = 80
-
 const capacityUnavailable = "Capacity is unavailable at this time. Please try again later or in a different availability zone."
 
 // failing is how many tasks ended by themselves and are not STOPPED yet. They
@@ -65,7 +61,6 @@ func (e *Engine) startTasks(d *deployment, n int) []*task {
 		e.unplaced(d, refused)
 		return nil
 	}
-	d.wave++
 	plan := taskPlan{
 		group: "service:" + s.name, startedBy: d.id(), network: new(d.spec.network), loadBalancers: d.balancers,
 		platformVersion: d.spec.platform, executeCommand: s.executeCommand,
@@ -73,6 +68,13 @@ func (e *Engine) startTasks(d *deployment, n int) []*task {
 	var started []*task
 	for range n {
 		plan.subnet, plan.capacityProvider = at.next(), pickProvider(s.strategy, at.byProvider)
+		if !e.mayStart(s, plan.capacityProvider) {
+			e.touch(s) // the rest at another look
+			break
+		}
+		if len(started) == 0 {
+			d.wave++
+		}
 		t := e.newTask(s.cluster, d.spec.td, s.arn, plan, s.taskTags(d.spec.td))
 		t.svc, t.dep, t.wave = s, d, d.wave
 		at.placed(t)

@@ -130,7 +130,7 @@ func (e *Engine) level(d *deployment, n int) {
 		e.stopSurplus(d, surplus, n == 0)
 		return
 	}
-	if lacking := min(-surplus-s.failing(d), e.room(d), launchMax); lacking > 0 && e.mayLaunch(d) {
+	if lacking := min(-surplus-s.failing(d), e.room(d)); lacking > 0 && e.mayLaunch(d) {
 		e.launchTasks(d, lacking)
 	}
 }

@@ -80,6 +80,17 @@ func pickProvider(strategy []types.CapacityProviderStrategyItem, have map[string
 	return best
 }
 
+// pickProviders says where n tasks that start together go.
+func pickProviders(strategy []types.CapacityProviderStrategyItem, n int) []string {
+	have := map[string]int{}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = pickProvider(strategy, have)
+		have[out[i]]++
+	}
+	return out
+}
+
 // DescribeCapacityProviders describes FARGATE and FARGATE_SPOT; others are
 // failures with reason MISSING. Pages have 10 unless asked otherwise.
 func (e *Engine) DescribeCapacityProviders(_ context.Context, in *awsecs.DescribeCapacityProvidersInput) (*awsecs.DescribeCapacityProvidersOutput, error) {

@@ -15,6 +15,9 @@ type Quotas struct {
 	Revisions           int // of a family, deregistered ones too: 1,000,000
 	TaskDefinitionBytes int // 64 KiB
 	Provisioning        int // tasks in PROVISIONING in a cluster, for RunTask: 500
+	LaunchesPerSecond   int // of the account, On-Demand and Spot each, sustained: 20
+	LaunchBurst         int // the same, at once: 20
+	LaunchesPerMinute   int // of one service: 500
 }
 
 func (q Quotas) withDefaults() Quotas {
@@ -24,6 +27,7 @@ func (q Quotas) withDefaults() Quotas {
 	}{
 		{&q.Clusters, 10_000}, {&q.ServicesPerCluster, 5_000}, {&q.TasksPerService, 5_000},
 		{&q.Revisions, 1_000_000}, {&q.TaskDefinitionBytes, 64 << 10}, {&q.Provisioning, 500},
+		{&q.LaunchesPerSecond, 20}, {&q.LaunchBurst, 20}, {&q.LaunchesPerMinute, 500},
 	} {
 		if *v.to == 0 {
 			*v.to = v.standard

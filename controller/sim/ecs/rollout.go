@@ -18,7 +18,7 @@ func (e *Engine) tick(s *service) {
 		e.drainService(s)
 		return
 	}
-	if e.throttledBy(s) {
+	if s.foreign != "" || e.throttledBy(s) {
 		return
 	}
 	e.announceTargets(s)
@@ -149,7 +149,7 @@ func (s *service) surplus() int {
 func (e *Engine) grow(s *service) {
 	low, high := s.minMax()
 	p := s.primary()
-	if n := min(-s.surplus()-s.failing(p), high-e.occupied(s), launchMax); n > 0 && e.mayLaunch(p) {
+	if n := min(-s.surplus()-s.failing(p), high-e.occupied(s)); n > 0 && e.mayLaunch(p) {
 		e.launchTasks(p, n)
 	}
 	d := s.candidate
@@ -158,7 +158,7 @@ func (e *Engine) grow(s *service) {
 	}
 	live := s.live(d)
 	lacking := low - e.healthyOf(s.tasks) - (len(live) - e.healthyOf(live))
-	if n := min(lacking, d.keep-len(live)-s.failing(d), high-e.occupied(s), launchMax); n > 0 {
+	if n := min(lacking, d.keep-len(live)-s.failing(d), high-e.occupied(s)); n > 0 {
 		e.launchTasks(d, n)
 	}
 }

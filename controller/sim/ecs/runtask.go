@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
 )
 
 // RunTask.count and RunTask.overrides in the ECS API reference.
@@ -94,11 +95,12 @@ func (e *Engine) RunTask(_ context.Context, in *awsecs.RunTaskInput) (*awsecs.Ru
 	if c.provisioning >= e.cfg.Quotas.Provisioning {
 		return nil, client("You've reached the limit on the number of tasks that can be in the PROVISIONING state in a cluster.")
 	}
+	providers := pickProviders(plan.strategy, max(1, int(aws.ToInt32(in.Count))))
+	if !e.mayRun(providers) {
+		return nil, &smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded"}
+	}
 	use := &tokenUse{asked: asked, at: e.now}
-	have := map[string]int{}
-	for range max(1, aws.ToInt32(in.Count)) {
-		plan.capacityProvider = pickProvider(plan.strategy, have)
-		have[plan.capacityProvider]++
+	for _, plan.capacityProvider = range providers {
 		t := e.newTask(c, td, "run "+c.name+"/"+td.family, plan, maps.Clone(own))
 		t.visibleAt = e.now.Add(upTo(e.cfg.Doubts.TaskRecordLagMax, e.random("visible "+c.name)))
 		e.told(t)

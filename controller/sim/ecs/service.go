@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"golang.org/x/time/rate"
 )
 
 type serviceStatus string
@@ -27,6 +28,9 @@ type service struct {
 	createdAt time.Time
 	token     string // CreateService's client token and what it asked for
 	asked     any
+
+	foreign  types.DeploymentControllerType // CODE_DEPLOY or EXTERNAL; "": ECS deploys
+	launches *rate.Limiter                  // see launchBucket
 
 	desired        int
 	config         types.DeploymentConfiguration // complete: every default filled in

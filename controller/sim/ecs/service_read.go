@@ -91,7 +91,7 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		Status: aws.String(string(s.status)), CreatedAt: when(s.createdAt), DesiredCount: int32(s.desired),
 		CreatedBy:      aws.String("arn:aws:iam::" + e.cfg.Account + ":root"),
 		RoleArn:        aws.String("arn:aws:iam::" + e.cfg.Account + ":role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"),
-		TaskDefinition: aws.String(p.spec.td.arn), NetworkConfiguration: new(clone(p.spec.network)),
+		TaskDefinition: p.spec.revision(), NetworkConfiguration: new(clone(p.spec.network)),
 		LoadBalancers: orEmpty(clone(p.spec.lbs)), PlatformVersion: aws.String(p.spec.platform), PlatformFamily: aws.String("Linux"),
 		LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
 		DeploymentConfiguration: new(clone(s.config)), DeploymentController: &types.DeploymentController{Type: e.controller(s)},
@@ -105,7 +105,8 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 	if e.cfg.Doubts.LiveTargetGroupShown {
 		v.LoadBalancers = s.swapped()
 	}
-	if s.status != serviceInactive {
+	s.showForeign(&v)
+	if s.status != serviceInactive && s.foreign == "" {
 		for _, d := range s.deployments {
 			v.Deployments = append(v.Deployments, e.viewDeployment(d))
 			v.RunningCount += v.Deployments[len(v.Deployments)-1].RunningCount

@@ -60,6 +60,10 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 	if err != nil {
 		return nil, err
 	}
+	e.makeRole()
+	if err := e.assumeRole(); err != nil {
+		return nil, err
+	}
 	if old := c.services[*in.ServiceName]; old != nil {
 		switch {
 		case old.status == serviceDraining:
@@ -78,7 +82,11 @@ func (e *Engine) CreateService(_ context.Context, in *awsecs.CreateServiceInput)
 		return nil, err
 	}
 	c.services[s.name] = s
-	e.deploy(s, spec)
+	if kind, _ := foreignController(in.DeploymentController); kind != "" { // creatable saw its errors
+		s.keep(spec, kind)
+	} else {
+		e.deploy(s, spec)
+	}
 	return &awsecs.CreateServiceOutput{Service: new(e.viewService(s, true))}, nil
 }
 
@@ -90,10 +98,14 @@ func creatable(in *awsecs.CreateServiceInput) error {
 		"SchedulingStrategy", "ServiceConnectConfiguration", "Tags", "TaskDefinition"); err != nil {
 		return err
 	}
+	kind, err := foreignController(in.DeploymentController)
+	if err != nil {
+		return err
+	}
 	switch {
 	case !nameRE.MatchString(aws.ToString(in.ServiceName)):
 		return invalid("Invalid service name. It must match %s", nameRE)
-	case in.TaskDefinition == nil:
+	case in.TaskDefinition == nil && kind != types.DeploymentControllerTypeExternal:
 		return invalid("TaskDefinition can not be blank.")
 	case in.DesiredCount == nil || *in.DesiredCount < 0:
 		return invalid("desiredCount must be given and must not be negative.")
@@ -102,75 +114,19 @@ func creatable(in *awsecs.CreateServiceInput) error {
 	case len(aws.ToString(in.ClientToken)) > 36:
 		return invalid("clientToken must have at most 36 characters.")
 	}
-	return modelledMembers(in.DeploymentController, in.ServiceConnectConfiguration)
+	if kind != "" {
+		if err := checkForeign(kind, in); err != nil {
+			return err
+		}
+	}
+	return connectable(in.ServiceConnectConfiguration)
 }
 
-func modelledMembers(controller *types.DeploymentController, connect *types.ServiceConnectConfiguration) error {
-	if controller != nil && controller.Type != types.DeploymentControllerTypeEcs {
-		return unsupported("deploymentController %s is not modelled by this local account; use ECS", controller.Type)
-	}
+func connectable(connect *types.ServiceConnectConfiguration) error {
 	if connect != nil && connect.Enabled {
 		return &types.NamespaceNotFoundException{Message: aws.String("The specified namespace was not found: " + aws.ToString(connect.Namespace))}
 	}
 	return nil
-}
-
-func (e *Engine) newService(c *cluster, in *awsecs.CreateServiceInput) (*service, revisionSpec, error) {
-	s := &service{
-		name: *in.ServiceName, arn: e.arn("service", c.name, *in.ServiceName), cluster: c, status: serviceActive,
-		createdAt: e.now, token: aws.ToString(in.ClientToken), asked: clone(*in), desired: int(*in.DesiredCount),
-		managedTags: in.EnableECSManagedTags, executeCommand: in.EnableExecuteCommand, balancing: in.AvailabilityZoneRebalancing,
-	}
-	if s.balancing == "" {
-		s.balancing = types.AvailabilityZoneRebalancingEnabled
-	}
-	var spec revisionSpec
-	var err error
-	if spec.td, err = e.usableTaskDefinition(*in.TaskDefinition, client); err != nil {
-		return nil, spec, err
-	}
-	if s.launchType, s.strategy, err = c.launchOn(in.LaunchType, in.CapacityProviderStrategy); err != nil {
-		return nil, spec, err
-	}
-	if spec.network, err = network(in.NetworkConfiguration); err != nil {
-		return nil, spec, err
-	}
-	if spec.platform, err = platform(in.PlatformVersion); err != nil {
-		return nil, spec, err
-	}
-	spec.lbs = clone(in.LoadBalancers)
-	if err = specRunnable(spec); err != nil {
-		return nil, spec, err
-	}
-	if s.config, err = deploymentConfiguration(freshConfiguration(), in.DeploymentConfiguration); err != nil {
-		return nil, spec, err
-	}
-	if err = shiftable(s.config, spec.lbs); err != nil {
-		return nil, spec, err
-	}
-	if s.propagate, err = propagation(in.PropagateTags); err != nil {
-		return nil, spec, err
-	}
-	if s.tags, err = newTags(in.Tags); err != nil {
-		return nil, spec, err
-	}
-	if err = s.setGrace(in.HealthCheckGracePeriodSeconds); err != nil {
-		return nil, spec, err
-	}
-	if s.grace == 0 && s.graceSeconds == nil && len(spec.lbs) > 0 {
-		s.graceSeconds = aws.Int32(0)
-	}
-	rnd := e.random("service " + s.arn)
-	s.period = e.cfg.Timing.Tick.draw(rnd)
-	s.phase = e.now.Add(-upTo(s.period-1, rnd))
-	return s, spec, nil
-}
-
-func specRunnable(spec revisionSpec) error {
-	if err := runnable(spec.td); err != nil {
-		return err
-	}
-	return balanced(spec.lbs, spec.td)
 }
 
 // UpdateService is a merge-patch: absent members stay. A new deployment begins
@@ -183,7 +139,7 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 		"ServiceConnectConfiguration", "TaskDefinition"); err != nil {
 		return nil, err
 	}
-	if err := modelledMembers(in.DeploymentController, in.ServiceConnectConfiguration); err != nil {
+	if err := connectable(in.ServiceConnectConfiguration); err != nil {
 		return nil, err
 	}
 	if err := e.targetGroups(in.LoadBalancers); err != nil {
@@ -192,7 +148,7 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	if err := e.knownAlarms(in.DeploymentConfiguration); err != nil {
 		return nil, err
 	}
-	zones, err := e.knownNetwork(in.NetworkConfiguration)
+	zones, err := e.knownNetwork(e.networkAfter(in))
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +162,16 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	if s.status != serviceActive {
 		return nil, &types.ServiceNotActiveException{Message: aws.String("Service was not ACTIVE.")}
 	}
+	if c := in.DeploymentController; c != nil && c.Type != e.controller(s) {
+		return nil, unsupported("a change of deploymentController is not modelled by this local account")
+	}
 	if err := e.ownDeployments(s, in); err != nil {
+		return nil, err
+	}
+	if s.foreign != "" {
+		return e.updateForeign(s, in)
+	}
+	if err := e.assumeRole(); err != nil && startsDeployment(in) {
 		return nil, err
 	}
 	e.heartbeat(s)
@@ -230,6 +195,25 @@ func (e *Engine) UpdateService(_ context.Context, in *awsecs.UpdateServiceInput)
 	}
 	e.touch(s)
 	return &awsecs.UpdateServiceOutput{Service: new(e.viewService(s, false))}, nil
+}
+
+// startsDeployment holds for what may begin a new deployment.
+func startsDeployment(in *awsecs.UpdateServiceInput) bool {
+	return in.ForceNewDeployment || in.TaskDefinition != nil || in.NetworkConfiguration != nil || in.PlatformVersion != nil || in.LoadBalancers != nil
+}
+
+// networkAfter is the network that an update's new deployment would use: its own, else the service's; nil where none begins.
+func (e *Engine) networkAfter(in *awsecs.UpdateServiceInput) *types.NetworkConfiguration {
+	if in.NetworkConfiguration != nil || !startsDeployment(in) || e.cfg.VPC == nil {
+		return in.NetworkConfiguration
+	}
+	e.lock()
+	defer e.unlock()
+	s, err := e.service(in.Cluster, in.Service)
+	if err != nil {
+		return nil // told later
+	}
+	return new(clone(s.primary().spec.network))
 }
 
 // rememberStale keeps what DescribeServices may go on showing for a while.

@@ -189,6 +189,9 @@ func (e *Engine) controller(s *service) types.DeploymentControllerType {
 	if o := e.troubled(s, func(o *trouble) bool { return o.Controller != "" }); o != nil {
 		return o.Controller
 	}
+	if s.foreign != "" {
+		return s.foreign
+	}
 	return types.DeploymentControllerTypeEcs
 }
 
