@@ -44,6 +44,7 @@ type fault struct {
 	symptom string
 	lasting bool // removed, it takes nothing back: what was done is done
 	call    *wire.Fault
+	refuse  func(a *Account, c *wire.Call) error // with call: what its calls are answered
 	image   *script.Script
 	do      func(ctx context.Context, a *Account, f NamedFault) (undo func() error, err error)
 }
@@ -110,6 +111,9 @@ func (a *Account) AddFault(ctx context.Context, f NamedFault) (id int, err error
 			call.Service = f.Service
 		}
 		call.From, call.Times = f.From, f.Times
+		if known.refuse != nil {
+			call.Refuse = func(c *wire.Call) error { return known.refuse(a, c) }
+		}
 		if f.By > 0 {
 			call.Delay = time.Duration(f.By)
 		}

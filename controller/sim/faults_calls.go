@@ -19,9 +19,6 @@ func moreRefusals() map[string]fault {
 	return map[string]fault{
 		"service-draining":          invalid("CreateService", "Unable to Start a service that is still Draining."),
 		"service-exists":            invalid("CreateService", "Creation of service was not idempotent."),
-		"container-unknown":         invalid("UpdateService", "The container app does not exist in the task definition."),
-		"port-unknown":              invalid("UpdateService", "The container app did not have a container port 8080 defined."),
-		"target-group-unknown":      invalid("UpdateService", "Unable to find target group"),
 		"network-missing":           invalid("UpdateService", "Network Configuration must be provided when networkMode 'awsvpc' is specified."),
 		"fargate-size":              refusal("ecs", "RegisterTaskDefinition", "ClientException", "No Fargate configuration exists for given values."),
 		"task-definition-too-large": refusal("ecs", "RegisterTaskDefinition", "ClientException", "Actual length: '70000'. Max allowed length is '65536' bytes."),

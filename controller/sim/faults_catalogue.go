@@ -27,7 +27,7 @@ import (
 // catalogue is every named fault.
 func catalogue() map[string]fault {
 	out := map[string]fault{}
-	for _, group := range []map[string]fault{refusals(), moreRefusals(), answerFaults(), imageFaults(), thingFaults(), taskFaults(), serviceFaults(), balancerFaults(), actorFaults()} {
+	for _, group := range []map[string]fault{refusals(), moreRefusals(), askedRefusals(), answerFaults(), imageFaults(), thingFaults(), taskFaults(), serviceFaults(), balancerFaults(), actorFaults()} {
 		maps.Copy(out, group)
 	}
 	return out
@@ -45,13 +45,10 @@ func refusal(service, operation, code, message string) fault {
 
 // refusals are calls that are refused, late or unanswered.
 func refusals() map[string]fault {
-	const who = "User: arn:aws:sts::000000000000:assumed-role/controller/i is not authorized to perform: "
 	invalid := func(operation, message string) fault {
 		return refusal("ecs", operation, "InvalidParameterException", message)
 	}
 	return map[string]fault{
-		"pass-role-missing":          refusal("ecs", "RegisterTaskDefinition", "AccessDeniedException", who+"iam:PassRole on resource: arn:aws:iam::000000000000:role/execution"),
-		"access-denied":              refusal("", "", "AccessDeniedException", who+"this action"),
 		"credentials-expired":        refusal("", "", "ExpiredTokenException", "The security token included in the request is expired"),
 		"cluster-missing":            refusal("ecs", "", "ClusterNotFoundException", "Cluster not found."),
 		"service-missing":            refusal("ecs", "UpdateService", "ServiceNotFoundException", "Service not found."),
@@ -59,13 +56,8 @@ func refusals() map[string]fault {
 		"task-definition-missing":    refusal("ecs", "DescribeTaskDefinition", "ClientException", "Unable to describe task definition."),
 		"task-definition-inactive":   refusal("ecs", "UpdateService", "ClientException", "TaskDefinition is inactive"),
 		"revision-quota":             refusal("ecs", "RegisterTaskDefinition", "LimitExceededException", "The maximum number of revisions per task definition family has been reached."),
-		"target-group-unattached":    invalid("UpdateService", "The target group with targetGroupArn arn does not have an associated load balancer."),
-		"service-linked-role":        invalid("UpdateService", "Unable to assume the service linked role. Please verify that the ECS service linked role exists."),
-		"subnet-gone":                invalid("UpdateService", "Error retrieving subnet information for [subnet-0a]: The subnet ID 'subnet-0a' does not exist (ErrorCode: InvalidSubnetID.NotFound)"),
-		"security-group-gone":        invalid("UpdateService", "Error retrieving security group information for [sg-0a]: The security group 'sg-0a' does not exist (ErrorCode: InvalidGroup.NotFound)"),
 		"page-token-expired":         invalid("", "Invalid token."),
 		"launch-type-incompatible":   refusal("ecs", "UpdateService", "PlatformTaskDefinitionIncompatibilityException", "The task definition is not compatible with the platform version."),
-		"platform-unknown":           refusal("ecs", "UpdateService", "PlatformUnknownException", "The specified platform version doesn't exist."),
 		"namespace-missing":          refusal("ecs", "UpdateService", "NamespaceNotFoundException", "The specified namespace wasn't found."),
 		"token-conflict":             refusal("ecs", "RunTask", "ConflictException", "The clientToken was used with other parameters."),
 		"account-blocked":            refusal("ecs", "", "BlockedException", "Your Amazon Web Services account was blocked."),
@@ -80,7 +72,6 @@ func refusals() map[string]fault {
 		"log-group-not-found":        refusal("logs", "", "ResourceNotFoundException", "The specified log group does not exist."),
 		"target-group-not-found":     refusal("elasticloadbalancing", "DescribeTargetHealth", "TargetGroupNotFound", "One or more target groups not found"),
 		"target-health-unavailable":  {symptom: "500 HealthUnavailable", call: &wire.Fault{Service: "elasticloadbalancing", Operation: "DescribeTargetHealth", Before: &wire.StatusError{Status: 500, Code: "HealthUnavailable", Message: "The health of the specified targets could not be retrieved due to an internal error"}}},
-		"secret-access-denied":       refusal("secretsmanager", "", "AccessDeniedException", who+"secretsmanager:GetSecretValue"),
 		"stopping-deployment-denied": refusal("ecs", "StopServiceDeployment", "ConflictException", "The service deployment is already being stopped."),
 	}
 }
@@ -120,21 +111,36 @@ func imageFaults() map[string]fault {
 // thingFaults take something away, or set something, and put it back when they are removed.
 func thingFaults() map[string]fault {
 	return map[string]fault{
-		"secret-gone":     {symptom: "ResourceInitializationError: … ResourceNotFoundException: Secrets Manager can't find the specified secret", do: secretGone},
-		"parameter-gone":  {symptom: "ResourceInitializationError: … invalid parameters", do: parameterGone},
-		"log-group-gone":  {symptom: "ResourceInitializationError: failed to validate logger args: The specified log group does not exist", do: logGroupGone},
-		"image-gone":      {symptom: "CannotPullContainerError: … not found, at the next replacement; `target: repository:tag` or `repository@digest`", do: imageGone},
-		"stack-busy":      {symptom: "the stack is UPDATE_IN_PROGRESS", do: stackBusy},
-		"stack-gone":      {symptom: "ValidationError Stack with id X does not exist", do: stackGone},
-		"logs-late":       {symptom: "log lines are found `by` later, 5 min unless given", do: logsLate},
-		"events-lost":     eventTrouble("no event arrives", events.Trouble{Lost: 1}),
-		"events-late":     eventTrouble("events arrive up to 5 min late", events.Trouble{Late: 1, LateBy: 5 * time.Minute}),
-		"events-doubled":  eventTrouble("every event arrives twice", events.Trouble{Doubled: 1, MaxDelay: 2 * time.Second}),
-		"events-shuffled": eventTrouble("events arrive out of order", events.Trouble{MaxDelay: 30 * time.Second}),
+		"service-linked-role": {symptom: "InvalidParameterException Unable to assume the service linked role. Please verify that the ECS service linked role exists.", do: roleGone},
+		"subnet-gone":         networkGone(subnetKind, "InvalidParameterException Error retrieving subnet information for […]: The subnet ID '…' does not exist (ErrorCode: InvalidSubnetID.NotFound)"),
+		"security-group-gone": networkGone(groupKind, "InvalidParameterException Error retrieving security group information for […]: The security group '…' does not exist (ErrorCode: InvalidGroup.NotFound)"),
+		"secret-gone":         {symptom: "ResourceInitializationError: … ResourceNotFoundException: Secrets Manager can't find the specified secret", do: secretGone},
+		"parameter-gone":      {symptom: "ResourceInitializationError: … invalid parameters", do: parameterGone},
+		"log-group-gone":      {symptom: "ResourceInitializationError: failed to validate logger args: The specified log group does not exist", do: logGroupGone},
+		"image-gone":          {symptom: "CannotPullContainerError: … not found, at the next replacement; `target: repository:tag` or `repository@digest`", do: imageGone},
+		"stack-busy":          {symptom: "the stack is UPDATE_IN_PROGRESS", do: stackBusy},
+		"stack-gone":          {symptom: "ValidationError Stack with id X does not exist", do: stackGone},
+		"logs-late":           {symptom: "log lines are found `by` later, 5 min unless given", do: logsLate},
+		"events-lost":         eventTrouble("no event arrives", events.Trouble{Lost: 1}),
+		"events-late":         eventTrouble("events arrive up to 5 min late", events.Trouble{Late: 1, LateBy: 5 * time.Minute}),
+		"events-doubled":      eventTrouble("every event arrives twice", events.Trouble{Doubled: 1, MaxDelay: 2 * time.Second}),
+		"events-shuffled":     eventTrouble("events arrive out of order", events.Trouble{MaxDelay: 30 * time.Second}),
 	}
 }
 
 type undo = func() error
+
+func roleGone(_ context.Context, a *Account, _ NamedFault) (undo, error) {
+	a.ECS.SetServiceLinkedRole(false)
+	return func() error { a.ECS.SetServiceLinkedRole(true); return nil }, nil
+}
+
+// networkGone takes the subnet or security group Target away, or all of them.
+func networkGone(kind, symptom string) fault {
+	return fault{symptom: symptom, do: func(_ context.Context, a *Account, f NamedFault) (undo, error) {
+		return a.network.lose(kind, f.Target)
+	}}
+}
 
 func secretGone(ctx context.Context, a *Account, f NamedFault) (undo, error) {
 	old, err := a.Secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &f.Target})

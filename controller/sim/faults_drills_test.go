@@ -73,8 +73,8 @@ func refusalDrills() map[string]drill {
 		_, w.err = w.ecs.DescribeServices(w.Context(), &ecs.DescribeServicesInput{Cluster: aws.String("orders-dev"), Services: []string{"orders"}})
 	}
 	return map[string]drill{
-		"A1": refused(registers, "AccessDeniedException", "iam:PassRole"),
-		"A2": refused(forced, "AccessDeniedException", "is not authorized to perform"),
+		"A1": refused(registers, "AccessDeniedException", "assumed-role/local/local is not authorized to perform: iam:PassRole on resource: *"),
+		"A2": refused(forced, "AccessDeniedException", "is not authorized to perform: ecs:UpdateService on resource: arn:aws:ecs:eu-central-1:000000000000:service/orders-dev/orders"),
 		"A3": refused(forced, "ExpiredTokenException", ""),
 		"A4": refused(describes, "ClusterNotFoundException", "Cluster not found."),
 		"A5": refused(forced, "ServiceNotFoundException", "Service not found."),
@@ -85,11 +85,11 @@ func refusalDrills() map[string]drill {
 			_, w.err = w.ecs.DescribeTaskDefinition(w.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("orders-dev")})
 		}, "ClientException", "Unable to describe task definition."),
 		"A10": refused(forced, "ClientException", "TaskDefinition is inactive"),
-		"A11": refused(forced, invalid, "does not exist in the task definition"),
-		"A12": refused(forced, invalid, "did not have a container port"),
-		"A13": refused(forced, invalid, "does not have an associated load balancer"),
-		"A14": refused(forced, invalid, "Unable to find target group"),
-		"A15": refused(forced, invalid, "Unable to assume the service linked role"),
+		"A11": refused(forced, invalid, "The container app does not exist in the task definition."),
+		"A12": refused(forced, invalid, "The container app did not have a container port 8080 defined."),
+		"A13": refused(forced, invalid, "targetgroup/orders-dev/"),
+		"A14": refused(forced, invalid, "Unable to find target group arn:aws:elasticloadbalancing:"),
+		"A15": refused(creates, invalid, "Unable to assume the service linked role"),
 		"A16": refused(forced, invalid, "InvalidSubnetID.NotFound"),
 		"A17": refused(forced, invalid, "InvalidGroup.NotFound"),
 		"A18": refused(forced, invalid, "Network Configuration must be provided"),

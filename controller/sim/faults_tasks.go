@@ -38,8 +38,8 @@ func taskFaults() map[string]fault {
 	role := startFault("PROVISIONING", assume, 0)
 	role.do = troubleFault("", ecs.Trouble{FailIn: "PROVISIONING", Reason: assume, Event: "failed to launch a task with (error " + assume + ")."}).do
 	return map[string]fault{
-		"secret-key-missing":         startFault("PENDING", secrets+"retrieved secret from Secrets Manager did not contain json key password", 0),
-		"secret-denied":              startFault("PENDING", secrets+"AccessDeniedException: User: execution is not authorized to perform: secretsmanager:GetSecretValue", 0),
+		"secret-key-missing":         startFault("PENDING", secrets+"retrieved secret from Secrets Manager did not contain json key ${key}", 0),
+		"secret-denied":              startFault("PENDING", secrets+"AccessDeniedException: User: ${role} is not authorized to perform: secretsmanager:GetSecretValue on resource: ${secret}", 0),
 		"efs-mount-failed":           startFault("PENDING", initialization+"failed to invoke EFS utils commands to set up EFS volumes: stderr: b'mount.nfs4: Connection timed out'", time.Minute),
 		"network-timeout":            startFault("PROVISIONING", "Timeout waiting for network interface provisioning to complete.", 3*time.Minute),
 		"subnet-full":                startFault("PROVISIONING", "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment disabled in subnet '${subnet}': InsufficientFreeAddressesInSubnet", 0),

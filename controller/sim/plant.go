@@ -35,8 +35,8 @@ func (a *Account) Plant(ctx context.Context, s *Seed) error {
 	p := planter{account: a, names: map[string]string{}}
 	a.Logs.SetDelay(time.Duration(s.LogDelay))
 	for _, step := range []func(context.Context, *Seed) error{
-		p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
-		p.hooks, p.taskDefinitions, p.services, p.faults,
+		p.vpc, p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
+		p.hooks, p.taskDefinitions, p.role, p.services, p.faults,
 	} {
 		if err := step(ctx, s); err != nil {
 			return fmt.Errorf("seed: %w", err)

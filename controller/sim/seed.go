@@ -15,20 +15,23 @@ import (
 
 // Seed is what an account holds at first. README.md tells every field.
 type Seed struct {
-	Clusters        []string         `json:"clusters,omitempty"`
-	Stacks          []SeedStack      `json:"stacks,omitempty"`
-	Repositories    []SeedRepository `json:"repositories,omitempty"`
-	LogGroups       []string         `json:"logGroups,omitempty"`
-	LogDelay        Duration         `json:"logDelay,omitempty"`
-	Secrets         []SeedSecret     `json:"secrets,omitempty"`
-	Parameters      []SeedParameter  `json:"parameters,omitempty"`
-	TargetGroups    []SeedGroup      `json:"targetGroups,omitempty"`
-	LoadBalancers   []SeedBalancer   `json:"loadBalancers,omitempty"`
-	Alarms          []SeedAlarm      `json:"alarms,omitempty"`
-	Hooks           []SeedHook       `json:"hooks,omitempty"`
-	TaskDefinitions []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
-	Services        []map[string]any `json:"services,omitempty"`        // as CreateService takes them
-	Faults          []NamedFault     `json:"faults,omitempty"`
+	Clusters []string `json:"clusters,omitempty"`
+	VPC      *SeedVPC `json:"vpc,omitempty"`
+	// ServiceLinkedRole false takes AWSServiceRoleForECS away; left out, it is as sim.Config says.
+	ServiceLinkedRole *bool            `json:"serviceLinkedRole,omitempty"`
+	Stacks            []SeedStack      `json:"stacks,omitempty"`
+	Repositories      []SeedRepository `json:"repositories,omitempty"`
+	LogGroups         []string         `json:"logGroups,omitempty"`
+	LogDelay          Duration         `json:"logDelay,omitempty"`
+	Secrets           []SeedSecret     `json:"secrets,omitempty"`
+	Parameters        []SeedParameter  `json:"parameters,omitempty"`
+	TargetGroups      []SeedGroup      `json:"targetGroups,omitempty"`
+	LoadBalancers     []SeedBalancer   `json:"loadBalancers,omitempty"`
+	Alarms            []SeedAlarm      `json:"alarms,omitempty"`
+	Hooks             []SeedHook       `json:"hooks,omitempty"`
+	TaskDefinitions   []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
+	Services          []map[string]any `json:"services,omitempty"`        // as CreateService takes them
+	Faults            []NamedFault     `json:"faults,omitempty"`
 }
 
 // SeedStack is a CloudFormation stack.

@@ -49,7 +49,13 @@ type Config struct {
 
 	Timing ecs.Timing // zero: ecs.DefaultTiming()
 	Doubts ecs.Doubts
-	Book   script.Book // what modelled images do, before what a seed file says of them
+	Quotas ecs.Quotas // what is zero: AWS's default
+	VPC    ecs.VPC    // nil: the seed's, else every subnet and security group exists
+
+	// NoServiceLinkedRole makes an account that never had a cluster: see ecs.Config.
+	NoServiceLinkedRole bool
+
+	Book script.Book // what modelled images do, before what a seed file says of them
 
 	// Processes runs images that have a process as processes, and lets load balancers listen on 127.0.0.1.
 	// It needs real time.
@@ -96,7 +102,8 @@ type Account struct {
 	scripts  *script.Runner
 	hooks    map[string]SeedHook // by function ARN
 
-	faults namedFaults
+	faults  namedFaults
+	network *network
 }
 
 // New makes an account with nothing in it. Close must be called.
@@ -109,6 +116,7 @@ func New(c Config) (*Account, error) {
 	}
 	a := &Account{
 		config: c, book: c.Book, scripts: script.New(c.Book), Faults: &wire.Faults{}, Calls: &CallLog{}, hooks: map[string]SeedHook{},
+		network: &network{region: c.Region, next: c.VPC, gone: map[string]int{}},
 		Logs:    logs.New(c.Account, c.Region),
 		Alarms:  alarms.New(c.Account, c.Region),
 		ECR:     ecr.New(ecr.Config{Account: c.Account, Region: c.Region, Spec: specOfManifest}),
@@ -140,7 +148,7 @@ func (a *Account) open() error {
 	engine, err := ecs.New(ecs.Config{
 		Account: c.Account, Region: c.Region, Seed: c.Seed, Timing: c.Timing, Doubts: c.Doubts, Observe: a.observe,
 		Runner: runner{a}, LoadBalancers: a.ELB, Images: images{a}, Secrets: values{a}, Logs: a.Logs,
-		Alarms: a.Alarms, Hook: a.callHook,
+		Alarms: a.Alarms, Hook: a.callHook, VPC: a.network, Quotas: c.Quotas, NoServiceLinkedRole: c.NoServiceLinkedRole,
 	})
 	if err != nil {
 		return err

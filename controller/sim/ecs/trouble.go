@@ -18,8 +18,8 @@ type Trouble struct {
 
 	// FailIn makes tasks fail in this lastStatus, PROVISIONING, PENDING or
 	// ACTIVATING, After it began, with Reason as stoppedReason; ${subnet} in it is
-	// the task's subnet and ${role} its execution role. Event, if any, follows
-	// "(service NAME) ".
+	// the task's subnet, ${role} its execution role, ${secret} the ARN of its first
+	// secret and ${key} that one's JSON key. Event, if any, follows "(service NAME) ".
 	FailIn string
 	After  time.Duration
 	Reason string
@@ -130,9 +130,9 @@ func (e *Engine) failsIn(t *task, status taskStatus) bool {
 		if !t.wanted {
 			return
 		}
-		reason := strings.NewReplacer("${subnet}", t.net.subnet, "${role}", aws.ToString(t.td.ExecutionRoleArn)).Replace(one.Reason)
+		reason := t.named(one.Reason)
 		if one.Event != "" && t.svc != nil {
-			e.event(t.svc, "%s", strings.ReplaceAll(one.Event, "${role}", aws.ToString(t.td.ExecutionRoleArn)))
+			e.event(t.svc, "%s", t.named(one.Event))
 		}
 		if one.Culprit != "" {
 			c := e.inject(t, one.Culprit)
@@ -141,6 +141,22 @@ func (e *Engine) failsIn(t *task, status taskStatus) bool {
 		e.failStart(t, reason)
 	})
 	return true
+}
+
+// named puts the task's own subnet, execution role and first secret into a text.
+func (t *task) named(text string) string {
+	const fields = 7 // of a secret's ARN, before its JSON key, stage and version
+	secret, key := "", ""
+	for _, c := range t.td.ContainerDefinitions {
+		if len(c.Secrets) > 0 && secret == "" {
+			parts := strings.Split(aws.ToString(c.Secrets[0].ValueFrom), ":")
+			secret = strings.Join(parts[:min(fields, len(parts))], ":")
+			if len(parts) > fields {
+				key = parts[fields]
+			}
+		}
+	}
+	return strings.NewReplacer("${subnet}", t.net.subnet, "${role}", aws.ToString(t.td.ExecutionRoleArn), "${secret}", secret, "${key}", key).Replace(text)
 }
 
 // heldPending: the task waits for its image, and looks again later.

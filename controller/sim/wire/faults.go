@@ -16,9 +16,10 @@ type Fault struct {
 	From  int // the first matching call that is hit, counted from when the fault was added; 0 and 1 are the first
 	Times int // how many calls are hit; 0: all
 
-	Delay  time.Duration // waited before the effect; the client's ctx ends it
-	Before error         // answered instead of the effect
-	After  error         // answered after the effect
+	Delay  time.Duration       // waited before the effect; the client's ctx ends it
+	Before error               // answered instead of the effect
+	Refuse func(c *Call) error // the same, made from what was asked; nil lets the call pass
+	After  error               // answered after the effect
 
 	// Change makes another answer of the one that came, a pointer to the SDK's output type.
 	Change func(c *Call, out any) any
@@ -75,6 +76,12 @@ func (f *Faults) Middleware() Middleware {
 				}
 				if h.Before != nil {
 					return nil, h.Before
+				}
+				if h.Refuse == nil {
+					continue
+				}
+				if err := h.Refuse(c); err != nil {
+					return nil, err
 				}
 			}
 			out, err := next(ctx, c)
