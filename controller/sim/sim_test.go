@@ -42,7 +42,9 @@ func open(t *testing.T, c sim.Config, seed string) *sim.Account {
 	return a
 }
 
-func exampleSeed(t *testing.T) string {
+func exampleSeed(t *testing.T) string { return seedText(t) }
+
+func seedText(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/account.yaml")
 	if err != nil {

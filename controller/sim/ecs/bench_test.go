@@ -18,7 +18,8 @@ import (
 // fleet is an account with n settled services of two tasks, 5,000 a cluster.
 func fleet(n int) *ecs.Engine {
 	runner := script.New(nil)
-	e := must(ecs.New(ecs.Config{Account: "000000000000", Region: "eu-central-1", Seed: 1, Runner: runner, Images: runner}))
+	e := must(ecs.New(ecs.Config{Account: "000000000000", Region: "eu-central-1", Seed: 1, Runner: runner, Images: runner,
+		Quotas: ecs.Quotas{LaunchesPerSecond: 1 << 20, LaunchBurst: 1 << 20}}))
 	must(e.RegisterTaskDefinition(ctx(), &awsecs.RegisterTaskDefinitionInput{
 		Family: aws.String("web"), Cpu: aws.String("256"), Memory: aws.String("512"), NetworkMode: types.NetworkModeAwsvpc,
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
