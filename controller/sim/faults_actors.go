@@ -155,9 +155,7 @@ func spotInterruption(ctx context.Context, a *Account, f NamedFault) (undo, erro
 
 func fargateRetirement(ctx context.Context, a *Account, f NamedFault) (undo, error) {
 	cluster, service, _ := strings.Cut(f.Target, "/")
-	return nothing, eachTask(ctx, a, cluster, service, "", func(task string) error {
-		return a.ECS.Interrupt(task, ecstypes.TaskStopCodeServiceSchedulerInitiated, "ECS is performing maintenance on the underlying infrastructure hosting the task.")
-	})
+	return nothing, eachTask(ctx, a, cluster, service, "", a.ECS.Retire)
 }
 
 func zoneLost(ctx context.Context, a *Account, f NamedFault) (undo, error) {

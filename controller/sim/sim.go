@@ -62,8 +62,9 @@ type Config struct {
 	Processes bool
 	Dir       string // where processes work; empty: the system's temporary folder
 
-	// Unthrottled leaves AWS's request limits out.
-	Unthrottled bool
+	// Unthrottled leaves AWS's request limits out. WideELBLimits takes, of the two figures that AWS's page has for Elastic Load
+	// Balancing, the table's (200 at once, 50 a second) instead of the text's (40 and 10).
+	Unthrottled, WideELBLimits bool
 	// Middleware stands between the clients and the account, the first outermost.
 	Middleware []wire.Middleware
 	Observe    func(ecs.Event) // see ecs.Config
@@ -164,7 +165,7 @@ func (a *Account) open() error {
 	middleware = append(middleware, c.Middleware...)
 	middleware = append(middleware, a.Faults.Middleware())
 	if !c.Unthrottled {
-		middleware = append(middleware, newBuckets().middleware())
+		middleware = append(middleware, newBuckets(c.WideELBLimits).middleware())
 	}
 	if a.mux, err = wire.New(middleware, services...); err != nil {
 		return err

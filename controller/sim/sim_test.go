@@ -212,6 +212,26 @@ func TestThrottlingIsSharedAndRefills(t *testing.T) {
 	})
 }
 
+// AWS's page has two figures for Elastic Load Balancing; either may hold.
+func TestBothFiguresForLoadBalancers(t *testing.T) {
+	for wide, burst := range map[bool]int{false: 40, true: 200} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := open(t, sim.Config{WideELBLimits: wide}, "").AWSConfig()
+			cfg.RetryMaxAttempts = 1
+			n := 0
+			for n < 300 {
+				if _, err := elbv2.NewFromConfig(cfg).DescribeLoadBalancers(t.Context(), &elbv2.DescribeLoadBalancersInput{}); err != nil {
+					break
+				}
+				n++
+			}
+			if n != burst {
+				t.Errorf("wide %v: %d calls at once, want %d", wide, n, burst)
+			}
+		})
+	}
+}
+
 func TestAWSConfigReadsNothingOfThisMachine(t *testing.T) {
 	for k, v := range map[string]string{
 		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "other", "AWS_PROFILE": "none",

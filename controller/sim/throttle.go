@@ -22,7 +22,7 @@ type bucket struct {
 //
 //	ECS   https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
 //	RunTask on Fargate in addition: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html
-//	ELB   https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/api-throttling.html (the lower of the page's two figures)
+//	ELB   https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/api-throttling.html (the lower of the page's two figures, unless Config.WideELBLimits)
 //	CloudWatch https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 //	Logs  https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html (eu-central-1)
 //
@@ -65,9 +65,12 @@ type buckets struct {
 	operation map[string][]*rate.Limiter // by service.operation
 }
 
-func newBuckets() *buckets {
+func newBuckets(wideELB bool) *buckets {
 	b := &buckets{service: map[string][]*rate.Limiter{}, operation: map[string][]*rate.Limiter{}}
 	for _, l := range limits {
+		if wideELB && l.service == "elasticloadbalancing" {
+			l.burst, l.perSecond = 200, 50
+		}
 		limiter := rate.NewLimiter(l.perSecond, l.burst)
 		if len(l.operations) == 0 {
 			b.service[l.service] = append(b.service[l.service], limiter)

@@ -45,6 +45,9 @@ var doubts = []doubt{
 	{"FirstDeploymentBakes", func(d *ecs.Doubts) { d.FirstDeploymentBakes = true }, []string{"first_deploy"}},
 	{"LiveTargetGroupShown", func(d *ecs.Doubts) { d.LiveTargetGroupShown = true }, []string{"never_healthy"}},
 	{"StartedByStoppedRefused", func(d *ecs.Doubts) { d.StartedByStoppedRefused = true }, []string{"ledger_lost_in_migration"}},
+	{"DrainingDeploymentsShown", func(d *ecs.Doubts) { d.DrainingDeploymentsShown = true }, []string{"superseded", "never_healthy"}},
+	{"OneTaskWording", func(d *ecs.Doubts) { d.OneTaskWording = true }, []string{"crash_on_start"}},
+	{"MaintenanceIsTermination", func(d *ecs.Doubts) { d.MaintenanceIsTermination = true }, []string{"out_of_band_task_stop"}},
 	{"InactiveUsableFor", func(d *ecs.Doubts) { d.InactiveUsableFor = 10 * time.Minute }, []string{"revert_fails", "good_revision_deregistered"}},
 }
 

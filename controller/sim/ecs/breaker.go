@@ -93,7 +93,11 @@ func (e *Engine) fail(d *deployment, why cause, rollback bool) {
 	d.failed, d.state = true, types.DeploymentRolloutStateFailed
 	d.updatedAt, d.shownFailedAt = e.now, e.now
 	e.event(s, "(deployment %s) deployment failed: %s", d.id(), why.event)
-	e.tell(s, "SERVICE_DEPLOYMENT_FAILED", d, why.deployment)
+	told := why.deployment
+	if e.cfg.Doubts.OneTaskWording {
+		told = strings.ReplaceAll(told, "tasks failed", "task failed")
+	}
+	e.tell(s, "SERVICE_DEPLOYMENT_FAILED", d, told)
 	d.reason = why.deployment
 	r := s.openRecord(d)
 	if why == breakerTripped {
@@ -169,6 +173,18 @@ func (e *Engine) Interrupt(taskARN string, code types.TaskStopCode, reason strin
 		}
 	}
 	return invalid("The referenced task was not found.")
+}
+
+// Retire ends a running task for maintenance.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-maintenance.html
+func (e *Engine) Retire(taskARN string) error {
+	code := types.TaskStopCodeServiceSchedulerInitiated
+	e.section(func() {
+		if e.cfg.Doubts.MaintenanceIsTermination {
+			code = types.TaskStopCodeTerminationNotice
+		}
+	})
+	return e.Interrupt(taskARN, code, "ECS is performing maintenance on the underlying infrastructure hosting the task.")
 }
 
 func breakerDefaults(b *types.DeploymentCircuitBreaker) *types.DeploymentCircuitBreaker {

@@ -158,6 +158,15 @@ type Doubts struct {
 	// StartedByStoppedRefused: ListTasks refuses startedBy together with
 	// desiredStatus STOPPED.
 	StartedByStoppedRefused bool
+	// DrainingDeploymentsShown: a deployment that gives way to the primary has the
+	// status DRAINING instead of ACTIVE (one log has it; no page does).
+	DrainingDeploymentsShown bool
+	// OneTaskWording: EventBridge is told of a tripped breaker as "task failed to
+	// start." (developer guide's example) instead of "tasks failed to start.".
+	OneTaskWording bool
+	// MaintenanceIsTermination: a task that is stopped for maintenance has the
+	// stopCode TerminationNotice instead of ServiceSchedulerInitiated.
+	MaintenanceIsTermination bool
 	// InactiveUsableFor: a deregistered revision may still be used for new
 	// tasks and deployments for this long (up to 10 min by the documents).
 	InactiveUsableFor time.Duration

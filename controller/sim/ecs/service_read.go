@@ -149,6 +149,9 @@ func (e *Engine) viewDeployment(d *deployment) types.Deployment {
 		NetworkConfiguration: new(clone(d.spec.network)),
 		RolloutState:         d.state, RolloutStateReason: aws.String(d.reason),
 	}
+	if e.cfg.Doubts.DrainingDeploymentsShown {
+		v.Status = aws.String("DRAINING")
+	}
 	if d == s.primary() {
 		v.Status, v.DesiredCount = aws.String("PRIMARY"), int32(s.desired)
 	}
