@@ -13,10 +13,10 @@ func TestALapseCountsToTheNextLook(t *testing.T) {
 	w.complete()
 	w.after(5 * time.Second).pass(passing())
 	w.state(StateBaking)
-	w.after(5 * time.Second).pass(passing(), observed.Reading{Check: "alarms", Verdict: observed.NoData, Detail: "alarm db-cpu is red and holds the verdict back"})
+	w.after(5*time.Second).pass(passing(), observed.Reading{Check: "alarms", Verdict: observed.NoData, Detail: "alarm db-cpu is red and holds the verdict back"})
 	again := w.now.Add(10 * time.Second)
 	for w.now.Before(again.Add(2*time.Minute - 10*time.Second)) {
-		w.after(10 * time.Second).pass(passing(), observed.Reading{Check: "alarms", Verdict: observed.Pass})
+		w.after(10*time.Second).pass(passing(), observed.Reading{Check: "alarms", Verdict: observed.Pass})
 	}
 	if w.now = again.Add(2*time.Minute - time.Second); w.pass(passing(), observed.Reading{Check: "alarms", Verdict: observed.Pass}).History != nil {
 		t.Errorf("good %s after the check passes again, want the whole bake of 2m", w.now.Sub(again))
