@@ -39,7 +39,10 @@ var startTrouble = []struct {
 	{[]string{"insufficientfreeaddresses"}, observed.ClassInfrastructure, "NoFreeAddresses"},
 	{[]string{"unexpected ec2 error"}, observed.ClassInfrastructure, "NetworkInterface"},
 	{[]string{"capacity is unavailable"}, observed.ClassInfrastructure, "NoCapacity"},
-	{[]string{"resource:"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"resource:cpu"}, observed.ClassInfrastructure, "NoCapacity"}, // not any "on resource: arn:…" of a refusal
+	{[]string{"resource:memory"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"resource:eni"}, observed.ClassInfrastructure, "NoCapacity"},
+	{[]string{"resource:fargate"}, observed.ClassInfrastructure, "NoCapacity"},
 	{[]string{"no active instances"}, observed.ClassInfrastructure, "NoCapacity"},
 	{[]string{"empty capacity provider"}, observed.ClassInfrastructure, "NoCapacity"},
 	{[]string{"cannotpullcontainererror", "platform"}, observed.ClassProduct, "WrongPlatform"},

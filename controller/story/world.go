@@ -38,13 +38,14 @@ const planted = "a-planted-secret-value"
 
 // Options say what a world is like.
 type Options struct {
-	Services []string // none: orders
-	Seed     uint64
-	Timing   ecs.Timing // zero: AWS's own, nearly
-	Doubts   ecs.Doubts
-	Kill     *Kill // kill the controller there, and start it again
-	Wanders  bool  // the story does not tell how its rollouts end
-	Two      bool  // two controllers on one ledger
+	Services  []string // none: orders
+	Seed      uint64
+	Timing    ecs.Timing // zero: AWS's own, nearly
+	Doubts    ecs.Doubts
+	Kill      *Kill           // kill the controller there, and start it again
+	Wanders   bool            // the story does not tell how its rollouts end
+	Two       bool            // two controllers on one ledger
+	Outermost wire.Middleware // where set, changes what everybody is told
 	// Infra, where set, makes another infrastructure of base/account.yaml.
 	Infra func(base string) string
 }
@@ -114,7 +115,7 @@ func New(dir string, opts Options) (*World, error) {
 	w.Observer = newObserver(w)
 	w.account, err = sim.New(sim.Config{
 		Seed: opts.Seed, Timing: opts.Timing, Doubts: opts.Doubts, Observe: w.Observer.event,
-		Middleware: []wire.Middleware{w.Observer.heard(), w.faults.Middleware(), w.Observer.middleware()},
+		Middleware: slices.Concat(outermost(opts), []wire.Middleware{w.Observer.heard(), w.faults.Middleware(), w.Observer.middleware()}),
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +127,13 @@ func New(dir string, opts Options) (*World, error) {
 		return nil, errors.Join(err, w.account.Close())
 	}
 	return w, nil
+}
+
+func outermost(opts Options) []wire.Middleware {
+	if opts.Outermost == nil {
+		return nil
+	}
+	return []wire.Middleware{opts.Outermost}
 }
 
 // plant makes the infrastructure of each service.
