@@ -50,12 +50,14 @@ func ok[I, O, F any](t *testing.T, call func(context.Context, I, ...F) (O, error
 	return out
 }
 
+var everyCall = []func(*testing.T, aws.Config){callIdentityAndStacks, callECR, callLogs, callAlarms, callSecretsAndParameters, callELB, callQueues, callRules}
+
 // TestEveryOperationAnswersTheSDK calls every operation of the account with the SDK's client and its default
 // protocol. An operation that is added without a call here fails the test.
 func TestEveryOperationAnswersTheSDK(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := open(t, sim.Config{Unthrottled: true}, exampleSeed(t))
-		for _, part := range []func(*testing.T, aws.Config){callIdentityAndStacks, callECR, callLogs, callAlarms, callSecretsAndParameters, callELB, callQueues, callRules} {
+		for _, part := range everyCall {
 			part(t, a.AWSConfig())
 		}
 		callECS(t, a)

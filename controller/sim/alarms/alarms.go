@@ -6,7 +6,6 @@ package alarms
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/canteen/deploy/controller/sim/wire"
 )
@@ -75,6 +73,12 @@ func (e *Engine) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarm
 		"Metrics", "Namespace", "OKActions", "Period", "Statistic", "Threshold", "TreatMissingData", "Unit"); err != nil {
 		return nil, err
 	}
+	if err := checkName(in.AlarmName); err != nil {
+		return nil, err
+	}
+	if len(in.Metrics) > 0 && in.MetricName != nil {
+		return nil, validation("MetricName and Metrics cannot both be given")
+	}
 	if t := aws.ToString(in.TreatMissingData); t != "" && !slices.Contains([]string{"missing", "ignore", "breaching", "notBreaching"}, t) {
 		return nil, validation("TreatMissingData must be missing, ignore, breaching or notBreaching, found %q", t)
 	}
@@ -115,6 +119,9 @@ func (e *Engine) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarm
 func (e *Engine) PutCompositeAlarm(_ context.Context, in *cloudwatch.PutCompositeAlarmInput) (*cloudwatch.PutCompositeAlarmOutput, error) {
 	if err := wire.Refuse(in, "AlarmName", "AlarmRule", "AlarmDescription", "ActionsEnabled", "AlarmActions", "OKActions",
 		"InsufficientDataActions"); err != nil {
+		return nil, err
+	}
+	if err := checkName(in.AlarmName); err != nil {
 		return nil, err
 	}
 	parsed, err := parseRule(aws.ToString(in.AlarmRule))
@@ -275,8 +282,4 @@ func (e *Engine) matching(in *cloudwatch.DescribeAlarmsInput) []found {
 		}
 	}
 	return out
-}
-
-func validation(format string, args ...any) error {
-	return &smithy.GenericAPIError{Code: "ValidationError", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -25,6 +26,8 @@ const (
 
 	defaultRecovery, leastRecovery, mostRecovery = 30, 7, 30 // days
 )
+
+var validName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
 
 // Engine holds the secrets of one account and region.
 type Engine struct {
@@ -56,6 +59,9 @@ func New(account, region string) *Engine {
 func (e *Engine) CreateSecret(_ context.Context, in *secretsmanager.CreateSecretInput) (*secretsmanager.CreateSecretOutput, error) {
 	if err := wire.Refuse(in, "Name", "SecretString", "ClientRequestToken", "Description", "Tags"); err != nil {
 		return nil, err
+	}
+	if !validName.MatchString(aws.ToString(in.Name)) {
+		return nil, &types.InvalidParameterException{Message: aws.String("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
