@@ -130,8 +130,8 @@ func startDrills() map[string]drill {
 	return map[string]drill{
 		"B1": stopped("not found"), "B2": stopped("repository does not exist"), "B3": stopped("unable to retrieve ecr registry auth"), "B4": stopped("i/o timeout"),
 		"B5": stopped("toomanyrequests"), "B6": stopped("does not contain descriptor matching platform"), "B7": stopped("no space left on device"),
-		"B8": stopped("CannotPullContainerError"), "B9": stopped("can't find the specified secret"), "B10": stopped("did not contain json key"),
-		"B11": stopped("secretsmanager:GetSecretValue"), "B12": stopped("invalid parameters"), "B13": stopped("The specified log group does not exist"),
+		"B8": stopped("CannotPullContainerError"), "B9": stopped("can't find the specified secret"), "B10": stopped("did not contain json key password"),
+		"B11": stopped("secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:eu-central-1:000000000000:secret:orders-dev/db-"), "B12": stopped("invalid parameters"), "B13": stopped("The specified log group does not exist"),
 		"B14": stopped("failed to invoke EFS utils"), "B15": stopped("Timeout waiting for network interface provisioning"),
 		"B16": stopped("InsufficientFreeAddressesInSubnet"),
 		"B17": tells(replace, "Capacity is unavailable at this time"), "B18": tells(replace, "limit on the number of vCPUs"),

@@ -188,13 +188,24 @@ func (e *Engine) State(name string) (state string, ok bool) {
 // DeleteAlarms removes alarms; where one of them does not exist nothing is removed.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DeleteAlarms.html
 func (e *Engine) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput) (*cloudwatch.DeleteAlarmsOutput, error) {
+	if n := len(in.AlarmNames); n < 1 || n > maxNames {
+		return nil, validation("AlarmNames must have 1 to %d names, found %d", maxNames, n)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	composites := 0
 	for _, n := range in.AlarmNames {
 		_, isMetric := e.metric[n]
-		if _, isComposite := e.composite[n]; !isMetric && !isComposite {
+		_, isComposite := e.composite[n]
+		if !isMetric && !isComposite {
 			return nil, &types.ResourceNotFound{Message: aws.String("Alarm " + n + " does not exist")}
 		}
+		if isComposite {
+			composites++
+		}
+	}
+	if composites > 1 {
+		return nil, validation("AlarmNames may name one composite alarm, found %d", composites)
 	}
 	for _, n := range in.AlarmNames {
 		delete(e.metric, n)
