@@ -19,6 +19,7 @@ import (
 var jsonTargets = map[string]string{
 	"ecs": "AmazonEC2ContainerServiceV20141113", "logs": "Logs_20140328", "ecr": "AmazonEC2ContainerRegistry_V20150921", "secretsmanager": "secretsmanager",
 	"ssm": "AmazonSSM", "sqs": "AmazonSQS", "events": "AWSEvents", "application-autoscaling": "AnyScaleFrontendService", "monitoring": "GraniteServiceVersion20100801",
+	"dynamodb": "DynamoDB_20120810",
 }
 
 var queryVersions = map[string]string{"elasticloadbalancing": "2015-12-01", "cloudformation": "2010-05-15", "sts": "2011-06-15"}
@@ -80,6 +81,7 @@ func engines(a *sim.Account) map[string]any {
 	return map[string]any{
 		"ecs": a.ECS, "elasticloadbalancing": a.ELB, "logs": a.Logs, "monitoring": a.Alarms, "ecr": a.ECR, "cloudformation": a.CFN,
 		"secretsmanager": a.Secrets, "ssm": a.SSM, "sqs": a.SQS, "events": a.Events, "application-autoscaling": a.AutoScaling,
+		"dynamodb": a.DynamoDB,
 	}
 }
 
@@ -126,11 +128,13 @@ func TestNoMemberIsTakenForGranted(t *testing.T) {
 		}
 		callECS(t, a)
 		callScaling(t, a.AWSConfig())
+		callItems(t, a)
 		for n, c := range made {
 			if c.Service == "sts" {
 				continue
 			}
 			fresh := open(t, sim.Config{Unthrottled: true}, exampleSeed(t))
+			addTable(fresh)
 			for _, earlier := range made[:n] {
 				if engine := engines(fresh)[earlier.Service]; engine != nil {
 					calls(t, "replayed "+earlier.Operation, reflect.ValueOf(engine).MethodByName(earlier.Operation), reflect.ValueOf(earlier.Input))

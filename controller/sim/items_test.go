@@ -12,7 +12,7 @@ import (
 )
 
 func callItems(t *testing.T, a *sim.Account) {
-	a.DynamoDB.AddTable(simdb.Table{Name: "items", HashKey: "pk", SortKey: "sk"})
+	addTable(a)
 	client, table := dynamodb.NewFromConfig(a.AWSConfig()), aws.String("items")
 	text := func(s string) ddbtypes.AttributeValue { return &ddbtypes.AttributeValueMemberS{Value: s} }
 	key := func() map[string]ddbtypes.AttributeValue {
@@ -41,4 +41,8 @@ func callItems(t *testing.T, a *sim.Account) {
 		TableName: table, Key: key(), ConditionExpression: aws.String("attribute_exists(#n)"), ExpressionAttributeNames: names,
 	}}}})
 	ok(t, client.DeleteItem, &dynamodb.DeleteItemInput{TableName: table, Key: key()})
+}
+
+func addTable(a *sim.Account) {
+	a.DynamoDB.AddTable(simdb.Table{Name: "items", HashKey: "pk", SortKey: "sk"})
 }
