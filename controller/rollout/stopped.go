@@ -75,9 +75,10 @@ func Stopped(t observed.Task) Stop {
 	case stopSpot, stopTerminated:
 		return Stop{observed.ClassInfrastructure, "Interrupted", clip(t.StoppedReason)}
 	case stopByScheduler:
-		// Unhealthy tasks and scaled-in ones share this code; the text is all that tells them apart.
+		// Unhealthy tasks and scaled-in ones share this code. A container's health is a state of the task's; what the load balancer
+		// found is in the text alone.
 		lower := strings.ToLower(t.StoppedReason)
-		if strings.Contains(lower, "health check") {
+		if t.Health == "UNHEALTHY" || strings.Contains(lower, "health check") {
 			return Stop{observed.ClassProduct, "Unhealthy", clip(t.StoppedReason)}
 		}
 		if strings.Contains(lower, "maintenance") {

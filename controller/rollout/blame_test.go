@@ -1,0 +1,155 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/observed"
+)
+
+func gaveUp() observed.Reading {
+	return observed.Reading{Check: CheckSteady, Verdict: observed.Fail, Class: observed.ClassInfrastructure, Reason: "TasksNotPlaced", Detail: "ECS gave the deployment up"}
+}
+
+// atB has a1 good and rolls the next version as revision 2.
+func atB(t *testing.T) *walker {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Intent = intentFor(digestB)
+	w.want.Intent.Service.Spec.Migration = nil
+	answer[Register](w, Outcome{Revision: td(2)})
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+	return w
+}
+
+// The last good revision is PRIMARY after a revert that failed, and serves nothing: nothing more is tried until git says so.
+func TestAFailedRevertStays(t *testing.T) {
+	w := atB(t)
+	w.seen.Tasks = nil
+	for range 20 {
+		if _, ok := w.after(4 * time.Second).pass(gaveUp()).Action.(Roll); ok {
+			break
+		}
+	}
+	w.rec = Apply(w.now, w.rec, w.done[len(w.done)-1], Outcome{Deployment: "ecs-svc/30"})
+	w.deploy("ecs-svc/30", td(1), observed.RolloutFailed)
+	n := count[Roll](w.done)
+	for range 40 {
+		if a, ok := w.after(30 * time.Second).pass(gaveUp()).Action.(Tag); ok {
+			w.rec = Apply(w.now, w.rec, a, Outcome{})
+		}
+	}
+	if count[Roll](w.done) != n || w.rec.State != StateStalled || w.rec.Stalled.Reason != ReasonRevertFailed {
+		t.Errorf("%d requests more; %s: %s", count[Roll](w.done)-n, w.rec.State, w.rec.Why)
+	}
+}
+
+// Old tasks that drain for longer than the deadline are slow, and no failure; but not for ever.
+func TestDrainingIsNoFailure(t *testing.T) {
+	w := atB(t)
+	draining := observed.Reading{Check: CheckSteady, Verdict: observed.NoData, Class: observed.ClassInfrastructure, Reason: ReasonDraining, Detail: "tasks of before drain"}
+	w.after(70 * time.Minute).pass(draining)
+	w.state(StateRolling)
+	w.after(15 * time.Minute).pass(draining)
+	w.state(StateFailing)
+}
+
+// Whoever deploys whenever the controller does is not answered for ever.
+func TestAFightIsToldAsOne(t *testing.T) {
+	w := atB(t)
+	for n := range 20 {
+		if ro := w.rec.Rollout; ro != nil && ro.Deployment != nil && ro.Deployment.ID != "" {
+			w.deploy(fmt.Sprintf("ecs-svc/foreign-%d", n), td(1), observed.RolloutInProgress)
+		}
+		w.after(10 * time.Second).pass(under())
+		d := w.after(40 * time.Second).pass(under())
+		if a, ok := d.Action.(Roll); ok {
+			w.rec = Apply(w.now, w.rec, a, Outcome{Deployment: fmt.Sprintf("ecs-svc/own-%d", n)})
+			w.deploy(fmt.Sprintf("ecs-svc/own-%d", n), td(2), observed.RolloutInProgress)
+		}
+	}
+	if w.rec.State != StateStalled || w.rec.Stalled.Reason != ReasonContested || count[Roll](w.done) > 5 {
+		t.Errorf("%s, %d requests: %s", w.rec.State, count[Roll](w.done), w.rec.Why)
+	}
+}
+
+// A request that is refused up to the deadline fails by the kind of the refusal.
+func TestARefusedRequestHasItsClass(t *testing.T) {
+	for code, want := range map[string]struct {
+		kind   fault.Kind
+		class  observed.Class
+		reason string
+	}{
+		"AccessDeniedException": {fault.Blocked, observed.ClassBlocked, fault.ReasonAccessDenied},
+		"ThrottlingException":   {fault.Throttled, observed.ClassInfrastructure, fault.ReasonThrottled},
+		"Surprise":              {fault.Unknown, observed.ClassInfrastructure, fault.ReasonCallFails},
+	} {
+		e := failUnasked(15*time.Minute, &Trouble{Kind: string(want.kind), Code: code})
+		if e.Class != want.class || e.Reason != want.reason {
+			t.Errorf("%s: %s %s", code, e.Class, e.Reason)
+		}
+	}
+}
+
+// A token that was used with other parameters is the sign of a task, so it is no sure refusal.
+func TestAConflictOverATokenIsNotSure(t *testing.T) {
+	w := newWalker(t)
+	answer[Register](w, Outcome{Revision: td(1)})
+	d := w.pass()
+	w.rec = Failed(w.now, w.rec, d.Action, fault.New(fault.Conflict, "ConflictException", errors.New("used"))).Record
+	if w.rec.Rollout.Migration.Refused {
+		t.Error("it is taken for a refusal without effect")
+	}
+}
+
+// A tag that cannot be written, and without which nothing goes on, is told.
+func TestATagThatHoldsARolloutBackIsTold(t *testing.T) {
+	w := newWalker(t)
+	answer[Register](w, Outcome{Revision: td(1)})
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.seen.Migration = ended(0)
+	d := w.pass()
+	if _, ok := d.Action.(Tag); !ok {
+		t.Fatalf("did %T", d.Action)
+	}
+	w.rec = Failed(w.now, w.rec, d.Action, fault.New(fault.Blocked, "AccessDeniedException", errors.New("denied"))).Record
+	w.state(StateBlocked)
+}
+
+// What was tried without a verdict is registered once more where its revision still serves: ECS begins nothing for the same one.
+func TestATryAgainNeedsAnotherRevision(t *testing.T) {
+	w := newWalker(t)
+	w.seen.Desired, w.seen.Deployments[0].Desired = 0, 0
+	w.rolls(1)
+	w.after(5 * time.Second).pass(observed.Reading{Check: CheckSteady, Verdict: observed.Fail, Class: observed.ClassBlocked, Reason: "SecretUnavailable", Detail: "secret missing"})
+	w.rest(120)
+	last, ok := w.done[len(w.done)-1].(Register)
+	if !ok || last.Except != td(1) {
+		t.Errorf("did %+v", w.done[len(w.done)-1])
+	}
+}
+
+// A stopped task is judged by its codes and states first.
+func TestCodesComeBeforeTexts(t *testing.T) {
+	const text = "CannotPullContainerError: i/o timeout: AccessDeniedException: secret: capacity is unavailable"
+	for name, tt := range map[string]struct {
+		task  observed.Task
+		class observed.Class
+	}{
+		"an exit":               {observed.Task{StopCode: stopContainerExited, Containers: []observed.Container{{Name: "app", Exited: true, ExitCode: 1, Reason: text}}}, observed.ClassProduct},
+		"Spot":                  {observed.Task{StopCode: stopSpot}, observed.ClassInfrastructure},
+		"a lost host":           {observed.Task{StopCode: stopTerminated}, observed.ClassInfrastructure},
+		"container's health":    {observed.Task{StopCode: stopByScheduler, Health: "UNHEALTHY"}, observed.ClassProduct},
+		"scaled in":             {observed.Task{StopCode: stopByScheduler, Health: "HEALTHY"}, ""},
+		"a person":              {observed.Task{StopCode: "UserInitiated"}, ""},
+		"Service Connect's own": {observed.Task{StopCode: stopFailedToStart, Containers: []observed.Container{{Name: "app"}, {Name: "ecs-service-connect-a1", Reason: text}}}, observed.ClassBlocked},
+	} {
+		tt.task.StoppedReason = text
+		if got := Stopped(tt.task); got.Class != tt.class {
+			t.Errorf("%s: %s %s, want %s", name, got.Class, got.Reason, tt.class)
+		}
+	}
+}
