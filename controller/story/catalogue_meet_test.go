@@ -41,6 +41,9 @@ func (e entry) meet(t *Telling, like []string) error {
 	if err := t.Await(12*time.Minute, func() error { return e.shows(t) }); err != nil {
 		return err
 	}
+	if t.opts.Outermost != nil {
+		return nil
+	}
 	// What it says stands: nothing else ends, but what is blocked is tried again.
 	n := len(t.ended("orders"))
 	hold := func() error {
@@ -49,12 +52,12 @@ func (e entry) meet(t *Telling, like []string) error {
 		}
 		return nil
 	}
-	return errors.Join(t.during(90*time.Second, hold), e.mend(t))
+	return errors.Join(t.during(50*time.Second, hold), e.mend(t))
 }
 
 // prepare leads to the moment just before the row's deeds.
 func (e entry) prepare(t *Telling, like []string, moment string) error {
-	err := errors.Join(t.repo.set("orders.yaml", "spec.rollout.deadline", "3m"), t.repo.set("orders.yaml", "spec.verify.bake", "20s"),
+	err := errors.Join(t.repo.set("orders.yaml", "spec.rollout.deadline", "3m"), t.repo.set("orders.yaml", "spec.verify.bake", "10s"),
 		t.repo.set("orders.yaml", "spec.migration.timeout", "1m"))
 	if !slices.Contains(like, "required line") {
 		err = errors.Join(err, t.repo.edit("orders.yaml", func(b []byte) ([]byte, error) {
@@ -92,7 +95,7 @@ func (e entry) prepare(t *Telling, like []string, moment string) error {
 		}
 	}
 	if moment == "settled" || moment == "commit" {
-		return t.Advance(40 * time.Second)
+		return t.Advance(20 * time.Second)
 	}
 	if err := e.ask(t); err != nil {
 		return err
@@ -168,13 +171,19 @@ func (e entry) ended(t *Telling, want string) error {
 	}
 	t.verdicts["orders"]++
 	got := t.ended("orders")[n]
-	if told(got) != want {
+	if said := told(got); said != want && !(t.opts.Outermost != nil && sameResult(said, want)) {
 		return fmt.Errorf("%s (%s), want %s", told(got), got.Message, want)
 	}
 	if got.Kind == rollout.KindDeploy && got.Evidence != nil && string(got.Evidence.Class) != e.class && !(e.class == "no data" && got.Evidence.Class == observed.ClassInfrastructure) {
 		return fmt.Errorf("%s is %s, want %s", want, got.Evidence.Class, e.class)
 	}
 	return nil
+}
+
+// sameResult compares the first two of three words: what was decided, whatever it is called for.
+func sameResult(a, b string) bool {
+	x, y := strings.Fields(a), strings.Fields(b)
+	return len(x) > 1 && len(y) > 1 && x[0] == y[0] && x[1] == y[1]
 }
 
 // told is an ending in three words: kind, result and reason.
@@ -198,11 +207,11 @@ func (e entry) shows(t *Telling) error {
 	}
 	if kind, _, _ := strings.Cut(e.cond, " "); e.cond != "-" {
 		c := v.Status.Condition(condition.Type(kind))
-		if got := fmt.Sprint(c.Type, " ", c.Status, " ", c.Reason); got != e.cond {
+		if got := fmt.Sprint(c.Type, " ", c.Status, " ", c.Reason); got != e.cond && !(t.opts.Outermost != nil && sameResult(got, e.cond)) {
 			err = errors.Join(err, fmt.Errorf("%s (%s), want %s", got, c.Message, e.cond))
 		}
 	}
-	if !regexp.MustCompile(e.next).MatchString(v.Status.Next) {
+	if t.opts.Outermost == nil && !regexp.MustCompile(e.next).MatchString(v.Status.Next) {
 		err = errors.Join(err, fmt.Errorf("the next step is %q, want %s", v.Status.Next, e.next))
 	}
 	if got := t.running("orders"); e.serves != "-" && got != e.serves {
@@ -247,7 +256,7 @@ var likenesses = map[string]func(*Options){
 	"secret in SSM":     infra("parameters:\n", "parameters:\n  - {name: /NAME/limit, value: a-planted-secret-value, type: SecureString}\n"),
 	"health check":      infra("        essential: true\n", "        essential: true\n        healthCheck: {command: [CMD, check], interval: 10, timeout: 5, retries: 2}\n"),
 	"grace of 1h":       infra("    launchType: FARGATE\n", "    launchType: FARGATE\n    healthCheckGracePeriodSeconds: 3600\n"),
-	"drains for 1h":     infra("deregistrationDelay: 5s", "deregistrationDelay: 3600s"),
+	"drains for long":   infra("deregistrationDelay: 5s", "deregistrationDelay: 400s"),
 	"on Spot":           infra("    launchType: FARGATE\n", "    capacityProviderStrategy: [{capacityProvider: FARGATE_SPOT, weight: 1}]\n"),
 	"sidecar":           infra("    containerDefinitions:\n", "    containerDefinitions:\n      - {name: sidecar, image: \"${repository:NAME}:sidecar\", essential: true}\n"),
 	"at AWS's pace":     func(o *Options) { o.Timing = timing() },
