@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // entry is one line of testdata/catalogue.md: one way to meet a row of the account's catalogue of failures.
@@ -104,7 +105,7 @@ func TestCatalogue(t *testing.T) {
 func (e entry) run(t *testing.T, change func(*Options)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		options := Options{Seed: 1, Timing: quick()}
+		options := Options{Seed: 1, Timing: quick(), Watch: 9*time.Second + 3*time.Millisecond}
 		like := e.like()
 		for _, l := range like {
 			likenesses[l](&options)

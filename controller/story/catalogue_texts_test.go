@@ -25,8 +25,8 @@ const misleading = "CannotPullContainerError: AccessDeniedException: unable to r
 // (TaskFailedToStart), and tasks that the scheduler stops have one for being unhealthy and for being too many
 // (ServiceSchedulerInitiated). See "Stopped tasks error codes" in the ECS developer guide.
 var textOnly = map[string]string{
-	"TaskFailedToStart":         "B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B20 B21 B22 B23 C20 C21 D25",
-	"ServiceSchedulerInitiated": "C5 C6 C7 C8",
+	"TaskFailedToStart":         "B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B20 B21 B22 B23 C20 C21 C25 D25",
+	"ServiceSchedulerInitiated": "C5 C6 C7 C8 D8",
 }
 
 // Where ECS and its neighbours give a code, a type or a state, every text may say anything: the class is the same, and so are

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (w *World) begin(name string) (*life, error) {
 	}
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
-		Poll: poll, Pace: rollout.Pace{Watch: app.DefaultWatch, Idle: app.DefaultIdle}, Workers: 1,
+		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region}), nil

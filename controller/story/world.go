@@ -46,6 +46,7 @@ type Options struct {
 	Wanders   bool            // the story does not tell how its rollouts end
 	Two       bool            // two controllers on one ledger
 	Outermost wire.Middleware // where set, changes what everybody is told
+	Watch     time.Duration   // zero: production's
 	// Infra, where set, makes another infrastructure of base/account.yaml.
 	Infra func(base string) string
 }
