@@ -8,8 +8,8 @@ PKG ?= ./...
 # sample of their kills with it.
 test: check
 	$(GO) test -race -timeout 20m $$($(GO) list $(PKG) | grep -v controller/story$$)
-	$(GO) test -race -short -timeout 20m ./controller/story
-	$(GO) test -timeout 20m ./controller/story
+	$(GO) test -race -short -timeout 40m ./controller/story
+	$(GO) test -timeout 40m ./controller/story
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn
 # by lot. Takes many minutes, or as long as SEEDS says.

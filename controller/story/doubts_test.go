@@ -135,6 +135,9 @@ func chosen(d doubt, story string) bool { return *long || slices.Contains(d.stor
 // TestDoubts tells the stories with each doubt turned on its own, and with all of them: the controller depends on none, so
 // every line comes true, deadlines as well, and the end is the one that the documents' plain reading comes to.
 func TestDoubts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the stories are told without doubts")
+	}
 	for _, file := range allStories(t) {
 		var under []doubt
 		for _, d := range doubts {
