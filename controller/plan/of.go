@@ -145,7 +145,7 @@ func deed(r Rehearsed, s Service) string {
 	case s.Trigger == rollout.TriggerSecret:
 		return fmt.Sprintf("Rolls %s out anew: a secret has a new value", s.Target.Name)
 	case s.Trigger == rollout.TriggerRetry:
-		return fmt.Sprintf("Rolls %s out%s: git asks once more for what was rejected", s.Target.Name, in)
+		return fmt.Sprintf("Rolls %s out%s: it failed before, and is tried again", s.Target.Name, in)
 	case r.Told.Good == nil:
 		return fmt.Sprintf("Rolls %s out%s: git asks for it, and no version was ever good here", s.Target.Name, in)
 	case s.Running != nil && s.Running.Name == s.Target.Name:

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -39,6 +40,11 @@ func (s *server) listRecords(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	snap := s.Board.Snapshot()
+	if snap.Lease.Standby() {
+		// It knows the records and has never looked at the account.
+		problem(w, http.StatusServiceUnavailable, "this controller stands by and looks at no account; ask the one that acts: "+cmp.Or(snap.Lease.Leader, "none does now"))
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines := json.NewEncoder(w)
 	first := Records{Environment: snap.Environment, Account: env.Spec.Account, Region: env.Spec.Region, Version: s.Version, Schema: rollout.Schema, At: snap.At, Services: len(snap.Services)}

@@ -32,6 +32,11 @@ func TestRecords(t *testing.T) {
 			Template: &observed.Template{Content: `{"Environment":[{"Name":"X","Value":"hush"}]}`},
 		},
 	})
+	h.board.Lead(status.Lease{Role: status.RoleStandby, Leader: "deploy-1"})
+	if w := h.get("/api/v1/records"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "deploy-1") {
+		t.Errorf("of one that stands by: %d %s", w.Code, w.Body)
+	}
+	h.board.Lead(status.Lease{Role: status.RoleLeader})
 	w := h.get("/api/v1/records")
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/x-ndjson" || strings.Contains(w.Body.String(), "hush") {
 		t.Fatalf("%d %s\n%s", w.Code, w.Header(), w.Body)
