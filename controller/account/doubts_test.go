@@ -19,25 +19,29 @@ func TestFactsUnderDoubt(t *testing.T) {
 		SDSuccessBeforeClassic: 38 * time.Second, BreakerStallOnBadImage: 1, EarlyExitsIgnored: true, EarlyExit: time.Minute,
 		StaleReadMax: 30 * time.Second, SDRecordLagMax: 15 * time.Second, TaskRecordLagMax: 15 * time.Second,
 		CurrentServiceDeploymentKept: true, PlacementUncounted: true, FirstDeploymentBakes: true, LiveTargetGroupShown: true,
-		StartedByStoppedRefused: true, InactiveUsableFor: 10 * time.Minute,
+		StartedByStoppedRefused: true, InactiveUsableFor: 10 * time.Minute, UnboundedPercentFloored: true,
 	}
-	tests := map[string]ecs.Doubts{
+	tests := map[string]sim.Config{
 		"as the documents read":          {},
-		"superseded is FAILED":           {SupersededFailed: true},
-		"early exits are no failures":    {EarlyExitsIgnored: true},
-		"SUCCESSFUL before COMPLETED":    {SDSuccessBeforeClassic: 38 * time.Second},
-		"stale reads":                    {StaleReadMax: 30 * time.Second},
-		"late service deployments":       {SDRecordLagMax: 15 * time.Second},
-		"late tasks":                     {TaskRecordLagMax: 15 * time.Second},
-		"the ended deployment is shown":  {CurrentServiceDeploymentKept: true},
-		"the live target group is first": {LiveTargetGroupShown: true},
-		"startedBy refused with STOPPED": {StartedByStoppedRefused: true},
-		"all at once":                    together,
+		"superseded is FAILED":           {Doubts: ecs.Doubts{SupersededFailed: true}},
+		"early exits are no failures":    {Doubts: ecs.Doubts{EarlyExitsIgnored: true}},
+		"SUCCESSFUL before COMPLETED":    {Doubts: ecs.Doubts{SDSuccessBeforeClassic: 38 * time.Second}},
+		"stale reads":                    {Doubts: ecs.Doubts{StaleReadMax: 30 * time.Second}},
+		"late service deployments":       {Doubts: ecs.Doubts{SDRecordLagMax: 15 * time.Second}},
+		"late tasks":                     {Doubts: ecs.Doubts{TaskRecordLagMax: 15 * time.Second}},
+		"the ended deployment is shown":  {Doubts: ecs.Doubts{CurrentServiceDeploymentKept: true}},
+		"the live target group is first": {Doubts: ecs.Doubts{LiveTargetGroupShown: true}},
+		"startedBy refused with STOPPED": {Doubts: ecs.Doubts{StartedByStoppedRefused: true}},
+		"the table's limits for ELB":     {WideELBLimits: true},
+		"stops limited apart":            {StopsLimitedApart: true},
+		"checks time out after 5 s":      {ShortCheckTimeout: true},
+		"all at once":                    {Doubts: together, WideELBLimits: true, StopsLimitedApart: true, ShortCheckTimeout: true},
 	}
-	for name, doubts := range tests {
+	for name, config := range tests {
 		t.Run(name, func(t *testing.T) {
 			book := append(script.Book{{Match: script.Match{Image: digest("bad")}, Script: script.Script{Exit: &script.Exit{After: 2 * time.Second, Code: 3}}}}, logs()...)
-			bubble(t, sim.Config{Seed: 21, Book: book, Doubts: doubts}, func(w *world) {
+			config.Seed, config.Book = 21, book
+			bubble(t, config, func(w *world) {
 				good := w.mustAct(w.register("v2")).Revision
 				w.migratesOnce(good)
 				w.rolls(good)

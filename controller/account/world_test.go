@@ -99,7 +99,7 @@ func (w *world) build() {
 	must(w.sim.Alarms.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(alarm), StateValue: cw.StateValueOk, StateReason: aws.String("quiet")}))
 	w.group = *must(w.sim.ELB.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{
 		Name: aws.String("orders"), Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(8080), TargetType: elbtypes.TargetTypeEnumIp,
-		HealthCheckPath: aws.String("/health"), HealthCheckIntervalSeconds: aws.Int32(10), HealthCheckTimeoutSeconds: aws.Int32(5),
+		HealthCheckPath: aws.String("/health"), HealthCheckIntervalSeconds: aws.Int32(10),
 	})).TargetGroups[0].TargetGroupArn
 	balancer := must(w.sim.ELB.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("orders"), Subnets: []string{"subnet-1"}})).LoadBalancers[0].LoadBalancerArn
 	must(w.sim.ELB.CreateListener(ctx, &elb.CreateListenerInput{

@@ -154,7 +154,7 @@ func callAlarms(t *testing.T, c aws.Config) {
 		t.Errorf("metric (-want +got):\n%s", diff)
 	}
 	ok(t, client.PutMetricAlarm, &cloudwatch.PutMetricAlarmInput{
-		AlarmName: aws.String("cpu"), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
+		AlarmName: aws.String("cpu"), MetricName: aws.String("CPUUtilization"), Namespace: aws.String("AWS/ECS"), Statistic: cwtypes.StatisticAverage, Period: aws.Int32(60), Threshold: aws.Float64(90), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
 		Dimensions: []cwtypes.Dimension{{Name: aws.String("ServiceName"), Value: aws.String("orders")}},
 	})
 	ok(t, client.PutCompositeAlarm, &cloudwatch.PutCompositeAlarmInput{AlarmName: aws.String("any"), AlarmRule: aws.String("ALARM(cpu)")})

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -269,7 +270,7 @@ func (p planter) stacks(_ context.Context, s *Seed) error {
 func (p planter) alarms(ctx context.Context, s *Seed) error {
 	return each("alarms", s.Alarms, func(v SeedAlarm) error {
 		in := &cloudwatch.PutMetricAlarmInput{
-			AlarmName: &v.Name, MetricName: unlessZero(v.Metric), Namespace: unlessZero(v.Namespace), Statistic: cwtypes.StatisticSum,
+			AlarmName: &v.Name, MetricName: aws.String(cmp.Or(v.Metric, v.Name)), Namespace: aws.String(cmp.Or(v.Namespace, "Seed")), Statistic: cwtypes.StatisticSum,
 			Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: &v.Threshold,
 			ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
 		}

@@ -156,10 +156,10 @@ type SeedListener struct {
 // SeedAlarm is a metric alarm in a state.
 type SeedAlarm struct {
 	Name      string  `json:"name"`
-	State     string  `json:"state,omitempty"` // OK, ALARM, INSUFFICIENT_DATA; empty: OK
-	Metric    string  `json:"metric,omitempty"`
-	Namespace string  `json:"namespace,omitempty"`
-	Period    int32   `json:"period,omitempty"` // seconds
+	State     string  `json:"state,omitempty"`     // OK, ALARM, INSUFFICIENT_DATA; empty: OK
+	Metric    string  `json:"metric,omitempty"`    // empty: the alarm's name
+	Namespace string  `json:"namespace,omitempty"` // empty: Seed, which nothing measures
+	Period    int32   `json:"period,omitempty"`    // seconds
 	Periods   int32   `json:"periods,omitempty"`
 	Threshold float64 `json:"threshold,omitempty"`
 	Statistic string  `json:"statistic,omitempty"` // empty: Sum

@@ -63,8 +63,12 @@ type Config struct {
 	Dir       string // where processes work; empty: the system's temporary folder
 
 	// Unthrottled leaves AWS's request limits out. WideELBLimits takes, of the two figures that AWS's page has for Elastic Load
-	// Balancing, the table's (200 at once, 50 a second) instead of the text's (40 and 10).
-	Unthrottled, WideELBLimits bool
+	// Balancing, the table's (200 at once, 50 a second) instead of the text's (40 and 10). StopsLimitedApart gives
+	// StopServiceDeployment and ContinueServiceDeployment, which are on no page, a limit of their own (10 at once, one a second)
+	// instead of that of the operations that change services.
+	Unthrottled, WideELBLimits, StopsLimitedApart bool
+	// ShortCheckTimeout: a target group's health check times out after 5 s where nothing is said, instead of 6: see elb.Config.
+	ShortCheckTimeout bool
 	// Middleware stands between the clients and the account, the first outermost.
 	Middleware []wire.Middleware
 	Observe    func(ecs.Event) // see ecs.Config
@@ -128,7 +132,7 @@ func New(c Config) (*Account, error) {
 
 		DynamoDB: dynamodb.New(),
 	}
-	a.ELB = elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes, Measure: a.measureRequest})
+	a.ELB = elb.New(elb.Config{Account: c.Account, Region: c.Region, Listen: c.Processes, Measure: a.measureRequest, ShortCheckTimeout: c.ShortCheckTimeout})
 	a.Events = events.New(events.Config{Account: c.Account, Region: c.Region, Seed: c.Seed, Send: a.sendEvent})
 	a.Alarms.Observe(a.tellAlarm)
 	if err := a.open(); err != nil {
@@ -165,7 +169,7 @@ func (a *Account) open() error {
 	middleware = append(middleware, c.Middleware...)
 	middleware = append(middleware, a.Faults.Middleware())
 	if !c.Unthrottled {
-		middleware = append(middleware, newBuckets(c.WideELBLimits).middleware())
+		middleware = append(middleware, newBuckets(c).middleware())
 	}
 	if a.mux, err = wire.New(middleware, services...); err != nil {
 		return err

@@ -232,6 +232,32 @@ func TestBothFiguresForLoadBalancers(t *testing.T) {
 	}
 }
 
+// No page has the limit of StopServiceDeployment: it may be that of the operations that change services, or its own.
+func TestBothLimitsForStops(t *testing.T) {
+	for apart, burst := range map[bool]int{false: 50, true: 10} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := open(t, sim.Config{StopsLimitedApart: apart}, "clusters: [c]").AWSConfig()
+			cfg.RetryMaxAttempts = 1
+			client := ecs.NewFromConfig(cfg)
+			stop := func() bool { // false: throttled
+				_, err := client.StopServiceDeployment(t.Context(), &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String("arn:aws:ecs:eu-central-1:000000000000:service-deployment/c/s/x")})
+				return !strings.Contains(err.Error(), "ThrottlingException")
+			}
+			n := 0
+			for n < 100 && stop() {
+				n++
+			}
+			if n != burst {
+				t.Errorf("apart %v: %d stops at once, want %d", apart, n, burst)
+			}
+			_, err := client.UpdateService(t.Context(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s")})
+			if throttled := strings.Contains(err.Error(), "ThrottlingException"); throttled == apart {
+				t.Errorf("apart %v: after the stops UpdateService is throttled: %v", apart, throttled)
+			}
+		})
+	}
+}
+
 func TestAWSConfigReadsNothingOfThisMachine(t *testing.T) {
 	for k, v := range map[string]string{
 		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "other", "AWS_PROFILE": "none",

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"golang.org/x/time/rate"
 
@@ -26,8 +27,8 @@ type bucket struct {
 //	CloudWatch https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 //	Logs  https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html (eu-central-1)
 //
-// Stop- and ContinueServiceDeployment are on no page; they count as service modifications. CloudFormation and
-// STS publish no figure; theirs are experience.
+// Stop- and ContinueServiceDeployment are on no page; they count as service modifications, unless Config.StopsLimitedApart.
+// CloudFormation and STS publish no figure; theirs are experience.
 var limits = []bucket{
 	{"ecs", []string{"CreateCluster", "UpdateCluster", "DeleteCluster"}, 20, 1},
 	{"ecs", []string{"DescribeClusters", "ListClusters"}, 50, 20},
@@ -65,11 +66,22 @@ type buckets struct {
 	operation map[string][]*rate.Limiter // by service.operation
 }
 
-func newBuckets(wideELB bool) *buckets {
+// stops are the operations that no page of limits has. Apart, they have the least of the figures that ECS's page has for an
+// operation that changes a service or its cluster.
+var stops = bucket{"ecs", []string{"StopServiceDeployment", "ContinueServiceDeployment"}, 10, 1}
+
+func newBuckets(c Config) *buckets {
 	b := &buckets{service: map[string][]*rate.Limiter{}, operation: map[string][]*rate.Limiter{}}
-	for _, l := range limits {
-		if wideELB && l.service == "elasticloadbalancing" {
+	all := limits
+	if c.StopsLimitedApart {
+		all = append(slices.Clone(limits), stops)
+	}
+	for _, l := range all {
+		if c.WideELBLimits && l.service == "elasticloadbalancing" {
 			l.burst, l.perSecond = 200, 50
+		}
+		if c.StopsLimitedApart && l.perSecond != stops.perSecond {
+			l.operations = slices.DeleteFunc(slices.Clone(l.operations), func(op string) bool { return slices.Contains(stops.operations, op) })
 		}
 		limiter := rate.NewLimiter(l.perSecond, l.burst)
 		if len(l.operations) == 0 {

@@ -49,6 +49,7 @@ var doubts = []doubt{
 	{"OneTaskWording", func(d *ecs.Doubts) { d.OneTaskWording = true }, []string{"crash_on_start"}},
 	{"MaintenanceIsTermination", func(d *ecs.Doubts) { d.MaintenanceIsTermination = true }, []string{"out_of_band_task_stop"}},
 	{"InactiveUsableFor", func(d *ecs.Doubts) { d.InactiveUsableFor = 10 * time.Minute }, []string{"revert_fails", "good_revision_deregistered"}},
+	{"UnboundedPercentFloored", func(d *ecs.Doubts) { d.UnboundedPercentFloored = true }, []string{"crash_on_start", "deployed_by_hand_while_rolling"}},
 }
 
 // together turns every doubt at once.

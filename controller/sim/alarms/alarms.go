@@ -79,6 +79,9 @@ func (e *Engine) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarm
 	if len(in.Metrics) > 0 && in.MetricName != nil {
 		return nil, validation("MetricName and Metrics cannot both be given")
 	}
+	if len(in.Metrics) == 0 && (in.MetricName == nil || in.Namespace == nil) {
+		return nil, validation("An alarm needs MetricName and Namespace, or Metrics")
+	}
 	if t := aws.ToString(in.TreatMissingData); t != "" && !slices.Contains([]string{"missing", "ignore", "breaching", "notBreaching"}, t) {
 		return nil, validation("TreatMissingData must be missing, ignore, breaching or notBreaching, found %q", t)
 	}

@@ -18,7 +18,7 @@ import (
 func put(t *testing.T, e *alarms.Engine, names ...string) {
 	t.Helper()
 	for _, n := range names {
-		if _, err := e.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{AlarmName: &n, Threshold: aws.Float64(1)}); err != nil {
+		if _, err := e.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{AlarmName: &n, MetricName: aws.String("m"), Namespace: aws.String("n"), Threshold: aws.Float64(1)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,7 +45,13 @@ func TestDeleteAlarmsTakesAHundredAndOneComposite(t *testing.T) {
 	if err != nil || len(out.MetricAlarms) != 2 || len(out.CompositeAlarms) != 1 {
 		t.Errorf("left: %v, %v", out, err)
 	}
-	if err := (func() error { _, err := e.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{}); return err })(); err == nil {
-		t.Error("an alarm without a name was taken")
+	for what, in := range map[string]*cloudwatch.PutMetricAlarmInput{
+		"no name":      {MetricName: aws.String("m"), Namespace: aws.String("n")},
+		"no metric":    {AlarmName: aws.String("x"), Namespace: aws.String("n")},
+		"no namespace": {AlarmName: aws.String("x"), MetricName: aws.String("m")},
+	} {
+		if _, err := e.PutMetricAlarm(t.Context(), in); err == nil {
+			t.Errorf("an alarm with %s was taken", what)
+		}
 	}
 }

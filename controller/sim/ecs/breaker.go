@@ -21,15 +21,19 @@ var breakerTripped = cause{
 
 const noCandidate = "No rollback candidate was found to run the rollback."
 
-// threshold is how many failures the breaker bears (developer guide,
-// deployment-circuit-breaker; ThresholdConfiguration in the API reference).
-func threshold(b *types.DeploymentCircuitBreaker, desired int) int {
+// threshold is how many failures the breaker bears, nought if it bears any
+// number (developer guide, deployment-circuit-breaker; ThresholdConfiguration in
+// the API reference).
+func (e *Engine) threshold(b *types.DeploymentCircuitBreaker, desired int) int {
 	value := int(b.ThresholdConfiguration.Value)
 	percent := (desired*value + 99) / 100
 	switch b.ThresholdConfiguration.Type {
 	case types.ThresholdTypeCount:
 		return value
 	case types.ThresholdTypeUnboundedPercent:
+		if e.cfg.Doubts.UnboundedPercentFloored {
+			return desired * value / 100
+		}
 		return max(1, percent)
 	default:
 		return min(max(percent, 3), 200)
@@ -39,8 +43,11 @@ func threshold(b *types.DeploymentCircuitBreaker, desired int) int {
 // tripped: the breaker watches the deployment and has seen enough.
 func (e *Engine) tripped(d *deployment) bool {
 	b := d.svc.config.DeploymentCircuitBreaker
-	return d.state == types.DeploymentRolloutStateInProgress && d.doneAt.IsZero() &&
-		b.Enable && d.failures >= threshold(b, d.svc.desired)
+	if d.state != types.DeploymentRolloutStateInProgress || !d.doneAt.IsZero() || !b.Enable {
+		return false
+	}
+	bears := e.threshold(b, d.svc.desired)
+	return bears > 0 && d.failures >= bears
 }
 
 // classify decides whether a task that stopped was a failed start.

@@ -170,4 +170,7 @@ type Doubts struct {
 	// InactiveUsableFor: a deregistered revision may still be used for new
 	// tasks and deployments for this long (up to 10 min by the documents).
 	InactiveUsableFor time.Duration
+	// UnboundedPercentFloored: the breaker's threshold of type UNBOUNDED_PERCENT is rounded down, so that a service of few
+	// tasks may have none and its breaker never fires, instead of up.
+	UnboundedPercentFloored bool
 }

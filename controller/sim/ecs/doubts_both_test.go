@@ -107,6 +107,13 @@ func doubtedPoints() map[string]doubted {
 			}
 			return string(w.tasks(types.DesiredStatusStopped)[0].StopCode)
 		}, plain: "ServiceSchedulerInitiated", on: "TerminationNotice"},
+		// Half of one task is none: a breaker without a threshold never fires.
+		"UnboundedPercentFloored": {turn: func(d *ecs.Doubts) { d.UnboundedPercentFloored = true }, book: unhealthy(), see: func(w *world) string {
+			w.settle(w.register("web:1"), 1, withLB, withBreaker(true), withThreshold(types.ThresholdTypeUnboundedPercent, 50))
+			b := w.roll(w.register("web:bad"))
+			pass(time.Hour)
+			return fmt.Sprint(w.record(*b.Id).DeploymentCircuitBreaker.Threshold, " ", w.record(*b.Id).Status)
+		}, plain: "1 ROLLBACK_SUCCESSFUL", on: "0 IN_PROGRESS"},
 	}
 }
 

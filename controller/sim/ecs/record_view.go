@@ -42,7 +42,7 @@ func (e *Engine) viewRecord(r *record) types.ServiceDeployment {
 		StoppedAt: when(r.stoppedAt), UpdatedAt: when(r.updatedAt),
 		TargetServiceRevision:    new(e.revisionSummary(r.dep)),
 		SourceServiceRevisions:   []types.ServiceRevisionSummary{},
-		DeploymentCircuitBreaker: r.breaker(),
+		DeploymentCircuitBreaker: e.breaker(r),
 	}
 	for _, d := range r.sources {
 		v.SourceServiceRevisions = append(v.SourceServiceRevisions, e.revisionSummary(d))
@@ -59,11 +59,11 @@ func (e *Engine) viewRecord(r *record) types.ServiceDeployment {
 	return v
 }
 
-func (r *record) breaker() *types.ServiceDeploymentCircuitBreaker {
+func (e *Engine) breaker(r *record) *types.ServiceDeploymentCircuitBreaker {
 	b := r.config.DeploymentCircuitBreaker
 	v := &types.ServiceDeploymentCircuitBreaker{
 		Status:       types.ServiceDeploymentRollbackMonitorsStatusMonitoring,
-		Threshold:    int32(threshold(b, r.dep.svc.desired)),
+		Threshold:    int32(e.threshold(b, r.dep.svc.desired)),
 		FailureCount: int32(r.failures),
 	}
 	if r.open() {

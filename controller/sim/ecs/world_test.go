@@ -127,6 +127,12 @@ func withBreaker(rollback bool) func(*awsecs.CreateServiceInput) {
 	}
 }
 
+func withThreshold(kind types.ThresholdType, value int32) func(*awsecs.CreateServiceInput) {
+	return func(in *awsecs.CreateServiceInput) {
+		in.DeploymentConfiguration.DeploymentCircuitBreaker.ThresholdConfiguration = &types.ThresholdConfiguration{Type: kind, Value: value}
+	}
+}
+
 func withLB(in *awsecs.CreateServiceInput) {
 	in.LoadBalancers = []types.LoadBalancer{{ContainerName: aws.String("app"), ContainerPort: aws.Int32(8080), TargetGroupArn: aws.String(group)}}
 }

@@ -28,6 +28,10 @@ type Config struct {
 	// targetGroup is "" for what the load balancer answered by itself. Both are dimensions, not ARNs.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 	Measure func(metric, loadBalancer, targetGroup string, value float64)
+	// ShortCheckTimeout: HealthCheckTimeoutSeconds is 5 where it is not given, instead of 6. The API reference has 6 for HTTP,
+	// other pages have 5.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
+	ShortCheckTimeout bool
 }
 
 // Engine holds the load balancers of one account and region. It implements ecs.LoadBalancers.

@@ -103,6 +103,23 @@ func want(t *testing.T, what string, want, got []string) {
 	}
 }
 
+// The API reference and other pages have two defaults for the time that a health check may take; either may hold, and the
+// answer says which.
+func TestBothDefaultTimeouts(t *testing.T) {
+	for short, seconds := range map[bool]time.Duration{false: 6 * time.Second, true: 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, elb.Config{ShortCheckTimeout: short}, true, &elbv2.CreateTargetGroupInput{})
+			out, err := f.DescribeTargetGroups(t.Context(), &elbv2.DescribeTargetGroupsInput{TargetGroupArns: []string{f.group}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Duration(*out.TargetGroups[0].HealthCheckTimeoutSeconds) * time.Second; got != seconds {
+				t.Errorf("short %v: a check may take %s, want %s", short, got, seconds)
+			}
+		})
+	}
+}
+
 func TestHealthOverALife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, elb.Config{}, true, &elbv2.CreateTargetGroupInput{

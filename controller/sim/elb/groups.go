@@ -56,7 +56,7 @@ func (e *Engine) CreateTargetGroup(_ context.Context, in *elbv2.CreateTargetGrou
 		TargetGroupName: in.Name, Protocol: in.Protocol, ProtocolVersion: orElse(in.ProtocolVersion, "HTTP1"), Port: in.Port,
 		VpcId: orElse(in.VpcId, "vpc-00000000"), TargetType: in.TargetType, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4,
 		HealthCheckEnabled:         aws.Bool(true),
-		HealthCheckIntervalSeconds: orElse(in.HealthCheckIntervalSeconds, 30), HealthCheckTimeoutSeconds: orElse(in.HealthCheckTimeoutSeconds, 6),
+		HealthCheckIntervalSeconds: orElse(in.HealthCheckIntervalSeconds, 30), HealthCheckTimeoutSeconds: orElse(in.HealthCheckTimeoutSeconds, e.config.defaultTimeout()),
 		HealthyThresholdCount: orElse(in.HealthyThresholdCount, 5), UnhealthyThresholdCount: orElse(in.UnhealthyThresholdCount, 2),
 		HealthCheckPath: orElse(in.HealthCheckPath, "/"), HealthCheckPort: orElse(in.HealthCheckPort, "traffic-port"),
 		HealthCheckProtocol: types.ProtocolEnumHttp, Matcher: &types.Matcher{HttpCode: aws.String("200")}, LoadBalancerArns: []string{},
@@ -80,6 +80,13 @@ func (e *Engine) CreateTargetGroup(_ context.Context, in *elbv2.CreateTargetGrou
 	g := &group{TargetGroup: tg, attributes: defaultAttributes(), targets: map[string]*target{}}
 	e.groups[arn] = g
 	return &elbv2.CreateTargetGroupOutput{TargetGroups: []types.TargetGroup{g.shown()}}, nil
+}
+
+func (c Config) defaultTimeout() int32 {
+	if c.ShortCheckTimeout {
+		return 5
+	}
+	return 6
 }
 
 func checkGroup(in *elbv2.CreateTargetGroupInput, tg types.TargetGroup) error {
