@@ -51,20 +51,21 @@ func LockHeld(lock, holder string) error {
 	return fault.New(fault.Conflict, CodeLockHeld, fmt.Errorf("migration lock %s is held by %s", lock, holder))
 }
 
-// Decode reads a record. It reads the schema first: what a newer schema means by the other members is not known.
+// Decode reads a record. A newer schema is told before anything else that is wrong: what it means by the other members is not
+// known.
 func Decode(data []byte, service string) (rollout.Record, error) {
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
-	}
-	if err := CheckSchema(head.Schema); err != nil {
-		return rollout.Record{}, err
-	}
 	var rec rollout.Record
 	if err := json.Unmarshal(data, &rec); err != nil {
+		var head struct {
+			Schema int `json:"schema"`
+		}
+		if json.Unmarshal(data, &head) == nil && CheckSchema(head.Schema) != nil {
+			return rollout.Record{}, CheckSchema(head.Schema)
+		}
 		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
+	}
+	if err := CheckSchema(rec.Schema); err != nil {
+		return rollout.Record{}, err
 	}
 	if rec.Service != service {
 		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is the record of %q", rec.Service))

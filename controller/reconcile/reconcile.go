@@ -5,10 +5,8 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"go.uber.org/zap"
@@ -229,15 +227,4 @@ func (r *Reconciler) save(ctx context.Context, before rollout.Record, d rollout.
 		r.Teller.Ended(e)
 	}
 	return saved, nil
-}
-
-// same reports whether both would be written alike. Most passes change nothing, which reflection sees faster than JSON; what it
-// takes for different (a clock reading, an empty list) JSON may still write alike.
-func same(a, b rollout.Record) bool {
-	if reflect.DeepEqual(a, b) {
-		return true
-	}
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && string(x) == string(y)
 }

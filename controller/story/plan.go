@@ -86,32 +86,41 @@ func doing(steps []plan.Step) string {
 	return strings.Join(out, ", ")
 }
 
-// planOf plans one service. It is an error where that writes anything.
+// planOf plans one service of the files as they are. It is an error where that writes anything.
 func (w *World) planOf(service, source string) (plan.Service, error) {
 	snapshot := desired.Load(os.DirFS(w.repo.path("")), app.Kinds())
 	if snapshot.Environment == nil {
 		return plan.Service{}, errors.New("environment.yaml is invalid")
 	}
-	before := len(w.Observer.sent())
 	var known []rehearsal.Known
-	var a rehearsal.Account = onlyLooked{account.New(client.New(w.account.AWSConfig(), client.Options{ReadOnly: true}),
-		account.Options{Account: snapshot.Environment.Spec.Account, Region: snapshot.Environment.Spec.Region})}
 	if source == byController {
 		var err error
 		if known, err = w.told(); err != nil {
 			return plan.Service{}, err
 		}
-		a = rehearsal.Remember(known, w.latest)
+	}
+	return w.planFrom(snapshot, source, known)(service)
+}
+
+// planFrom plans from a snapshot and, where the controller is the source, from what it tells.
+func (w *World) planFrom(snapshot *desired.Snapshot, source string, known []rehearsal.Known) func(service string) (plan.Service, error) {
+	var a rehearsal.Account = rehearsal.Remember(known, w.latest)
+	if source == byAccount {
+		a = onlyLooked{account.New(client.New(w.account.AWSConfig(), client.Options{ReadOnly: true}),
+			account.Options{Account: snapshot.Environment.Spec.Account, Region: snapshot.Environment.Spec.Region})}
 	}
 	var records []rollout.Record
 	for _, k := range known {
 		records = append(records, k.Record)
 	}
-	out := plan.Of(rehearsal.New(a, snapshot, records).Service(context.Background(), service))
-	if sent := w.Observer.sent(); len(sent) > before {
-		return out, fmt.Errorf("planning wrote: %v", sent[before:])
+	return func(service string) (plan.Service, error) {
+		before := len(w.Observer.sent())
+		out := plan.Of(rehearsal.New(a, snapshot, records).Service(context.Background(), service))
+		if sent := w.Observer.sent(); len(sent) > before {
+			return out, fmt.Errorf("planning wrote: %v", sent[before:])
+		}
+		return out, nil
 	}
-	return out, nil
 }
 
 // latest are the finished rollouts as the API tells them, newest first.
@@ -176,12 +185,17 @@ func (t *Telling) foresee() error {
 	if t.life == nil || t.life.gate.closed() {
 		return nil
 	}
-	snapshot := desired.Load(os.DirFS(t.repo.path("")), app.Kinds())
+	snapshot := t.repo.newest()
 	if snapshot.Environment == nil {
 		return nil
 	}
+	known, err := t.told()
+	if err != nil {
+		return err
+	}
+	planned := t.planFrom(snapshot, byController, known)
 	for service := range snapshot.Services {
-		s, err := t.planOf(service, byController)
+		s, err := planned(service)
 		if err != nil {
 			return err
 		}

@@ -126,6 +126,13 @@ func (r *repository) commit(subject string) (string, error) {
 	return hash.String()[:7], nil
 }
 
+// newest is what the newest commit says.
+func (r *repository) newest() *desired.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.words[len(r.words)-1].snapshot
+}
+
 // away takes the repository out of the controller's reach, or brings it back.
 func (r *repository) away(gone bool) error {
 	r.mu.Lock()

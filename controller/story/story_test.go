@@ -3,10 +3,18 @@ package story
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
 )
+
+// TestMain lets the collector wait until the heap is five times what is alive: a world is small, lives for a second and leaves
+// a lot behind.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // read reads a story of testdata.
 func read(t *testing.T, file string) *Story {

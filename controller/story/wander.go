@@ -56,9 +56,19 @@ func wanderVerbs() []verb {
 			t.meter.killIn(Kill{Save: a[2] == "save", Number: n, After: a[0] == "after"})
 			return err
 		},
-		`all is well again`:             func(t *Telling, _ []string) error { return t.mend() },
-		`expect all at rest in (\S+)`:   func(t *Telling, a []string) error { return t.all(a[0], t.atRest) },
-		`expect all healthy in (\S+)`:   func(t *Telling, a []string) error { return t.all(a[0], t.healthy) },
+		`all is well again`:           func(t *Telling, _ []string) error { return t.mend() },
+		`expect all at rest in (\S+)`: func(t *Telling, a []string) error { return t.all(a[0], t.atRest) },
+		`expect all healthy in (\S+)`: func(t *Telling, a []string) error { return t.all(a[0], t.healthy) },
+		`commit everybody with (\S+) (\S+)`: func(t *Telling, a []string) error {
+			return t.change("everybody: "+a[0], func() error {
+				for _, s := range t.opts.Services {
+					if err := t.repo.set(s+".yaml", a[0], a[1]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
 		`everybody gets a good version`: func(t *Telling, _ []string) error { return t.bless() },
 	})
 }

@@ -40,11 +40,25 @@ func (s *jsonSink) integer(i int64)   { s.buf = strconv.AppendInt(s.buf, i, 10) 
 func (s *jsonSink) document(j []byte) { s.buf = append(s.buf, j...) }
 
 func (s *jsonSink) text(t string) {
+	if unescaped(t) {
+		s.buf = append(append(append(s.buf, '"'), t...), '"')
+		return
+	}
 	b, err := json.Marshal(t)
 	if err != nil { // cannot happen: json.Marshal of a string replaces what is not UTF-8
 		panic(err)
 	}
 	s.buf = append(s.buf, b...)
+}
+
+// unescaped reports that json.Marshal writes the text as it is, between quotes.
+func unescaped(t string) bool {
+	for i := range len(t) {
+		if b := t[i]; b < ' ' || b > '~' || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *jsonSink) float(f float64) {

@@ -1,0 +1,38 @@
+package story
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// BenchmarkRollouts is the speed of the simulation: whole rollouts of the whole controller with the real SDK, git and ledger,
+// each request watched by the Observer, as many worlds side by side as there are processors. An iteration is one such set of
+// worlds; rollouts/min is by the wall's clock.
+func BenchmarkRollouts(b *testing.B) {
+	const services, releases = 20, 20
+	var sum tally
+	b.ReportAllocs()
+	for n := uint64(1); b.Loop(); n++ {
+		var worlds []testing.InternalTest
+		for i := range runtime.GOMAXPROCS(0) {
+			seed := n*1000 + uint64(i)
+			worlds = append(worlds, testing.InternalTest{Name: fmt.Sprint(seed), F: func(t *testing.T) {
+				t.Parallel()
+				w, err := wander(t, Dense(seed, services, releases))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				sum.add(w)
+			}})
+		}
+		// A bubble needs a test, which a benchmark is not.
+		if !testing.RunTests(func(_, _ string) (bool, error) { return true, nil }, worlds) {
+			b.Fatal("a story did not come true")
+		}
+	}
+	b.ReportMetric(float64(sum.rollouts)/b.Elapsed().Minutes(), "rollouts/min")
+	b.ReportMetric(float64(sum.calls)/float64(sum.rollouts), "requests/rollout")
+	b.ReportMetric(float64(sum.faults)/float64(sum.seeds), "faults/seed")
+}
