@@ -6,6 +6,21 @@ import (
 	"testing"
 )
 
+// A dense story has as many rollouts as releases, each of no fewer requests than AWS makes necessary, and three faults for each
+// release.
+func TestDense(t *testing.T) {
+	const services, releases = 5, 3
+	w, err := wander(t, Dense(1, services, releases))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum tally
+	sum.add(w)
+	if sum.rollouts < services*releases || sum.calls < 25*sum.rollouts || sum.faults < 3*releases {
+		t.Errorf("told %s", &sum)
+	}
+}
+
 // BenchmarkRollouts is the speed of the simulation: whole rollouts of the whole controller with the real SDK, git and ledger,
 // each request watched by the Observer, as many worlds side by side as there are processors. An iteration is one such set of
 // worlds; rollouts/min is by the wall's clock.
