@@ -14,7 +14,7 @@ const module = "github.com/canteen/deploy/"
 // floors are the packages of the product from the ground up; a package may import its own floor's list below it only.
 // Packages below a folder count as the folder's.
 var floors = [][]string{
-	{"controller/desired", "controller/observed", "controller/fault"},
+	{"controller/desired", "controller/observed", "controller/fault", "controller/urgency"},
 	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/retry"},

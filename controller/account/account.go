@@ -22,14 +22,14 @@ type Options struct {
 
 	StackAge     time.Duration // a stack's outputs and status while nothing is rolling, 5 min; else 30 s at most
 	TemplateAge  time.Duration // the newest revision of a template's family, 5 min
-	ParameterAge time.Duration // the task-definition parameter, 5 min
+	ParameterAge time.Duration // the task-definition parameter, which nobody else writes, 2 h
 	ImageAge     time.Duration // that an image exists, 10 min
 	SecretAge    time.Duration // the ARN of a secret, 10 min
 	TasksAge     time.Duration // a service's tasks while DescribeServices hints at no change, 1 min
 	ServiceAge   time.Duration // what DescribeServices said, unless this controller has written since; 1 s
 
-	// BatchWait is how long a look at a service waits for looks at others of its cluster, to share one request of up to ten.
-	// Zero, the default, waits for none: it pays only where many workers observe at once.
+	// BatchWait is how long a look at a service, a task or an alarm waits for looks at others, to share one request. Zero, the
+	// default, waits for none: it pays only where many workers observe at once.
 	BatchWait time.Duration
 }
 
@@ -38,7 +38,7 @@ const (
 	stackAge     = 5 * time.Minute
 	stackAgeBusy = 30 * time.Second
 	templateAge  = 5 * time.Minute
-	parameterAge = 5 * time.Minute
+	parameterAge = 2 * time.Hour
 	imageAge     = 10 * time.Minute
 	secretAge    = 10 * time.Minute
 	tasksAge     = time.Minute
@@ -57,7 +57,9 @@ type Account struct {
 	aws  *client.Clients
 	opts Options
 
-	describer  *describer
+	describer  *batcher[described[types.Service]]
+	tasker     *batcher[described[types.Task]]
+	alarmist   *batcher[observed.Alarm]
 	listing    chan struct{} // holds one token: whoever has it lists all stacks
 	listed     time.Time     // when that was last tried; belongs to the token
 	stacks     *cache[stack]
@@ -88,7 +90,9 @@ func New(clients *client.Clients, opts Options) *Account {
 	opts.ServiceAge = or(opts.ServiceAge, serviceAge)
 	return &Account{
 		aws: clients, opts: opts,
-		describer:  &describer{aws: clients, wait: opts.BatchWait, open: map[string]*batch{}},
+		describer:  newBatcher(servicesPerCall, opts.BatchWait, describeServices(clients)),
+		tasker:     newBatcher(tasksPerCall, opts.BatchWait, describeTasks(clients)),
+		alarmist:   newBatcher(alarmsPerCall, opts.BatchWait, describeAlarms(clients)),
 		listing:    make(chan struct{}, 1),
 		stacks:     newCache[stack](servicesMax),
 		templates:  newCache[template](servicesMax),

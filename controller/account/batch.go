@@ -6,93 +6,120 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-
-	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/urgency"
 )
 
-// servicesPerCall is DescribeServices' limit.
-const servicesPerCall = 10
-
-// describer answers DescribeServices, for several services of a cluster in one request where they are asked about within
-// wait of each other. A wait of zero sends each at once.
-type describer struct {
-	aws  *client.Clients
+// batcher joins what several services ask for into requests of up to max names, where they ask within wait of each other. A wait
+// of zero sends each question at once. Only questions of one group, such as a cluster, and of one urgency are joined: what is
+// urgent must not wait its turn with what is not.
+type batcher[V any] struct {
+	max  int
 	wait time.Duration
+	// send asks about names, max at most. A name that the answer lacks was not mentioned.
+	send func(ctx context.Context, group string, names []string) (map[string]V, error)
 
 	mu   sync.Mutex
-	open map[string]*batch // by cluster: the one that still takes services
+	open map[joined]*batch[V] // the one that still takes names
 }
 
-type batch struct {
-	services []string
-	timer    *time.Timer
-	done     chan struct{} // closed once out and err are set
-	out      *ecs.DescribeServicesOutput
-	err      error
+type joined struct {
+	group string
+	class urgency.Class
 }
 
-func (d *describer) describe(ctx context.Context, cluster, service string) (*ecs.DescribeServicesOutput, error) {
-	if d.wait <= 0 {
-		return d.send(ctx, cluster, []string{service})
+type batch[V any] struct {
+	names  []string
+	asking int // who waits for it
+	timer  *time.Timer
+	done   chan struct{} // closed once out and err are set
+	out    map[string]V
+	err    error
+}
+
+func newBatcher[V any](max int, wait time.Duration, send func(context.Context, string, []string) (map[string]V, error)) *batcher[V] {
+	return &batcher[V]{max: max, wait: wait, send: send, open: map[joined]*batch[V]{}}
+}
+
+// ask answers for names, however many. The answer may have others' names too, and lacks those that AWS did not mention.
+func (b *batcher[V]) ask(ctx context.Context, group string, names ...string) (map[string]V, error) {
+	out := map[string]V{}
+	for chunk := range slices.Chunk(names, b.max) {
+		part, err := b.askOne(ctx, group, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range chunk {
+			if v, ok := part[n]; ok {
+				out[n] = v
+			}
+		}
 	}
-	b := d.join(ctx, cluster, service)
+	return out, nil
+}
+
+func (b *batcher[V]) askOne(ctx context.Context, group string, names []string) (map[string]V, error) {
+	if b.wait <= 0 || len(names) == b.max {
+		return b.send(ctx, group, names)
+	}
+	one := b.join(ctx, joined{group, urgency.Of(ctx)}, names)
 	select {
-	case <-b.done:
+	case <-one.done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	// What is wrong with one name must not be the others' trouble.
-	if len(b.services) > 1 && fault.Is(Classify(b.err), fault.Terminal) {
-		return d.send(ctx, cluster, []string{service})
+	if one.asking > 1 && fault.Is(Classify(one.err), fault.Terminal) {
+		return b.send(ctx, group, names)
 	}
-	return b.out, b.err
+	return one.out, one.err
 }
 
-// join adds the service to the cluster's open batch, which is sent when it is full or has waited long enough. A caller who
-// gives up does not end the others' request.
-func (d *describer) join(ctx context.Context, cluster, service string) *batch {
+// join adds the names to the open batch, which is sent when it is full or has waited long enough. A caller who gives up does not
+// end the others' request.
+func (b *batcher[V]) join(ctx context.Context, to joined, names []string) *batch[V] {
 	ctx = context.WithoutCancel(ctx)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	b := d.open[cluster]
-	if b == nil {
-		b = &batch{done: make(chan struct{})}
-		b.timer = time.AfterFunc(d.wait, func() { d.flush(ctx, cluster, b) })
-		d.open[cluster] = b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.open[to]
+	if one != nil && len(union(one.names, names)) > b.max {
+		b.close(ctx, to, one)
+		one = nil
 	}
-	if !slices.Contains(b.services, service) {
-		b.services = append(b.services, service)
+	if one == nil {
+		opened := &batch[V]{done: make(chan struct{})}
+		opened.timer = time.AfterFunc(b.wait, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.open[to] == opened {
+				b.close(ctx, to, opened)
+			}
+		})
+		one, b.open[to] = opened, opened
 	}
-	if len(b.services) == servicesPerCall {
-		delete(d.open, cluster)
-		// A timer that has fired already sends the batch itself.
-		if b.timer.Stop() {
-			go d.fill(ctx, cluster, b)
+	one.names = union(one.names, names)
+	one.asking++
+	if len(one.names) == b.max {
+		b.close(ctx, to, one)
+	}
+	return one
+}
+
+// close lets nobody join any more, and sends the batch. The caller holds the lock.
+func (b *batcher[V]) close(ctx context.Context, to joined, one *batch[V]) {
+	delete(b.open, to)
+	one.timer.Stop()
+	go func() {
+		one.out, one.err = b.send(ctx, to.group, one.names)
+		close(one.done)
+	}()
+}
+
+func union(a, b []string) []string {
+	for _, n := range b {
+		if !slices.Contains(a, n) {
+			a = append(a, n)
 		}
 	}
-	return b
-}
-
-func (d *describer) flush(ctx context.Context, cluster string, b *batch) {
-	d.mu.Lock()
-	if d.open[cluster] == b {
-		delete(d.open, cluster)
-	}
-	d.mu.Unlock()
-	d.fill(ctx, cluster, b)
-}
-
-// fill is called once, when no service is added to the batch any more.
-func (d *describer) fill(ctx context.Context, cluster string, b *batch) {
-	b.out, b.err = d.send(ctx, cluster, b.services)
-	close(b.done)
-}
-
-func (d *describer) send(ctx context.Context, cluster string, services []string) (*ecs.DescribeServicesOutput, error) {
-	return d.aws.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
-		Cluster: &cluster, Services: services, Include: []types.ServiceField{types.ServiceFieldTags},
-	})
+	return a
 }

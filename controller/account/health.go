@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +10,7 @@ import (
 	cw "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
+	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -43,16 +43,31 @@ func (a *Account) observeTargets(ctx context.Context, s *observed.Service) error
 // observeAlarms answers the alarms in the order of names, metric and composite ones; a name that CloudWatch does not know
 // is AlarmMissing. Alarms are never answered from a cache.
 func (a *Account) observeAlarms(ctx context.Context, s *observed.Service, names []string) error {
-	found := map[string]observed.Alarm{}
-	for chunk := range slices.Chunk(names, alarmsPerCall) {
+	found, err := a.alarmist.ask(ctx, "", names...)
+	if err != nil {
+		return deed(err, "look at %d alarms", len(names))
+	}
+	for _, n := range names {
+		alarm, ok := found[n]
+		if !ok {
+			alarm = observed.Alarm{Name: n, State: observed.AlarmMissing}
+		}
+		s.Alarms = append(s.Alarms, alarm)
+	}
+	return nil
+}
+
+func describeAlarms(clients *client.Clients) func(context.Context, string, []string) (map[string]observed.Alarm, error) {
+	return func(ctx context.Context, _ string, names []string) (map[string]observed.Alarm, error) {
+		found := map[string]observed.Alarm{}
 		in := &cloudwatch.DescribeAlarmsInput{
-			AlarmNames: chunk, AlarmTypes: []cw.AlarmType{cw.AlarmTypeMetricAlarm, cw.AlarmTypeCompositeAlarm},
+			AlarmNames: names, AlarmTypes: []cw.AlarmType{cw.AlarmTypeMetricAlarm, cw.AlarmTypeCompositeAlarm},
 			MaxRecords: aws.Int32(alarmsPerCall),
 		}
 		for {
-			out, err := a.aws.CloudWatch.DescribeAlarms(ctx, in)
+			out, err := clients.CloudWatch.DescribeAlarms(ctx, in)
 			if err != nil {
-				return deed(err, "look at %d alarms", len(chunk))
+				return nil, err
 			}
 			for _, m := range out.MetricAlarms {
 				found[aws.ToString(m.AlarmName)] = observed.Alarm{
@@ -67,19 +82,11 @@ func (a *Account) observeAlarms(ctx context.Context, s *observed.Service, names 
 				}
 			}
 			if aws.ToString(out.NextToken) == "" {
-				break
+				return found, nil
 			}
 			in.NextToken = out.NextToken
 		}
 	}
-	for _, n := range names {
-		alarm, ok := found[n]
-		if !ok {
-			alarm = observed.Alarm{Name: n, State: observed.AlarmMissing}
-		}
-		s.Alarms = append(s.Alarms, alarm)
-	}
-	return nil
 }
 
 // since is when the state began; alarms that have not changed since CloudWatch keeps that only say when they were updated.

@@ -25,24 +25,23 @@ const migrationLines = 50
 // nil and no error: seconds after RunTask it may not be visible yet, and one hour after its end it may not be any more.
 func (a *Account) observeMigration(ctx context.Context, s *observed.Service, look observed.Look) error {
 	cluster := name(s.Stack.Outputs[OutputCluster])
-	out, err := a.aws.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &cluster, Tasks: []string{look.Migration}})
+	out, err := a.tasker.ask(ctx, cluster, look.Migration)
 	if err != nil {
 		return deed(err, "describe migration task %s", name(look.Migration))
 	}
-	if len(out.Tasks) == 0 {
-		for _, f := range out.Failures {
-			if reason := aws.ToString(f.Reason); reason != "MISSING" {
-				return fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), reason)
-			}
-		}
+	found, mentioned := out[look.Migration]
+	switch {
+	case !mentioned || found.failure == notThere:
 		return nil
+	case found.failure != "":
+		return fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), found.failure)
 	}
-	task := taskOf(out.Tasks[0])
+	task := taskOf(found.is)
 	s.Migration = &task
 	if !look.MigrationLog {
 		return nil
 	}
-	s.MigrationLog, err = a.migrationLog(ctx, out.Tasks[0])
+	s.MigrationLog, err = a.migrationLog(ctx, found.is)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -44,10 +45,18 @@ func (a *Account) describeTaskDefinition(ctx context.Context, id string) (*ecs.D
 	return out, nil
 }
 
+// pinned is the name of one revision, by itself or in an ARN, whose content never changes: CloudFormation's Ref of a task
+// definition is such a one. A family alone is its newest revision, which does.
+var pinned = regexp.MustCompile(`:\d+$`)
+
 // template answers the newest revision of the stack's template.
 func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.Template, error) {
 	id := s.Outputs[OutputTemplate]
-	if t, ok := a.templates.get(id, age(a.opts.TemplateAge, fresh)); ok {
+	most := a.opts.TemplateAge
+	if pinned.MatchString(id) {
+		most = forever
+	}
+	if t, ok := a.templates.get(id, age(most, fresh)); ok {
 		return &t.Template, nil
 	}
 	out, err := a.describeTaskDefinition(ctx, id)

@@ -1,16 +1,22 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
+
+// servicesPerCall is DescribeServices' limit.
+const servicesPerCall = 10
 
 // eventsMax is how many of the service's events an observation keeps; ECS itself keeps 100.
 const eventsMax = 20
@@ -30,32 +36,59 @@ func (a *Account) describeService(ctx context.Context, s stack, fresh bool, into
 		fillService(into, recent)
 		return nil
 	}
-	out, err := a.describer.describe(ctx, s.cluster, s.service)
+	out, err := a.describer.ask(ctx, s.cluster, s.service)
 	if err = deed(err, "describe service %s in cluster %s", s.service, s.cluster); fault.Is(err, fault.NotFound) {
 		return blocked(err)
 	}
 	if err != nil {
 		return err
 	}
-	for _, failure := range out.Failures {
-		if name(aws.ToString(failure.Arn)) != s.service {
-			continue
-		}
-		if aws.ToString(failure.Reason) == "MISSING" {
-			into.Status, into.Name = observed.StatusMissing, s.service
-			return nil
-		}
-		return fmt.Errorf("describe service %s in cluster %s: ECS says %s %s", s.service, s.cluster, aws.ToString(failure.Reason), aws.ToString(failure.Detail))
+	switch found, mentioned := out[s.service]; {
+	case !mentioned:
+		return fmt.Errorf("describe service %s in cluster %s: the answer does not mention it", s.service, s.cluster)
+	case found.failure == "":
+		fillService(into, found.is)
+		a.services.put(s.key(), placementOf(found.is))
+		a.looks.put(s.key(), found.is)
+		return nil
+	case found.failure == notThere:
+		into.Status, into.Name = observed.StatusMissing, s.service
+		return nil
+	default:
+		return fmt.Errorf("describe service %s in cluster %s: ECS says %s %s", s.service, s.cluster, found.failure, found.detail)
 	}
-	for _, service := range out.Services {
-		if aws.ToString(service.ServiceName) == s.service {
-			fillService(into, service)
-			a.services.put(s.key(), placementOf(service))
-			a.looks.put(s.key(), service)
-			return nil
+}
+
+// notThere is the failure that says that there is no such thing; any other says nothing about it.
+const notThere = "MISSING"
+
+// described is what ECS answers about one name: what it is, or why it does not say.
+type described[V any] struct {
+	is              V
+	failure, detail string
+}
+
+func failed[V any](f types.Failure) described[V] {
+	return described[V]{failure: cmp.Or(aws.ToString(f.Reason), "no reason"), detail: aws.ToString(f.Detail)}
+}
+
+func describeServices(clients *client.Clients) func(context.Context, string, []string) (map[string]described[types.Service], error) {
+	return func(ctx context.Context, cluster string, services []string) (map[string]described[types.Service], error) {
+		out, err := clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
+			Cluster: &cluster, Services: services, Include: []types.ServiceField{types.ServiceFieldTags},
+		})
+		if err != nil {
+			return nil, err
 		}
+		found := map[string]described[types.Service]{}
+		for _, f := range out.Failures {
+			found[name(aws.ToString(f.Arn))] = failed[types.Service](f)
+		}
+		for _, s := range out.Services {
+			found[aws.ToString(s.ServiceName)] = described[types.Service]{is: s}
+		}
+		return found, nil
 	}
-	return fmt.Errorf("describe service %s in cluster %s: the answer does not mention it", s.service, s.cluster)
 }
 
 func fillService(into *observed.Service, from types.Service) {

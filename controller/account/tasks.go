@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -143,18 +144,17 @@ func (a *Account) describeTasks(ctx context.Context, cluster string, arns []stri
 			unknown = append(unknown, arn)
 		}
 	}
-	for chunk := range slices.Chunk(unknown, tasksPerCall) {
-		out, err := a.aws.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &cluster, Tasks: chunk})
-		if err != nil {
-			return nil, deed(err, "describe %d tasks in cluster %s", len(chunk), cluster)
-		}
-		for _, f := range out.Failures {
-			if reason := aws.ToString(f.Reason); reason != "MISSING" {
-				return nil, fmt.Errorf("describe task %s: ECS says %s", name(aws.ToString(f.Arn)), reason)
-			}
-		}
-		for _, t := range out.Tasks {
-			byARN[aws.ToString(t.TaskArn)] = taskOf(t)
+	described, err := a.tasker.ask(ctx, cluster, unknown...)
+	if err != nil {
+		return nil, deed(err, "describe %d tasks in cluster %s", len(unknown), cluster)
+	}
+	for arn, t := range described {
+		switch t.failure {
+		case "":
+			byARN[arn] = taskOf(t.is)
+		case notThere:
+		default:
+			return nil, fmt.Errorf("describe task %s: ECS says %s", name(arn), t.failure)
 		}
 	}
 	tasks := make([]observed.Task, 0, len(arns))
@@ -164,6 +164,23 @@ func (a *Account) describeTasks(ctx context.Context, cluster string, arns []stri
 		}
 	}
 	return tasks, nil
+}
+
+func describeTasks(clients *client.Clients) func(context.Context, string, []string) (map[string]described[types.Task], error) {
+	return func(ctx context.Context, cluster string, arns []string) (map[string]described[types.Task], error) {
+		out, err := clients.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &cluster, Tasks: arns})
+		if err != nil {
+			return nil, err
+		}
+		found := map[string]described[types.Task]{}
+		for _, f := range out.Failures {
+			found[aws.ToString(f.Arn)] = failed[types.Task](f)
+		}
+		for _, t := range out.Tasks {
+			found[aws.ToString(t.TaskArn)] = described[types.Task]{is: t}
+		}
+		return found, nil
+	}
 }
 
 func taskOf(t types.Task) observed.Task {

@@ -60,7 +60,7 @@ const (
 	DefaultPoll    = 30 * time.Second
 	DefaultWatch   = 4 * time.Second
 	DefaultIdle    = time.Minute
-	DefaultWorkers = 8
+	DefaultWorkers = 64 // most of a pass is waiting, and ten of them share one question to ECS
 )
 
 // graceFor is how long passes under way may take once the controller is asked to stop; with the saving of an outcome it

@@ -16,6 +16,7 @@ import (
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/strategy"
+	"github.com/canteen/deploy/controller/urgency"
 )
 
 // Account looks at one service and does one thing to it. Errors carry a fault kind.
@@ -83,6 +84,7 @@ func (r *Reconciler) pass(ctx context.Context, service string, now time.Time) (P
 		return Pass{NextAt: now.Add(rollout.Backoff(1))}, fmt.Errorf("load the record of %s: %w", service, err)
 	}
 	rec.Service = service
+	ctx = urgency.With(ctx, urgencyOf(rec.Rollout, rec.Rollout))
 	want, ok := r.Asked.Want(service, rec)
 	if !ok {
 		return Pass{Record: rec, NextAt: now.Add(r.Pace.Idle)}, nil
@@ -98,6 +100,19 @@ func (r *Reconciler) pass(ctx context.Context, service string, now time.Time) (P
 		return Pass{Record: saved, Invalid: want.Invalid, NextAt: d.WakeAt}, errors.Join(err, saveErr)
 	}
 	return r.carryOut(ctx, want, seen, rec, d)
+}
+
+// urgencyOf is how urgent the requests of a pass are, from the rollout in flight before it and the one now.
+func urgencyOf(before, now *rollout.Rollout) urgency.Class {
+	switch {
+	case now == nil:
+		return urgency.Sweep
+	case now.Kind != rollout.KindDeploy:
+		return urgency.Revert
+	case before == nil:
+		return urgency.Begin
+	}
+	return urgency.Rolling
 }
 
 // others fills in what the other services say: who holds the lock, how many roll, who is waited for.
@@ -188,7 +203,7 @@ func (r *Reconciler) carryOut(ctx context.Context, want rollout.Want, seen obser
 		return p, nil
 	}
 	p.Action = d.Action
-	out, actErr := r.Account.Act(ctx, saved.Intent, seen, d.Action)
+	out, actErr := r.Account.Act(urgency.With(ctx, urgencyOf(rec.Rollout, saved.Rollout)), saved.Intent, seen, d.Action)
 	after := rollout.Decision{WakeAt: d.WakeAt}
 	if actErr != nil {
 		actErr = fmt.Errorf("%s for %s: %w", d.Action.Name(), saved.Service, actErr)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -101,6 +102,8 @@ type Account struct {
 	direct    *wire.Mux // the same without middleware, for seeds
 	processes *process.Runner
 
+	throttles atomic.Bool
+
 	mu       sync.Mutex
 	book     script.Book // set by SetBook
 	seedBook script.Book
@@ -168,9 +171,8 @@ func (a *Account) open() error {
 	middleware := []wire.Middleware{a.Calls.middleware()}
 	middleware = append(middleware, c.Middleware...)
 	middleware = append(middleware, a.Faults.Middleware())
-	if !c.Unthrottled {
-		middleware = append(middleware, newBuckets(c).middleware())
-	}
+	a.Throttle(!c.Unthrottled)
+	middleware = append(middleware, newBuckets(c).middleware(a.throttles.Load))
 	if a.mux, err = wire.New(middleware, services...); err != nil {
 		return err
 	}
@@ -225,6 +227,9 @@ func (a *Account) AWSConfig() aws.Config {
 		HTTPClient: &http.Client{Transport: a.RoundTripper()},
 	}
 }
+
+// Throttle makes AWS's request limits hold from now on, or not, whatever Config.Unthrottled was.
+func (a *Account) Throttle(on bool) { a.throttles.Store(on) }
 
 // SetBook replaces Config.Book, for containers that start from now on. What a seed file says of images stays,
 // after the book.

@@ -94,10 +94,10 @@ func newBuckets(c Config) *buckets {
 	return b
 }
 
-func (b *buckets) middleware() wire.Middleware {
+func (b *buckets) middleware(on func() bool) wire.Middleware {
 	return func(next wire.Next) wire.Next {
 		return func(ctx context.Context, c *wire.Call) (any, error) {
-			if !allowed(b.service[c.Service]) || !allowed(b.operation[c.Service+"."+c.Operation]) {
+			if on() && (!allowed(b.service[c.Service]) || !allowed(b.operation[c.Service+"."+c.Operation])) {
 				return nil, throttled(c.Service)
 			}
 			return next(ctx, c)

@@ -4,32 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
-	"golang.org/x/time/rate"
+
+	"github.com/canteen/deploy/controller/urgency"
 )
 
 // gate stands between the SDK and the wire: budgets, deadlines and metrics of every attempt.
 type gate struct {
 	opts    Options
 	calls   map[string]map[string]call
-	buckets map[string]*rate.Limiter
+	buckets map[string]*turns
 	metrics *metrics
 }
 
 func newGate(opts Options) *gate {
-	g := &gate{opts: opts, calls: calls(), buckets: map[string]*rate.Limiter{}}
+	g := &gate{opts: opts, calls: calls(), buckets: map[string]*turns{}}
 	for name, b := range defaultBuckets() {
 		if own, ok := opts.Buckets[name]; ok {
 			b = own
 		}
-		// A share below one request would never let anything through.
-		burst := int(math.Max(1, math.Floor(b.Burst*opts.BurstShare)))
-		g.buckets[name] = rate.NewLimiter(rate.Limit(b.Refill*opts.RefillShare), burst)
+		g.buckets[name] = newTurns(b, opts.BurstShare, opts.RefillShare)
 	}
-	g.metrics = newMetrics(opts.Registerer, g.calls)
+	g.metrics = newMetrics(opts.Registerer, g.calls, g.buckets)
 	return g
 }
 
@@ -60,9 +58,9 @@ func (g *gate) wait(service string, c call) finalize {
 	return func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 		from := time.Now()
 		waiting, cancel := context.WithTimeout(ctx, g.opts.WaitMax)
-		err := bucket.Wait(waiting)
+		err := bucket.wait(waiting)
 		cancel()
-		g.metrics.waited(service, time.Since(from))
+		g.metrics.waited(urgency.Of(ctx), time.Since(from))
 		if err != nil {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, &BudgetError{Bucket: c.bucket, Err: err}
 		}
@@ -90,7 +88,12 @@ func (g *gate) send(service, operation string, c call) finalize {
 		if err != nil && errors.Is(sending.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			err = fmt.Errorf("no answer within %s: %w", by.Sub(from).Round(time.Millisecond), err)
 		}
-		g.metrics.answered(service, operation, time.Since(from), err)
+		switch g.metrics.answered(service, operation, time.Since(from), err) {
+		case codeThrottled:
+			g.buckets[c.bucket].throttled()
+		case codeOK:
+			g.buckets[c.bucket].served()
+		}
 		if err != nil && c.write {
 			err = &WriteError{Operation: operation, Sent: !neverOpened(err), Err: err}
 		}

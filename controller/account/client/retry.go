@@ -31,7 +31,7 @@ func newRetryer(opts Options) aws.Retryer {
 			return time.Duration(opts.Jitter() * ceiling * float64(time.Second)), nil
 		})
 		o.Retryables = []retry.IsErrorRetryable{
-			retry.IsErrorRetryableFunc(neverAWrite),
+			retry.IsErrorRetryableFunc(neverAgain),
 			retry.NoRetryCanceledError{},
 			retry.RetryableError{},
 			retry.RetryableConnectionError{},
@@ -43,9 +43,11 @@ func newRetryer(opts Options) aws.Retryer {
 	})
 }
 
-func neverAWrite(err error) aws.Ternary {
+// neverAgain: a write may have taken effect, and who has waited for a turn in vain must not wait once more.
+func neverAgain(err error) aws.Ternary {
 	var write *WriteError
-	if errors.As(err, &write) {
+	var budget *BudgetError
+	if errors.As(err, &write) || errors.As(err, &budget) {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
