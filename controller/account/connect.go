@@ -12,8 +12,8 @@ import (
 	"github.com/canteen/deploy/controller/desired"
 )
 
-// batchWait joins the looks of workers that come in the same moment; nobody notices so short a delay.
-const batchWait = 10 * time.Millisecond
+// DefaultBatchWait joins the looks of workers that come in the same moment; nobody notices so short a delay.
+const DefaultBatchWait = 10 * time.Millisecond
 
 // Connect opens the environment's account with the credentials that the process was given, as every AWS tool finds them:
 // environment variables, the task's role, a profile. An endpoint given the same way (AWS_ENDPOINT_URL) is used. It asks
@@ -24,5 +24,5 @@ func Connect(ctx context.Context, env desired.EnvironmentSpec, opts client.Optio
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	return New(client.New(cfg, opts), Options{Account: env.Account, Region: env.Region, BatchWait: batchWait}), nil
+	return New(client.New(cfg, opts), Options{Account: env.Account, Region: env.Region, BatchWait: DefaultBatchWait}), nil
 }
