@@ -138,9 +138,13 @@ func (w *World) RollBackByHand(service string) error {
 
 // TagByHand writes a tag of the service.
 func (w *World) TagByHand(service, key, value string) error {
+	s := w.service(service)
+	if s == nil {
+		return fmt.Errorf("there is no service %s", service)
+	}
 	w.journal.add("by hand", "tags %s %s=%s", service, key, value)
 	_, err := w.account.ECS.TagResource(context.Background(), &awsecs.TagResourceInput{
-		ResourceArn: w.service(service).ServiceArn, Tags: []types.Tag{{Key: &key, Value: &value}}})
+		ResourceArn: s.ServiceArn, Tags: []types.Tag{{Key: &key, Value: &value}}})
 	return err
 }
 

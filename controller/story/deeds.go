@@ -16,10 +16,15 @@ import (
 
 // change edits files and commits them.
 func (t *Telling) change(subject string, edit func() error) error {
+	return t.changeBy(subject, t.repo.commit, edit)
+}
+
+// changeBy does so by another way to commit.
+func (t *Telling) changeBy(subject string, commit func(subject string) (string, error), edit func() error) error {
 	if err := edit(); err != nil {
 		return err
 	}
-	sha, err := t.repo.commit(subject)
+	sha, err := commit(subject)
 	if err != nil {
 		return err
 	}

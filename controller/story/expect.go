@@ -195,6 +195,9 @@ func primary(s *types.Service) types.Deployment {
 // running is the image of the service's PRIMARY deployment.
 func (t *Telling) running(service string) string {
 	s := t.service(service)
+	if s == nil {
+		return ""
+	}
 	for _, c := range t.definition(aws.ToString(s.TaskDefinition)).ContainerDefinitions {
 		if tag := t.tagOf(service, aws.ToString(c.Image)); tag != "" {
 			return tag

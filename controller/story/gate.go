@@ -170,6 +170,10 @@ func (g *gate) close() bool {
 	defer g.mu.Unlock()
 	first := !g.shut
 	g.shut = true
+	if g.cut != nil { // a dead process is not stalled any more
+		close(g.cut.healed)
+		g.cut = nil
+	}
 	g.kill()
 	return first
 }

@@ -49,14 +49,39 @@ func (w *World) UpdateStack(service, taskDefinition string) error {
 	if s == nil {
 		return fmt.Errorf("there is no service %s", service)
 	}
+	if u := w.updates[service]; u != nil && !u.over() {
+		return fmt.Errorf("stack %s-dev is being updated", service)
+	}
 	w.journal.add("stack", "%s-dev is updated and sends %s with %s", service, service, last(taskDefinition))
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	w.closers = append(w.closers, func() { cancel(); <-done })
+	u := &stackUpdate{stop: cancel, done: make(chan struct{})}
+	w.updates[service] = u
+	w.closers = append(w.closers, u.cancel)
 	go func() {
-		defer close(done)
+		defer close(u.done)
 		err := w.account.CFN.Update(ctx, w.account.ECS, service+"-dev", &ecs.UpdateServiceInput{Cluster: aws.String("main"), Service: &service, TaskDefinition: &taskDefinition})
 		w.journal.add("stack", "%s-dev was updated: %v", service, err)
 	}()
 	return nil
+}
+
+// stackUpdate is one that goes on, or went.
+type stackUpdate struct {
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// cancel ends it where it is.
+func (u *stackUpdate) cancel() {
+	u.stop()
+	<-u.done
+}
+
+func (u *stackUpdate) over() bool {
+	select {
+	case <-u.done:
+		return true
+	default:
+		return false
+	}
 }

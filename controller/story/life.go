@@ -153,8 +153,9 @@ func (w *World) bury(l *life) error {
 	return l.err
 }
 
-// tend starts a controller again that was killed at the planned moment.
+// tend ends faults whose time is over, and starts a controller again that was killed at the planned moment.
 func (w *World) tend() error {
+	w.pass()
 	w.follow()
 	for _, l := range w.lives() {
 		if !l.gate.closed() || !w.meter.again(time.Since(l.killedAt)) {

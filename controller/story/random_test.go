@@ -40,15 +40,21 @@ func TestWander(t *testing.T) {
 	if *seedFlag != 0 {
 		first, last = *seedFlag, *seedFlag
 	}
-	var sum tally
-	t.Cleanup(func() { t.Log(sum.String()) })
+	sum := tally{families: map[string]int{}}
+	t.Cleanup(func() {
+		t.Log(sum.String())
+		if missing := sum.missing(); missing != nil {
+			t.Errorf("in %d stories nothing came true of %q", sum.seeds, missing)
+		}
+	})
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			script := Random(seed, *deedsFlag)
+			drawn := draw(seed, *deedsFlag)
+			script := drawn.script()
 			w, err := wander(t, script)
 			if err == nil {
-				sum.add(w)
+				sum.add(w, drawn)
 				return
 			}
 			report := ""
@@ -74,23 +80,31 @@ type tally struct {
 	mu                             sync.Mutex
 	seeds, rollouts, calls, faults int
 	time                           time.Duration
+	families                       map[string]int // how many deeds of each came true
 }
 
-func (s *tally) add(w *World) {
+func (s *tally) add(w *World, d *drawing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seeds++
 	s.rollouts += len(w.endings)
-	for _, l := range w.journal.entries() {
+	lines := w.journal.entries()
+	deed := ""
+	for _, l := range lines {
 		switch l.who {
 		case whoReads, "effect":
 			s.calls++
-		case "fault", "kill", "alarm", "by hand", "git":
+		case "fault", "kill", "alarm", "by hand", "git", "cut", "stack":
 			s.faults++
+		case "story":
+			if strings.HasPrefix(l.text, impossible) {
+				deed = ""
+				continue
+			}
+			s.families[d.of[deed]]++
+			_, deed, _ = strings.Cut(l.text, ": ")
 		}
-		s.time = max(s.time, 0)
 	}
-	lines := w.journal.entries()
 	s.time += lines[len(lines)-1].at.Sub(w.journal.began)
 }
 
@@ -98,7 +112,24 @@ func (s *tally) add(w *World) {
 func (s *tally) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d seeds: %d rollouts, %d requests, %d faults and deeds by hand, %.0f hours", s.seeds, s.rollouts, s.calls, s.faults, s.time.Hours())
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d seeds: %d rollouts, %d requests, %d faults and deeds by hand, %.0f hours. Of each family came true:", s.seeds, s.rollouts, s.calls, s.faults, s.time.Hours())
+	for _, f := range familiesDrawn {
+		fmt.Fprintf(&out, " %s %d,", f.name, s.families[f.name])
+	}
+	return strings.TrimSuffix(out.String(), ",")
+}
+
+// missing are the families of which nothing came true in many stories.
+func (s *tally) missing() (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range familiesDrawn {
+		if s.seeds >= 40 && s.families[f.name] == 0 {
+			out = append(out, f.name)
+		}
+	}
+	return out
 }
 
 var propertyOf = regexp.MustCompile(`property \d+`)

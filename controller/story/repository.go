@@ -108,6 +108,10 @@ func (r *repository) drop(file, member string) error {
 
 // commit commits all of the work tree and answers the commit's short SHA.
 func (r *repository) commit(subject string) (string, error) {
+	return r.commitWith(subject, &git.CommitOptions{})
+}
+
+func (r *repository) commitWith(subject string, options *git.CommitOptions) (string, error) {
 	tree, err := r.git.Worktree()
 	if err != nil {
 		return "", err
@@ -115,15 +119,20 @@ func (r *repository) commit(subject string) (string, error) {
 	if err := tree.AddWithOptions(&git.AddOptions{All: true}); err != nil {
 		return "", fmt.Errorf("stage: %w", err)
 	}
-	now := time.Now().UTC()
-	hash, err := tree.Commit(subject, &git.CommitOptions{Author: &object.Signature{Name: "A developer", Email: "developer@canteen.example", When: now}})
+	options.Author = &object.Signature{Name: "A developer", Email: "developer@canteen.example", When: time.Now().UTC()}
+	hash, err := tree.Commit(subject, options)
 	if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
 	}
+	return r.say(hash), nil
+}
+
+// say remembers what the branch says from now on, and answers the commit's short SHA.
+func (r *repository) say(commit plumbing.Hash) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.words = append(r.words, word{at: now, sha: hash.String(), snapshot: desired.Load(os.DirFS(r.path("")), app.Kinds())})
-	return hash.String()[:7], nil
+	r.words = append(r.words, word{at: time.Now().UTC(), sha: commit.String(), snapshot: desired.Load(os.DirFS(r.path("")), app.Kinds())})
+	return commit.String()[:7]
 }
 
 // newest is what the newest commit says.

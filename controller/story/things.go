@@ -148,7 +148,11 @@ func (w *World) AlarmThere(name string, there bool) error {
 
 // DeregisterByHand deregisters the revision that runs.
 func (w *World) DeregisterByHand(service string) error {
-	arn := w.service(service).TaskDefinition
+	s := w.service(service)
+	if s == nil {
+		return fmt.Errorf("there is no service %s", service)
+	}
+	arn := s.TaskDefinition
 	w.journal.add("by hand", "deregisters %s", last(aws.ToString(arn)))
 	_, err := w.account.ECS.DeregisterTaskDefinition(context.Background(), &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: arn})
 	return err
@@ -156,8 +160,12 @@ func (w *World) DeregisterByHand(service string) error {
 
 // DeleteByHand deletes the service: it drains, is INACTIVE, and is forgotten after a while.
 func (w *World) DeleteByHand(service string) error {
+	s := w.service(service)
+	if s == nil || aws.ToString(s.Status) != "ACTIVE" {
+		return fmt.Errorf("there is no service %s to delete", service)
+	}
 	w.journal.add("by hand", "deletes the service %s", service)
-	w.deleted[service] = w.service(service)
+	w.deleted[service] = s
 	_, err := w.account.ECS.DeleteService(context.Background(), &awsecs.DeleteServiceInput{Cluster: aws.String("main"), Service: &service, Force: aws.Bool(true)})
 	return err
 }
@@ -168,11 +176,16 @@ func (w *World) CreateByHand(service string) error {
 	if was == nil {
 		return fmt.Errorf("%s was not deleted", service)
 	}
-	w.journal.add("by hand", "creates the service %s", service)
-	w.Observer.recreated(service)
+	if s := w.service(service); s != nil && aws.ToString(s.Status) == "ACTIVE" {
+		return fmt.Errorf("there is a service %s already", service)
+	}
 	_, err := w.account.ECS.CreateService(context.Background(), &awsecs.CreateServiceInput{
 		Cluster: aws.String("main"), ServiceName: &service, TaskDefinition: aws.String(service + "-template"), DesiredCount: aws.Int32(0),
 		LaunchType: was.LaunchType, NetworkConfiguration: was.NetworkConfiguration, LoadBalancers: was.LoadBalancers})
+	if err == nil {
+		w.journal.add("by hand", "creates the service %s", service)
+		w.Observer.recreated(service)
+	}
 	return err
 }
 
@@ -185,8 +198,12 @@ func (o *Observer) recreated(service string) {
 
 // UntagByHand removes a tag of the service.
 func (w *World) UntagByHand(service, key string) error {
+	s := w.service(service)
+	if s == nil {
+		return fmt.Errorf("there is no service %s", service)
+	}
 	w.journal.add("by hand", "removes the tag %s of %s", key, service)
-	_, err := w.account.ECS.UntagResource(context.Background(), &awsecs.UntagResourceInput{ResourceArn: w.service(service).ServiceArn, TagKeys: []string{key}})
+	_, err := w.account.ECS.UntagResource(context.Background(), &awsecs.UntagResourceInput{ResourceArn: s.ServiceArn, TagKeys: []string{key}})
 	return err
 }
 

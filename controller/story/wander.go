@@ -6,23 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/go-git/go-git/v5"
 
-	"github.com/canteen/deploy/controller/condition"
-	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
 )
 
 // perhaps does a deed that may have become impossible, as when there is no migration to stop.
 func (t *Telling) perhaps(do func(*Telling) error) error {
 	if err := do(t); err != nil && t.Observer.Err() == nil {
-		t.journal.add("story", "that was not to be: %v", err)
+		t.journal.add("story", impossible+": %v", err)
 	}
 	return t.Observer.Err()
 }
+
+// impossible begins the journal's line about a deed that had become impossible.
+const impossible = "that was not to be"
 
 // garbage is what a slip of the hand leaves at a file's end.
 const garbage = "\nspec: [\n"
@@ -46,11 +49,12 @@ func wanderVerbs() []verb {
 		`bring (\w+)\.yaml back`: func(t *Telling, a []string) error {
 			return t.change("bring back "+a[0], func() error { return os.Rename(t.dir+"/"+a[0]+".yaml", t.repo.path(a[0]+".yaml")) })
 		},
-		`what if (\S+)(?: of (\S+))?`: func(t *Telling, a []string) error {
-			t.journal.add("fault", "%s %s", a[0], a[1])
-			_, err := t.account.AddFault(context.Background(), sim.NamedFault{Name: a[0], Target: a[1]})
-			return err
+		`what if (\S+)(?: of (image )?(\S+))?(?: at (\w+))? for (\S+)`: func(t *Telling, a []string) error {
+			d, err := time.ParseDuration(a[4])
+			return errors.Join(err, t.whatIf(sim.NamedFault{Name: a[0], Target: a[2], Operation: a[3]}, a[1] != "", d))
 		},
+		`force-push (\w+) image (\w+)`: func(t *Telling, a []string) error { return t.forcePush(a[0], a[1]) },
+		`force-push the commit before`: func(t *Telling, _ []string) error { return t.forcePushBack() },
 		`the controller dies (before|after) its (\d+)\. (request|save) from now`: func(t *Telling, a []string) error {
 			n, err := strconv.Atoi(a[1])
 			t.meter.killIn(Kill{Save: a[2] == "save", Number: n, After: a[0] == "after"})
@@ -73,112 +77,68 @@ func wanderVerbs() []verb {
 	})
 }
 
-// mend ends all trouble: faults, alarms, locks on the stack, holds, files, the repository, the controller.
-func (t *Telling) mend() error {
-	t.faults.Clear()
-	t.meter.kill(nil)
-	for _, f := range t.account.ArmedFaults() {
-		if err := t.account.RemoveFault(f.ID); err != nil {
-			return err
-		}
-	}
-	t.account.ECS.RefusePlacement("")
-	if !t.repo.gone.IsZero() {
-		if err := t.reach(false); err != nil {
-			return err
-		}
-	}
-	for _, s := range t.opts.Services {
-		if _, err := os.Stat(t.dir + "/" + s + ".yaml"); err == nil {
-			if err := os.Rename(t.dir+"/"+s+".yaml", t.repo.path(s+".yaml")); err != nil {
-				return err
-			}
-		}
-		err := errors.Join(
-			t.Alarm(s+"-5xx", false), t.Alarm(s+"-db-cpu", false), t.account.CFN.SetStatus(s+"-dev", cfn.StackStatusUpdateComplete, ""),
-			t.TagByHand(s, rollout.TagHold, "nobody/2000-01-01T00:00:00Z"), t.repo.drop(s+".yaml", "suspend"),
-			t.repo.edit(s+".yaml", func(b []byte) ([]byte, error) { return bytes.ReplaceAll(b, []byte(garbage), nil), nil }))
-		if err != nil {
-			return err
-		}
-	}
-	if err := t.perhaps(func(t *Telling) error { return t.change("all is well", func() error { return nil }) }); err != nil {
-		return err
-	}
-	for _, l := range t.lives() {
-		if l.gate.closed() {
-			t.bury(l)
-		}
-	}
-	if t.life == nil || t.opts.Two && len(t.lives()) < 2 {
-		return t.Start()
-	}
-	return nil
+// passing is a fault of the account's catalogue that ends by itself.
+type passing struct {
+	id int
+	at time.Time
 }
 
-// bless gives each service a version that is good, which must end whatever was before.
-func (t *Telling) bless() error {
-	for _, s := range t.opts.Services {
-		if t.service(s).DesiredCount == 0 && len(t.records[s].GoodAsks) > 0 {
-			if err := t.ScaleByHand(s, 2); err != nil {
-				return err
-			}
-		}
-		if err := t.Push(s, "blessed"); err != nil {
-			return err
-		}
-		err := t.change(s+": blessed", func() error { return t.repo.set(s+".yaml", "spec.containers.app.image.tag", "blessed") })
-		if err != nil {
-			return err
+// whatIf arms a fault of the account's catalogue for a while. An image is named by its digest, as revisions do.
+func (t *Telling) whatIf(f sim.NamedFault, image bool, lasts time.Duration) error {
+	t.journal.add("fault", "%s %s %s for %s", f.Name, f.Target, f.Operation, lasts)
+	if service, tag, _ := strings.Cut(f.Target, ":"); image {
+		if f.Target = t.image(service, tag).digest; f.Target == "" {
+			return fmt.Errorf("there is no image %s of %s", tag, service)
 		}
 	}
-	return nil
+	id, err := t.account.AddFault(context.Background(), f)
+	if err == nil {
+		t.passing = append(t.passing, passing{id, time.Now().Add(lasts)})
+	}
+	return err
 }
 
-// all waits until it is so of every service.
-func (t *Telling) all(limit string, is func(service string) error) error {
-	d, err := time.ParseDuration(limit)
-	if err != nil {
-		return err
-	}
-	return t.Await(d, func() error {
-		for _, s := range t.opts.Services {
-			if err := is(s); err != nil {
-				return err
-			}
+// pass ends the faults whose time is over.
+func (w *World) pass() {
+	w.passing = slices.DeleteFunc(w.passing, func(p passing) bool {
+		if time.Now().Before(p.at) {
+			return false
 		}
-		return nil
+		// What was taken away cannot always come back, as when somebody made it anew meanwhile.
+		w.journal.add("fault", "one ends: %v", w.account.RemoveFault(p.id))
+		return true
 	})
 }
 
-// atRest holds liveness: nothing is in flight, and what is so says why and what comes next.
-func (t *Telling) atRest(service string) error {
-	v := t.view(service)
-	if v == nil {
-		return fmt.Errorf("nothing is told of %s", service)
-	}
-	if v.Record.Rollout != nil {
-		return fmt.Errorf("%s has a %s in flight: %s", service, v.Record.Rollout.Kind, v.Status.Why)
-	}
-	switch v.Status.Phase {
-	case condition.PhaseHealthy, condition.PhaseReverted, condition.PhaseStalled:
-	case condition.PhaseDegraded:
-		// What was good in its bake may still lose tasks later: told, and nothing to be decided.
-	case condition.PhaseBlocked:
-		// It is tried again for ever, and says so.
-	default:
-		return fmt.Errorf("%s is %s: %s", service, v.Status.Phase, v.Status.Why)
-	}
-	if v.Status.Why == "" || v.Status.Next == "" || v.Status.NextActionAt.IsZero() {
-		return fmt.Errorf("%s is %s and does not say why (%q), what to do (%q) and when it looks again", service, v.Status.Phase, v.Status.Why, v.Status.Next)
-	}
-	return nil
+// forcePush replaces the newest commit by one that names another image.
+func (t *Telling) forcePush(service, tag string) error {
+	return t.changeBy(service+": image "+tag+", force-pushed", t.repo.amend, func() error {
+		return t.repo.set(service+".yaml", "spec.containers.app.image.tag", tag)
+	})
 }
 
-// healthy: the newest version of git runs and is good.
-func (t *Telling) healthy(service string) error {
-	if err := t.phase(service, string(condition.PhaseHealthy)); err != nil {
-		return fmt.Errorf("%s: %w", service, err)
+// forcePushBack takes the newest commit back, with all that it said.
+func (t *Telling) forcePushBack() error {
+	return t.changeBy("the commit before, force-pushed", t.repo.backByOne, func() error { return nil })
+}
+
+// amend replaces the newest commit.
+func (r *repository) amend(subject string) (string, error) {
+	return r.commitWith(subject, &git.CommitOptions{Amend: true})
+}
+
+// backByOne lets the branch end one commit earlier.
+func (r *repository) backByOne(string) (string, error) {
+	tree, err := r.git.Worktree()
+	if err != nil {
+		return "", err
 	}
-	return t.serves(service, "blessed")
+	before, err := r.git.ResolveRevision("HEAD~1")
+	if err != nil {
+		return "", fmt.Errorf("find the commit before: %w", err)
+	}
+	if err := tree.Reset(&git.ResetOptions{Commit: *before, Mode: git.HardReset}); err != nil {
+		return "", fmt.Errorf("reset: %w", err)
+	}
+	return r.say(*before), nil
 }

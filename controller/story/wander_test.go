@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/canteen/deploy/controller/sim"
 )
 
 // The same seed makes the same requests at the same times in the same order, and the same faults meet them.
@@ -37,22 +39,44 @@ func sorted(journal string) []string {
 	return slices.Sorted(strings.Lines(journal))
 }
 
-// Every drawn story is a script of the language, with at least three faults and an end in which all is well.
+// Every drawn story is a script of the language, with at least three faults and an end in which all is well, and each family is
+// drawn often.
 func TestRandomDrawsStories(t *testing.T) {
-	deeds := map[string]int{}
-	for seed := range uint64(500) {
-		script := Random(seed, 40)
-		if _, err := Read("drawn", []byte(script)); err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, script)
+	families, troubles := map[string]int{}, map[string]int{}
+	const seeds = 1000
+	for seed := range uint64(seeds) {
+		d := draw(seed, 45)
+		if _, err := Read("drawn", []byte(d.script())); err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, d.script())
 		}
-		for line := range strings.Lines(script) {
-			word, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "perhaps "), " ")
-			deeds[word]++
+		if d.faults < 3 {
+			t.Errorf("seed %d has %d faults", seed, d.faults)
+		}
+		for _, line := range d.lines {
+			families[d.of[line]]++
+			if name, is := strings.CutPrefix(line, "perhaps what if "); is {
+				name, _, _ = strings.Cut(name, " ")
+				troubles[name]++
+			}
 		}
 	}
-	for _, word := range []string{"push", "commit", "by", "fault:", "what", "alarm", "git", "crash", "stop", "start", "take", "bring", "Fargate"} {
-		if deeds[word] < 10 {
-			t.Errorf("%q is drawn %d times in 500 stories", word, deeds[word])
+	for _, f := range familiesDrawn {
+		if families[f.name] < seeds/20 {
+			t.Errorf("%q is drawn %d times in %d stories", f.name, families[f.name], seeds)
+		}
+	}
+	for name := range troublesDrawn {
+		if troubles[name] == 0 {
+			t.Errorf("%q of the account's catalogue is not drawn in %d stories", name, seeds)
+		}
+	}
+}
+
+// Every fault of the account's catalogue is drawn, or it is said why it is not.
+func TestTroublesAreWhole(t *testing.T) {
+	for name := range sim.FaultNames() {
+		if drawn, not := troublesDrawn[name] != "", troublesNotDrawn[name] != ""; drawn == not {
+			t.Errorf("%s: drawn %t, and said why not %t", name, drawn, not)
 		}
 	}
 }

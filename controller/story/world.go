@@ -79,6 +79,8 @@ type World struct {
 	noted    map[string]string         // deployments to compare with
 	moments  map[string]time.Time      // of what was done by hand
 	deleted  map[string]*types.Service // services as they were before they were deleted by hand
+	passing  []passing                 // faults that end by themselves
+	updates  map[string]*stackUpdate   // the newest, by service
 }
 
 // timing is AWS's own with a scheduler's rhythm that meets no other one.
@@ -106,7 +108,7 @@ func New(dir string, opts Options) (*World, error) {
 	w := &World{
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
-		two: map[string]*life{}, deleted: map[string]*types.Service{},
+		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{},
 	}
 	w.meter.kill(opts.Kill)
 	var err error
