@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/health"
 	"github.com/canteen/deploy/controller/observed"
@@ -157,9 +158,10 @@ func (r *Reconciler) decide(ctx context.Context, now time.Time, want rollout.Wan
 	if err != nil {
 		return rollout.Decision{}, seen, fault.New(fault.Terminal, "check", err)
 	}
-	strat, err := strategy.For(spec)
-	if err != nil {
-		return rollout.Decision{}, seen, fault.New(fault.Terminal, "strategy", err)
+	for _, one := range []desired.ServiceSpec{spec, intent.Service.Spec} {
+		if _, err := strategy.For(one); err != nil {
+			return rollout.Decision{}, seen, fault.New(fault.Terminal, "strategy", err)
+		}
 	}
 	look := rollout.Needs(want, rec)
 	for range looksMax {
@@ -170,7 +172,7 @@ func (r *Reconciler) decide(ctx context.Context, now time.Time, want rollout.Wan
 		if seen, err = r.Account.Observe(ctx, intent, look); err != nil {
 			return rollout.Decision{}, seen, err
 		}
-		in := rollout.Input{Now: now, Want: want, Look: look, Seen: seen, Strategy: strat}
+		in := rollout.Input{Now: now, Want: want, Look: look, Seen: seen, Strategy: strategy.Named{}}
 		if judged {
 			in.Readings = health.Read(checks, subject, seen)
 		}

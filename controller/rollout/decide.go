@@ -89,7 +89,7 @@ func Decide(in Input, rec Record) Decision {
 			}
 			return d
 		}
-		rec = d.Record
+		rec = d.Record.rollsAsAsked()
 	}
 	// Sixteen steps without an action mean that two rules hand the record to each other.
 	panic("rollout: the decision for " + rec.Service + " does not end in state " + string(rec.State))
@@ -167,7 +167,20 @@ func adopt(in Input, rec Record) Record {
 			rec.Rollout.Target.Spec, rec.Rollout.Target.Migration = t.Spec, t.Migration
 		}
 	}
-	return rec
+	return rec.rollsAsAsked()
+}
+
+// rollsAsAsked lets what is put back, or rendered anew, be rolled as git says now: its own word on how to roll is as old as
+// itself, and git may have said since that two versions must not run side by side, or how much has to go on serving. Its checks
+// stay its own.
+func (r Record) rollsAsAsked() Record {
+	if r.Rollout == nil || r.Intent == nil || r.Good == nil || r.Rollout.Target.Spec == nil || r.Rollout.Target.Ask != r.Good.Target.Ask {
+		return r
+	}
+	spec := *r.Rollout.Target.Spec
+	spec.Rollout = r.Intent.Service.Spec.Rollout
+	r.Rollout.Target.Spec = &spec
+	return r
 }
 
 func repository(in Input) string { return in.Seen.Stack.Outputs["RepoUri"] }

@@ -245,28 +245,31 @@ func checksOf(word *desired.Service) string {
 
 type percentages struct{ MinimumHealthyPercent, MaximumPercent int32 }
 
-// keepsServing holds property 7: the percentages are git's.
+// keepsServing holds property 7: the percentages are those of a word that was git's within the last while. Where words ask for
+// what is rolled, it is one of them.
 func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to string) {
-	var want percentages
 	words := o.asks(service)
 	if r := o.revisions[to]; r != nil {
-		if word := o.wordFor(service, r); word != nil {
-			words = []*desired.Service{word}
+		if of := slices.DeleteFunc(slices.Clone(words), func(word *desired.Service) bool { return !o.says(word, r) }); len(of) > 0 {
+			words = of
 		}
 	}
+	got := percentages{MinimumHealthyPercent: aws.ToInt32(in.DeploymentConfiguration.MinimumHealthyPercent), MaximumPercent: aws.ToInt32(in.DeploymentConfiguration.MaximumPercent)}
+	var asked []percentages
 	for _, word := range words {
-		want = percentages{}
-		if err := json.Unmarshal(word.Spec.Rollout.Params, &want); err != nil {
-			panic("story: parameters of a valid file: " + err.Error())
+		want := percentages{0, 100}
+		if word.Spec.Rollout.Strategy != desired.StrategyRecreate {
+			if err := json.Unmarshal(word.Spec.Rollout.Params, &want); err != nil {
+				panic("story: parameters of a valid file: " + err.Error())
+			}
 		}
-		if word.Spec.Rollout.Strategy == desired.StrategyRecreate {
-			want = percentages{0, 100}
+		if got.MinimumHealthyPercent >= want.MinimumHealthyPercent && got.MaximumPercent <= want.MaximumPercent {
+			return
 		}
-		c := in.DeploymentConfiguration
-		if aws.ToInt32(c.MinimumHealthyPercent) < want.MinimumHealthyPercent || aws.ToInt32(c.MaximumPercent) > want.MaximumPercent {
-			o.violation(7, "%s is rolled between %d and %d percent, git says %d and %d", service,
-				aws.ToInt32(c.MinimumHealthyPercent), aws.ToInt32(c.MaximumPercent), want.MinimumHealthyPercent, want.MaximumPercent)
-		}
+		asked = append(asked, want)
+	}
+	if len(words) > 0 {
+		o.violation(7, "%s is rolled between %d and %d percent, git says %v", service, got.MinimumHealthyPercent, got.MaximumPercent, asked)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/strategy/recreate"
 	"github.com/canteen/deploy/controller/strategy/rolling"
@@ -43,4 +44,17 @@ func For(spec desired.ServiceSpec) (rollout.Strategy, error) {
 		return nil, fmt.Errorf("strategy %q is not known; known are %v", name, slices.Sorted(maps.Keys(known)))
 	}
 	return k.build(), nil
+}
+
+// Named is the strategy that the spec of each request names: in one pass a rollout may end and the next one begin, by another
+// word of git. A name that For does not know panics.
+type Named struct{}
+
+// Next implements rollout.Strategy.
+func (Named) Next(spec desired.ServiceSpec, ro rollout.Rollout, seen observed.Service) rollout.Action {
+	s, err := For(spec)
+	if err != nil {
+		panic("strategy: " + err.Error())
+	}
+	return s.Next(spec, ro, seen)
 }
