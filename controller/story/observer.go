@@ -44,6 +44,7 @@ type revision struct {
 	arn, ask, commit string
 	at               time.Time
 	definition       *types.TaskDefinition
+	restarts         bool // a new value of a secret makes another revision of it: to say so in git makes one too
 }
 
 // serviceSeen is what was seen of one service.

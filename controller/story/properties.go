@@ -76,7 +76,7 @@ func (o *Observer) idle(service string, was *types.Service) bool {
 		return false
 	}
 	for _, word := range o.asks(service) {
-		if !o.says(word, r) {
+		if !o.says(word, r) || word.Spec.OnSecretChange == desired.SecretRestart && !r.restarts {
 			return false
 		}
 	}
@@ -102,6 +102,9 @@ func (o *Observer) registered(in *awsecs.RegisterTaskDefinitionInput, was *types
 		}
 	}
 	o.mustBeNeeded(service, "RegisterTaskDefinition", was)
+	if word := o.wordFor(service, r); word != nil {
+		r.restarts = word.Spec.OnSecretChange == desired.SecretRestart
+	}
 	o.revisions[r.arn] = r
 	o.tries(service, r)
 	o.world.journal.add("effect", "RegisterTaskDefinition %s of commit %.7s", last(r.arn), r.commit)
@@ -160,7 +163,7 @@ func (o *Observer) updated(in *awsecs.UpdateServiceInput, was *types.Service, ou
 			s.deployed[aws.ToString(d.Id)] = to
 		}
 	}
-	o.keepsServing(in, service, to)
+	o.keepsServing(in, service)
 }
 
 func (o *Observer) rolled(s *serviceSeen, service, to string) {
@@ -245,15 +248,10 @@ func checksOf(word *desired.Service) string {
 
 type percentages struct{ MinimumHealthyPercent, MaximumPercent int32 }
 
-// keepsServing holds property 7: the percentages are those of a word that was git's within the last while. Where words ask for
-// what is rolled, it is one of them.
-func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service, to string) {
+// keepsServing holds property 7: the percentages are those of a word that was git's within the last while, whichever version that
+// asked for: how to roll is git's to say for what is put back too.
+func (o *Observer) keepsServing(in *awsecs.UpdateServiceInput, service string) {
 	words := o.asks(service)
-	if r := o.revisions[to]; r != nil {
-		if of := slices.DeleteFunc(slices.Clone(words), func(word *desired.Service) bool { return !o.says(word, r) }); len(of) > 0 {
-			words = of
-		}
-	}
 	got := percentages{MinimumHealthyPercent: aws.ToInt32(in.DeploymentConfiguration.MinimumHealthyPercent), MaximumPercent: aws.ToInt32(in.DeploymentConfiguration.MaximumPercent)}
 	var asked []percentages
 	for _, word := range words {

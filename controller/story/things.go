@@ -105,6 +105,8 @@ func (w *World) Write(service, tag, text string) error {
 // Secret schedules a secret for deletion, takes that back, or makes another one of the same name, which has another ARN.
 func (w *World) Secret(name, how string) (err error) {
 	ctx := context.Background()
+	service, _, _ := strings.Cut(name, "/")
+	w.Observer.changed(service)
 	w.journal.add("by hand", "the secret %s %s", name, how)
 	switch how {
 	case "is deleted":
@@ -153,6 +155,9 @@ func (w *World) DeregisterByHand(service string) error {
 		return fmt.Errorf("there is no service %s", service)
 	}
 	arn := s.TaskDefinition
+	if strings.Contains(aws.ToString(arn), "/"+service+"-template:") {
+		return fmt.Errorf("%s runs the infrastructure's template", service)
+	}
 	w.journal.add("by hand", "deregisters %s", last(aws.ToString(arn)))
 	_, err := w.account.ECS.DeregisterTaskDefinition(context.Background(), &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: arn})
 	return err

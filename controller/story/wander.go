@@ -79,8 +79,9 @@ func wanderVerbs() []verb {
 
 // passing is a fault of the account's catalogue that ends by itself.
 type passing struct {
-	id int
-	at time.Time
+	id       int
+	at       time.Time
+	secretOf string // the service whose secret has another value as long as it lasts
 }
 
 // whatIf arms a fault of the account's catalogue for a while. An image is named by its digest, as revisions do.
@@ -92,10 +93,16 @@ func (t *Telling) whatIf(f sim.NamedFault, image bool, lasts time.Duration) erro
 		}
 	}
 	id, err := t.account.AddFault(context.Background(), f)
-	if err == nil {
-		t.passing = append(t.passing, passing{id, time.Now().Add(lasts)})
+	if err != nil {
+		return err
 	}
-	return err
+	p := passing{id: id, at: time.Now().Add(lasts)}
+	if strings.HasPrefix(f.Name, "secret-") {
+		p.secretOf, _, _ = strings.Cut(f.Target, "/")
+		t.Observer.changed(p.secretOf)
+	}
+	t.passing = append(t.passing, p)
+	return nil
 }
 
 // pass ends the faults whose time is over.
@@ -106,6 +113,7 @@ func (w *World) pass() {
 		}
 		// What was taken away cannot always come back, as when somebody made it anew meanwhile.
 		w.journal.add("fault", "one ends: %v", w.account.RemoveFault(p.id))
+		w.Observer.changed(p.secretOf)
 		return true
 	})
 }

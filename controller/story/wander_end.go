@@ -27,6 +27,9 @@ func (t *Telling) mend() error {
 			t.journal.add("fault", "%s cannot be taken back: %v", f.Name, err)
 		}
 	}
+	for _, p := range t.passing {
+		t.Observer.changed(p.secretOf)
+	}
 	t.passing, t.late = nil, nil
 	t.account.ECS.RefusePlacement("")
 	if !t.repo.gone.IsZero() {
