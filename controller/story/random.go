@@ -44,7 +44,7 @@ var familiesDrawn = []family{
 	{"git away", 10, (*drawing).gitAway, true},
 	{"deploy by hand", 10, (*drawing).deployByHand, false},
 	{"scale", 8, (*drawing).scale, false},
-	{"stop", 10, (*drawing).stopByHand, false},
+	{"stop", 20, (*drawing).stopByHand, false},
 	{"hold", 8, (*drawing).hold, false},
 	{"template", 6, (*drawing).template, false},
 	{"deregister", 5, (*drawing).deregister, false},
