@@ -31,6 +31,8 @@ type Options struct {
 	// BatchWait is how long a look at a service, a task or an alarm waits for looks at others, to share one request. Zero, the
 	// default, waits for none: it pays only where many workers observe at once.
 	BatchWait time.Duration
+
+	Clock func() time.Time // what the machine says the time is, for the time of an observation; nil: time.Now
 }
 
 // The default ages.
@@ -88,6 +90,9 @@ func New(clients *client.Clients, opts Options) *Account {
 	opts.SecretAge = or(opts.SecretAge, secretAge)
 	opts.TasksAge = or(opts.TasksAge, tasksAge)
 	opts.ServiceAge = or(opts.ServiceAge, serviceAge)
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
 	return &Account{
 		aws: clients, opts: opts,
 		describer:  newBatcher(servicesPerCall, opts.BatchWait, describeServices(clients)),

@@ -16,7 +16,7 @@ import (
 //
 // Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh takes only the former.
 func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look observed.Look) (observed.Service, error) {
-	s := observed.Service{At: time.Now()}
+	s := observed.Service{At: a.opts.Clock()}
 	where, err := a.stack(ctx, stackName(intent, look), a.stackAge(look))
 	s.Stack = where.Stack
 	if err != nil {

@@ -53,6 +53,7 @@ type Config struct {
 	Listener net.Listener // nil serves nothing; Handler still answers
 	Registry *prometheus.Registry
 	Log      *zap.Logger
+	Clock    func() time.Time // what the machine says the time is; nil: time.Now. Simulations let it jump
 }
 
 // The defaults.
@@ -199,7 +200,7 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	}
 	r := &reconcile.Reconciler{
 		Account: account, Ledger: records, Asked: a.asked, Fleet: reconcile.NewFleet(known...),
-		Teller: &teller{board: a.board, log: a.cfg.Log}, Pace: a.cfg.Pace, Log: a.cfg.Log,
+		Teller: &teller{board: a.board, log: a.cfg.Log}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	for _, name := range services {
 		a.queue.WakeAt(name, time.Now())

@@ -61,6 +61,15 @@ type Reconciler struct {
 	Teller  Teller
 	Pace    rollout.Pace
 	Log     *zap.Logger
+	Clock   func() time.Time // what the machine says the time is; nil: time.Now
+}
+
+// now is the time that decisions are made by. It may jump, as a machine's clock does; how long something takes is never told by it.
+func (r *Reconciler) now() time.Time {
+	if r.Clock == nil {
+		return time.Now()
+	}
+	return r.Clock()
 }
 
 // saveFor bounds the writing of an outcome, which is not given up when the controller is asked to stop.
@@ -73,7 +82,7 @@ const looksMax = 4
 // possible, and is returned for the log.
 func (r *Reconciler) Reconcile(ctx context.Context, service string) (time.Time, error) {
 	start := time.Now()
-	p, err := r.pass(ctx, service, start)
+	p, err := r.pass(ctx, service, r.now())
 	p.Service, p.Took, p.Err = service, time.Since(start), err
 	r.Teller.Passed(p)
 	return p.NextAt, err
@@ -190,14 +199,14 @@ func (r *Reconciler) carryOut(ctx context.Context, want rollout.Want, seen obser
 	p := Pass{Seen: seen, Invalid: want.Invalid, NextAt: d.WakeAt}
 	if !r.Fleet.reserve(d.Record, want.Policy.MaxConcurrentRollouts) {
 		// Another service took the last place in the same moment: this one decides again and waits.
-		p.Record, p.NextAt = rec, time.Now()
+		p.Record, p.NextAt = rec, r.now()
 		return p, nil
 	}
 	saved, err := r.save(ctx, rec, d)
 	p.Record = saved
 	if err != nil {
 		r.Fleet.note(rec)
-		p.NextAt = time.Now().Add(conflictPause(err))
+		p.NextAt = r.now().Add(conflictPause(err))
 		return p, err
 	}
 	r.Fleet.note(saved)
@@ -209,9 +218,9 @@ func (r *Reconciler) carryOut(ctx context.Context, want rollout.Want, seen obser
 	after := rollout.Decision{WakeAt: d.WakeAt}
 	if actErr != nil {
 		actErr = fmt.Errorf("%s for %s: %w", d.Action.Name(), saved.Service, actErr)
-		after = rollout.Failed(time.Now(), saved, d.Action, actErr)
+		after = rollout.Failed(r.now(), saved, d.Action, actErr)
 	} else {
-		after.Record = rollout.Apply(time.Now(), saved, d.Action, out)
+		after.Record = rollout.Apply(r.now(), saved, d.Action, out)
 	}
 	// The outcome of what was done is written down even when the controller is being stopped.
 	saveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveFor)

@@ -29,7 +29,8 @@ func (r *Reconciler) Run(ctx, hard context.Context, q *queue.Queue, workers int)
 					return
 				}
 				next := r.guarded(hard, service)
-				q.WakeAt(service, next)
+				// The queue counts by a clock that does not jump: a wait goes on for as long as it was meant to.
+				q.WakeAt(service, time.Now().Add(next.Sub(r.now())))
 				q.Done(service)
 			}
 		})
@@ -43,7 +44,7 @@ func (r *Reconciler) guarded(ctx context.Context, service string) (next time.Tim
 		if p := recover(); p != nil {
 			r.Log.Error("pass panicked", zap.String("service", service), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			r.Teller.Passed(Pass{Service: service, Err: fmt.Errorf("panic: %v", p)})
-			next = time.Now().Add(rollout.Backoff(6))
+			next = r.now().Add(rollout.Backoff(6))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, passFor)

@@ -78,10 +78,10 @@ func (w *World) begin(name string) (*life, error) {
 	}
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
-		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1,
+		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1, Clock: w.clock,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region}), nil
+			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: w.clock}), nil
 		},
 		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})

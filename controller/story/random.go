@@ -52,6 +52,7 @@ var familiesDrawn = []family{
 	{"CloudFormation", 12, (*drawing).cloudFormation, true},
 	{"call", 30, (*drawing).call, true},
 	{"alarm", 10, (*drawing).alarm, true},
+	{"clock", 12, (*drawing).jump, true},
 	{"capacity", 8, (*drawing).capacity, true},
 	{"image", 8, (*drawing).imagePull, true},
 	{"catalogue", 40, (*drawing).catalogue, true},
@@ -82,6 +83,7 @@ type drawing struct {
 	faults   int
 	away     bool // git
 	down     bool // the controller
+	skewed   bool // its clock
 	two      bool // controllers
 	cut      bool // one of them from everything
 	forgets  bool // ledgers may be lost

@@ -144,6 +144,19 @@ func (d *drawing) lasts() time.Duration {
 	return time.Duration(5+d.rng.IntN(pick(d, 40, 600)))*time.Second + time.Duration(d.rng.IntN(1000))*time.Millisecond
 }
 
+// jump sets the controller's clock, and takes it back.
+func (d *drawing) jump(string) {
+	if d.skewed = !d.skewed; !d.skewed {
+		d.say("the controller's clock is right again")
+		return
+	}
+	by := time.Duration(1+d.rng.IntN(pick(d, 60, 600, 3600))) * time.Second
+	if d.chance(2) {
+		by = -by
+	}
+	d.say("the controller's clock jumps by %s", by)
+}
+
 // kill ends the controller at a request or a save of its, as kill -9 does. It is started again after a while.
 func (d *drawing) kill(string) {
 	if d.down {

@@ -53,8 +53,13 @@ func wanderVerbs() []verb {
 			d, err := time.ParseDuration(a[4])
 			return errors.Join(err, t.whatIf(sim.NamedFault{Name: a[0], Target: a[2], Operation: a[3]}, a[1] != "", d))
 		},
-		`force-push (\w+) image (\w+)`: func(t *Telling, a []string) error { return t.forcePush(a[0], a[1]) },
-		`force-push the commit before`: func(t *Telling, _ []string) error { return t.forcePushBack() },
+		`the controller's clock jumps by (\S+)`: func(t *Telling, a []string) error {
+			d, err := time.ParseDuration(a[0])
+			return errors.Join(err, t.jump(d))
+		},
+		`the controller's clock is right again`: func(t *Telling, _ []string) error { return t.jump(-time.Duration(t.skew.Load())) },
+		`force-push (\w+) image (\w+)`:          func(t *Telling, a []string) error { return t.forcePush(a[0], a[1]) },
+		`force-push the commit before`:          func(t *Telling, _ []string) error { return t.forcePushBack() },
 		`the controller dies (before|after) its (\d+)\. (request|save) from now`: func(t *Telling, a []string) error {
 			n, err := strconv.Atoi(a[1])
 			t.meter.killIn(Kill{Save: a[2] == "save", Number: n, After: a[0] == "after"})
@@ -75,6 +80,16 @@ func wanderVerbs() []verb {
 		},
 		`everybody gets a good version`: func(t *Telling, _ []string) error { return t.bless() },
 	})
+}
+
+// clock is the time as the controller's machine shows it. Such a time knows nothing of how long something took.
+func (w *World) clock() time.Time { return time.Now().Add(time.Duration(w.skew.Load())).Round(0) }
+
+// jump sets the controller's clock forwards or backwards, as an operator or a time server does.
+func (t *Telling) jump(d time.Duration) error {
+	t.skew.Add(int64(d))
+	t.journal.add("clock", "the controller's clock jumps by %s, and is %s ahead", d, time.Duration(t.skew.Load()))
+	return nil
 }
 
 // passing is a fault of the account's catalogue that ends by itself.

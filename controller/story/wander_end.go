@@ -32,6 +32,9 @@ func (t *Telling) mend() error {
 	}
 	t.passing, t.late = nil, nil
 	t.account.ECS.RefusePlacement("")
+	if err := t.jump(-time.Duration(t.skew.Load())); err != nil {
+		return err
+	}
 	if !t.repo.gone.IsZero() {
 		if err := t.reach(false); err != nil {
 			return err

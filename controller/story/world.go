@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -72,6 +73,7 @@ type World struct {
 	starts  int
 	ledgers int
 
+	skew     atomic.Int64 // of the controller's clock against the account's, in nanoseconds
 	mu       sync.Mutex
 	endings  []rollout.Entry           // of all services, as they were saved
 	records  map[string]rollout.Record // newest saved
