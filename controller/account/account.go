@@ -32,7 +32,7 @@ type Options struct {
 	// default, waits for none: it pays only where many workers observe at once.
 	BatchWait time.Duration
 
-	Clock func() time.Time // what the machine says the time is, for the time of an observation; nil: time.Now
+	Clock func() time.Time // for the time of an observation; nil: time.Now
 }
 
 // The default ages.

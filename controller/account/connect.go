@@ -24,5 +24,9 @@ func Connect(ctx context.Context, env desired.EnvironmentSpec, opts client.Optio
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	return New(client.New(cfg, opts), Options{Account: env.Account, Region: env.Region, BatchWait: DefaultBatchWait}), nil
+	own := Options{Account: env.Account, Region: env.Region, BatchWait: DefaultBatchWait}
+	if opts.Clock != nil {
+		own.Clock = opts.Clock.Now
+	}
+	return New(client.New(cfg, opts), own), nil
 }

@@ -53,7 +53,7 @@ type Config struct {
 	Listener net.Listener // nil serves nothing; Handler still answers
 	Registry *prometheus.Registry
 	Log      *zap.Logger
-	Clock    func() time.Time // what the machine says the time is; nil: time.Now. Simulations let it jump
+	Clock    func() time.Time // the time that is decided by, the account's; nil: time.Now
 }
 
 // The defaults.

@@ -3,6 +3,7 @@ package condition
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/canteen/deploy/controller/fault"
@@ -39,6 +40,9 @@ func Of(in Input) Status {
 	s.Conditions = conditions(in)
 	if in.Invalid == "" {
 		s.Next = next(s, rec)
+	}
+	if c := s.Condition(Healthy); s.Phase == PhaseDegraded && c.Message != "" {
+		s.Why += " But it is not well: " + strings.TrimSuffix(c.Message, ".") + "."
 	}
 	return s
 }

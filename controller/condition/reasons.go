@@ -48,7 +48,7 @@ var steps = map[string]string{
 
 	// Blocked: what cannot be begun. The sentences say what to do.
 	"RegistrySilent": "", "ImageMissing": "", "TemplateMissing": "", "TemplateUnreadable": "", "Draining": "", "GoneInRollout": "",
-	"GoodUnreadable": "", "ScaledToZero": "", "NoWayBack": "", "WayBackUnknown": "", "SecretUnreadable": "",
+	"GoodUnreadable": "", "NoWayBack": "", "WayBackUnknown": "", "SecretUnreadable": "",
 
 	// Stalled, and what a check waits for.
 	rollout.ReasonDeadline:            "Look at what ECS says of the service.",
@@ -87,6 +87,7 @@ var steps = map[string]string{
 
 	// Health of what runs.
 	"TasksMissing": "Look at the service's events and stopped tasks in ECS: tasks stop, or others cannot start.",
+	"ScaledToZero": "Scale the service up, if it is meant to run.",
 	"ServiceGone":  "", "Stable": "", "Rolling": "",
 
 	// What is so, and what is not so.

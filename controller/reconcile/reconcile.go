@@ -61,10 +61,10 @@ type Reconciler struct {
 	Teller  Teller
 	Pace    rollout.Pace
 	Log     *zap.Logger
-	Clock   func() time.Time // what the machine says the time is; nil: time.Now
+	Clock   func() time.Time // the time that decisions are made by; nil: time.Now
 }
 
-// now is the time that decisions are made by. It may jump, as a machine's clock does; how long something takes is never told by it.
+// now is the time that decisions are made by. It may be set, as any clock; how long something takes is never told by it.
 func (r *Reconciler) now() time.Time {
 	if r.Clock == nil {
 		return time.Now()

@@ -69,7 +69,8 @@ func (w *World) begin(name string) (*life, error) {
 	aws := w.account.AWSConfig()
 	aws.HTTPClient = &http.Client{Transport: l.gate}
 	log := zap.New(core{journal: w.journal, who: name})
-	options := client.Options{Jitter: jitter.Float64, Registerer: registry}
+	clock := client.NewClock(w.clock)
+	options := client.Options{Jitter: jitter.Float64, Registerer: registry, Clock: clock}
 	var shared *app.Shared
 	if w.opts.Two {
 		table := dynamo.New(aws, dynamo.Options{Table: sharedTable, Environment: "dev", Jitter: jitter.Float64})
@@ -78,10 +79,10 @@ func (w *World) begin(name string) (*life, error) {
 	}
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
-		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1, Clock: w.clock,
+		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1, Clock: clock.Now,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: w.clock}), nil
+			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now}), nil
 		},
 		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})

@@ -49,6 +49,8 @@ type Options struct {
 	MayWrite func() (by time.Time, err error)
 	// Jitter answers a number in [0, 1) for the pause between two attempts. Tests hand in a seeded one.
 	Jitter func() float64
+	// Clock, where set, is set right by the Date of each answer.
+	Clock *Clock
 	// Registerer takes the metrics; nil means none.
 	Registerer prometheus.Registerer
 	// ReadOnly refuses every operation that changes the account with a ReadOnlyError, before anything is sent.

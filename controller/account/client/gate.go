@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/canteen/deploy/controller/urgency"
@@ -87,6 +88,9 @@ func (g *gate) send(service, operation string, c call) finalize {
 		out, meta, err := next.HandleFinalize(sending, in)
 		if err != nil && errors.Is(sending.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			err = fmt.Errorf("no answer within %s: %w", by.Sub(from).Round(time.Millisecond), err)
+		}
+		if date, ok := awsmiddleware.GetServerTime(meta); ok && g.opts.Clock != nil {
+			g.opts.Clock.Heard(date)
 		}
 		switch g.metrics.answered(service, operation, time.Since(from), err) {
 		case codeThrottled:

@@ -126,11 +126,12 @@ func runController(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	clock := client.NewClock(nil)
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite})
+			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock})
 		},
 	}
 	if f.listen != "" {
