@@ -88,7 +88,7 @@ func (o *Observer) stopped(in *awsecs.StopTaskInput) {
 	if len(words) == 0 || words[len(words)-1].Spec.Migration == nil {
 		return
 	}
-	if limit := words[len(words)-1].Spec.Migration.Timeout.Std(); time.Since(m.startedAt) < limit {
+	if limit := words[len(words)-1].Spec.Migration.Timeout.Std(); time.Since(m.startedAt)+o.world.precision() < limit {
 		o.violation(3, "the migration of %s was stopped before its timeout of %s", m.tag, limit)
 	}
 }

@@ -85,9 +85,19 @@ func wanderVerbs() []verb {
 // clock is the time as the controller's machine shows it. Such a time knows nothing of how long something took.
 func (w *World) clock() time.Time { return time.Now().Add(time.Duration(w.skew.Load())).Round(0) }
 
+// precision is how well the controller can know how long something took: by the whole seconds of AWS's answers, where its machine's
+// clock was wrong.
+func (w *World) precision() time.Duration {
+	if w.jumped.Load() {
+		return time.Second
+	}
+	return 0
+}
+
 // jump sets the controller's clock forwards or backwards, as an operator or a time server does.
 func (t *Telling) jump(d time.Duration) error {
 	t.skew.Add(int64(d))
+	t.jumped.Store(t.jumped.Load() || d != 0)
 	t.journal.add("clock", "the controller's clock jumps by %s, and is %s ahead", d, time.Duration(t.skew.Load()))
 	return nil
 }

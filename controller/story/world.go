@@ -74,6 +74,7 @@ type World struct {
 	ledgers int
 
 	skew     atomic.Int64 // of the controller's clock against the account's, in nanoseconds
+	jumped   atomic.Bool  // it ever did
 	mu       sync.Mutex
 	endings  []rollout.Entry           // of all services, as they were saved
 	records  map[string]rollout.Record // newest saved

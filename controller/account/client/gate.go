@@ -90,7 +90,7 @@ func (g *gate) send(service, operation string, c call) finalize {
 			err = fmt.Errorf("no answer within %s: %w", by.Sub(from).Round(time.Millisecond), err)
 		}
 		if date, ok := awsmiddleware.GetServerTime(meta); ok && g.opts.Clock != nil {
-			g.opts.Clock.Heard(date)
+			g.opts.Clock.Heard(date, from)
 		}
 		switch g.metrics.answered(service, operation, time.Since(from), err) {
 		case codeThrottled:
