@@ -9,11 +9,11 @@ import (
 // Dense draws a story of many rollouts and little else: so many services release together, again and again, one version in six
 // is bad, and at least three faults meet the requests of each release. It is what the speed of the simulation is measured by.
 func Dense(seed uint64, services, releases int) string {
-	d := &drawing{rng: rand.New(rand.NewPCG(seed, 2)), images: map[string]int{}, files: map[string]string{}}
+	d := &drawing{rng: rand.New(rand.NewPCG(seed, 2))}
 	for i := range services {
 		d.services = append(d.services, fmt.Sprintf("s%d", i+1))
 	}
-	fmt.Fprintf(&d.text, "# Dense: seed %d.\ngiven services %s\ngiven that anything may end\ngiven a quick account\n", seed, strings.Join(d.services, ", "))
+	d.given = append(d.given, fmt.Sprintf("# Dense: seed %d.", seed), "given services "+strings.Join(d.services, ", "), "given that anything may end", "given a quick account")
 	d.say("commit everybody with spec.verify.bake 10s")
 	for n := range releases {
 		tag := fmt.Sprintf("v%d", n+1)
@@ -25,7 +25,7 @@ func Dense(seed uint64, services, releases int) string {
 			d.say("%s", push)
 		}
 		for range 3 {
-			d.fault("fault: %s %s, %d times", pick(d, operationsDrawn...), pick(d, "is throttled", "fails", "fails after its effect", "gets no answer", "is lost"), 1+d.rng.IntN(3))
+			d.say("fault: %s %s, %d times", pick(d, operationsDrawn...), pick(d, "is throttled", "fails", "fails after its effect", "gets no answer", "is lost"), 1+d.rng.IntN(3))
 		}
 		d.say("commit everybody with spec.containers.app.image.tag %s", tag)
 		if n == 0 {
@@ -34,7 +34,7 @@ func Dense(seed uint64, services, releases int) string {
 		d.say("advance 45s") // the controller has read it by then
 		d.say("expect all at rest in 2h")
 	}
-	return d.text.String() + strings.Join(d.lines, "\n") + "\n"
+	return strings.Join(d.given, "\n") + "\n" + strings.Join(d.lines, "\n") + "\n"
 }
 
 // traitsDense are the faults of versions that are found within a minute.

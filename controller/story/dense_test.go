@@ -14,8 +14,8 @@ func TestDense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sum tally
-	sum.add(w)
+	sum := tally{families: map[string]int{}}
+	sum.add(w, &drawing{})
 	if sum.rollouts < services*releases || sum.calls < 25*sum.rollouts || sum.faults < 3*releases {
 		t.Errorf("told %s", &sum)
 	}
@@ -26,7 +26,7 @@ func TestDense(t *testing.T) {
 // worlds; rollouts/min is by the wall's clock.
 func BenchmarkRollouts(b *testing.B) {
 	const services, releases = 20, 20
-	var sum tally
+	sum := tally{families: map[string]int{}}
 	b.ReportAllocs()
 	for n := uint64(1); b.Loop(); n++ {
 		var worlds []testing.InternalTest
@@ -39,7 +39,7 @@ func BenchmarkRollouts(b *testing.B) {
 					t.Error(err)
 					return
 				}
-				sum.add(w)
+				sum.add(w, &drawing{})
 			}})
 		}
 		// A bubble needs a test, which a benchmark is not.
