@@ -109,7 +109,7 @@ func TestOddFiles(t *testing.T) {
 		"latin1.yaml":           {Data: []byte("kind: Service\nname: caf\xe9\n")},
 	}
 	want := `folder.yaml:1:1: not a regular file but a folder; write the content into the file itself
-large.yaml:1:1: the file has more than 1048576 bytes; an environment's files are short texts
+large.yaml:1:1: the file has 1048577 bytes, and at most 1048576 are read; an environment's files are short texts
 latin1.yaml:2:10: this byte is not UTF-8; save the file as UTF-8 text
 link.yaml:1:1: not a regular file but a symbolic link; write the content into the file itself
 pipe.yaml:1:1: not a regular file but a device, pipe or socket; write the content into the file itself

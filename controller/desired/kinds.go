@@ -37,4 +37,7 @@ type Error struct {
 	Message string `json:"message"` // what is wrong; what would be right
 }
 
-func (e Error) Error() string { return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Message) }
+// Error is one line, whatever the file is called: a name may hold anything but a zero byte.
+func (e Error) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", visible(e.File), e.Line, e.Col, e.Message)
+}

@@ -30,7 +30,7 @@ func Load(tree fs.FS, kinds Kinds) *Snapshot {
 		case path.Ext(name) == ".yaml":
 			files = append(files, loadService(tree, e, env, kinds))
 		case path.Ext(name) == ".yml" && !slices.ContainsFunc(entries, func(o fs.DirEntry) bool { return o.Name() == stem(name)+".yaml" }):
-			files = append(files, &File{Path: name, Errors: []Error{{File: name, Line: 1, Col: 1, Message: "the file's name ends in .yml; rename it to " + stem(name) + ".yaml"}}})
+			files = append(files, &File{Path: name, Errors: []Error{{File: name, Line: 1, Col: 1, Message: "the file's name ends in .yml; rename it to " + visible(stem(name)) + ".yaml"}}})
 		case e.IsDir():
 			errs = append(errs, Error{File: name, Line: 1, Col: 1, Message: "a folder inside an environment is not read; move its files beside environment.yaml"})
 		default:
@@ -60,12 +60,20 @@ func loadService(tree fs.FS, entry fs.DirEntry, env *Environment, kinds Kinds) *
 	return ParseFile(entry.Name(), data, env, kinds)
 }
 
-// readFile reads one regular file, and of a larger one than FileSizeMax only so much that it is seen to be too large.
+// readFile reads one regular file. Of one larger than FileSizeMax nothing is read, or where its size was a lie, only so much that it
+// is seen to be too large.
 func readFile(tree fs.FS, entry fs.DirEntry) ([]byte, []Error) {
 	name := entry.Name()
 	wrong := func(message string) []Error { return []Error{{File: name, Line: 1, Col: 1, Message: message}} }
 	if !entry.Type().IsRegular() {
 		return nil, wrong("not a regular file but " + oddity(entry.Type()) + "; write the content into the file itself")
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return nil, wrong("the file cannot be read: " + reason(err))
+	}
+	if info.Size() > FileSizeMax {
+		return nil, wrong(tooLarge(info.Size()))
 	}
 	f, err := tree.Open(name)
 	if err != nil {
@@ -77,9 +85,13 @@ func readFile(tree fs.FS, entry fs.DirEntry) ([]byte, []Error) {
 		return nil, wrong("the file cannot be read: " + reason(err))
 	}
 	if len(data) > FileSizeMax {
-		return nil, wrong(fmt.Sprintf("the file has more than %d bytes; an environment's files are short texts", FileSizeMax))
+		return nil, wrong(tooLarge(int64(len(data))))
 	}
 	return data, nil
+}
+
+func tooLarge(size int64) string {
+	return fmt.Sprintf("the file has %d bytes, and at most %d are read; an environment's files are short texts", size, FileSizeMax)
 }
 
 func oddity(mode fs.FileMode) string {
@@ -109,7 +121,9 @@ func Join(env *Environment, environmentErrors []Error, files []*File) *Snapshot 
 	found := twins(files)
 	known := map[string]bool{}
 	for _, f := range files {
-		known[f.Stem()] = true
+		if presentable(f.Stem()) {
+			known[f.Stem()] = true
+		}
 	}
 	waiting := circles(files)
 	for _, f := range files {
@@ -122,7 +136,9 @@ func Join(env *Environment, environmentErrors []Error, files []*File) *Snapshot 
 			continue
 		}
 		slices.SortFunc(errs, compareErrors)
-		snap.Invalid[f.Stem()] = errs
+		if presentable(f.Stem()) { // under any other name there is no service
+			snap.Invalid[f.Stem()] = errs
+		}
 		snap.Errors = append(snap.Errors, errs...)
 	}
 	slices.SortFunc(snap.Errors, compareErrors)
@@ -145,7 +161,7 @@ func twins(files []*File) map[*File][]Error {
 		slices.SortFunc(same, func(a, b *File) int { return cmp.Compare(a.Path, b.Path) })
 		for i, f := range same {
 			other := same[(i+1)%len(same)].Path
-			found[f] = append(found[f], f.errorAt(f.nameAt, fmt.Sprintf("metadata.name %s is also in %s; one file describes one service", name, other)))
+			found[f] = append(found[f], f.errorAt(f.nameAt, fmt.Sprintf("metadata.name %s is also in %s; one file describes one service", visible(name), visible(other))))
 		}
 	}
 	return found
@@ -158,6 +174,9 @@ func (f *File) errorAt(at place, message string) Error {
 func (f *File) dependencyErrors(known map[string]bool, circle []string) []Error {
 	var errs []Error
 	for _, d := range f.dependsOn {
+		if len(errs) == errorsMax {
+			break
+		}
 		if !known[d.name] {
 			errs = append(errs, f.errorAt(d.at, fmt.Sprintf("unknown service %q; %s", printable(d.name), suggest(d.name, "service", others(known, f.name)))))
 		}
@@ -169,5 +188,8 @@ func (f *File) dependencyErrors(known map[string]bool, circle []string) []Error 
 }
 
 func others(known map[string]bool, but string) []string {
+	if len(known) > comparedMax+1 {
+		return make([]string, len(known)-1) // how many there are is all that is said of so many
+	}
 	return slices.DeleteFunc(slices.Collect(maps.Keys(known)), func(n string) bool { return n == but })
 }

@@ -9,14 +9,14 @@ import (
 
 // locate is where a path stands in the file: its value where that is a single word or in flow style, else its key, because a
 // block has no place of its own. A path that the file does not have is found at the deepest part of it that the file has.
-func locate(root *yaml.Node, path []string, key bool) (line, col int) {
-	if root == nil {
+func (s *source) locate(path []string, key bool) (line, col int) {
+	if s.root == nil {
 		return 1, 1
 	}
-	n := root
+	n := s.root
 	line, col = n.Line, n.Column
 	for i, step := range path {
-		k, v := child(n, step)
+		k, v := s.child(n, step)
 		if v == nil {
 			return line, col
 		}
@@ -37,7 +37,30 @@ func isBlock(n *yaml.Node) bool {
 	return (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) && n.Style&yaml.FlowStyle == 0
 }
 
+// membersFew is up to how many members a mapping is searched one by one. Larger ones are looked up, since a file may hold tens of
+// thousands of them and a mistake in each.
+const membersFew = 32
+
 // child is the key and value of a mapping's member, or a list's item, which has no key. Aliases are followed.
+func (s *source) child(n *yaml.Node, step string) (key, value *yaml.Node) {
+	n = followed(n)
+	if n == nil || n.Kind != yaml.MappingNode || len(n.Content) <= 2*membersFew {
+		return child(n, step)
+	}
+	known, ok := s.members[n]
+	if !ok {
+		known = make(map[string]int, len(n.Content)/2)
+		for i := len(n.Content) - 2; i >= 0; i -= 2 { // of two of one name the first counts
+			known[followed(n.Content[i]).Value] = i
+		}
+		s.members[n] = known
+	}
+	if i, ok := known[step]; ok {
+		return n.Content[i], n.Content[i+1]
+	}
+	return nil, nil
+}
+
 func child(n *yaml.Node, step string) (key, value *yaml.Node) {
 	n = followed(n)
 	if n == nil {

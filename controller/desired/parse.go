@@ -68,7 +68,7 @@ func (f *File) remember(s *source, svc *Service) {
 }
 
 func (s *source) place(path ...string) place {
-	line, col := locate(s.root, path, false)
+	line, col := s.locate(path, false)
 	return place{line, col}
 }
 

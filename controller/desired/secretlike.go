@@ -2,7 +2,10 @@ package desired
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // secretName finds the words of a name that promise a secret; names are first put into SCREAMING_SNAKE_CASE.
@@ -53,5 +56,20 @@ func printable(name string) string {
 	if r := []rune(name); len(r) > 64 {
 		name = string(r[:64]) + "…"
 	}
-	return name
+	return visible(name)
+}
+
+// visible is a text without anything that a terminal obeys, or that looks like the end of a line: such characters are written as Go
+// does.
+func visible(text string) string {
+	if presentable(text) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// presentable reports whether a text is UTF-8 that can be shown as it is.
+func presentable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -27,16 +27,17 @@ type source struct {
 	bad map[*yaml.Node]bool
 	// tainted are the paths of what was reported or is missing, so that one mistake is told once.
 	tainted map[string]bool
+	members map[*yaml.Node]map[string]int // where the members of large mappings are
 }
 
 func open(file string, data []byte, kinds Kinds) *source {
-	s := &source{file: file, data: data, kinds: kinds, bad: map[*yaml.Node]bool{}, tainted: map[string]bool{}}
+	s := &source{file: file, data: data, kinds: kinds, bad: map[*yaml.Node]bool{}, tainted: map[string]bool{}, members: map[*yaml.Node]map[string]int{}}
 	if len(data) > FileSizeMax {
-		s.fail(1, 1, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), FileSizeMax))
+		s.fail(1, 1, tooLarge(int64(len(data))))
 		return s
 	}
-	if line, col, ok := invalidUTF8(data); ok {
-		s.fail(line, col, "this byte is not UTF-8; save the file as UTF-8 text")
+	if line, col, message := unreadable(data); message != "" {
+		s.fail(line, col, message)
 		return s
 	}
 	doc, err := s.firstDocument()
@@ -98,7 +99,7 @@ func (s *source) reportAt(key bool, message string, path []string) {
 	if s.isTainted(path) {
 		return
 	}
-	line, col := locate(s.root, path, key)
+	line, col := s.locate(path, key)
 	s.fail(line, col, message)
 }
 
@@ -117,7 +118,7 @@ func (s *source) isTainted(path []string) bool {
 func (s *source) has(path ...string) bool {
 	n := s.root
 	for _, step := range path {
-		_, n = child(n, step)
+		_, n = s.child(n, step)
 		if n == nil {
 			return false
 		}
@@ -141,22 +142,23 @@ func compareErrors(a, b Error) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Message, b.Message))
 }
 
-func invalidUTF8(data []byte) (line, col int, found bool) {
-	if utf8.Valid(data) {
-		return 0, 0, false
-	}
+// unreadable finds the first character that no YAML text may hold. The library finds most of them too, but tells no place.
+func unreadable(data []byte) (line, col int, message string) {
 	line, col = 1, 1
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
-			break
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return line, col, "this byte is not UTF-8; save the file as UTF-8 text"
+		case r == '\n':
+			line, col = line+1, 0
+		case r < ' ' && r != '\t' && r != '\r' || r >= 0x7f && r < 0xa0 && r != 0x85 || r == 0xfffe || r == 0xffff:
+			return line, col, fmt.Sprintf("the control character %U is not allowed here; remove it, or write it as an escape in double quotes", r)
 		}
-		if col++; r == '\n' {
-			line, col = line+1, 1
-		}
+		col++
 		data = data[size:]
 	}
-	return line, col, true
+	return 0, 0, ""
 }
 
 var (

@@ -6,10 +6,20 @@ import (
 	"strings"
 )
 
+// Where there are many known words, a message shows knownShown of them; beyond comparedMax none is compared, because a file with
+// many mistakes beside thousands of services would cost minutes.
+const (
+	knownShown  = 30
+	comparedMax = 500
+)
+
 // suggest is the second half of an error about a word that is none of the known ones.
 func suggest(word, what string, known []string) string {
 	if len(known) == 0 {
 		return "no " + what + " is known here"
+	}
+	if len(known) > comparedMax {
+		return fmt.Sprintf("none of the %d known ones has that name", len(known))
 	}
 	known = slices.Sorted(slices.Values(known))
 	best, distance := "", len(word)/3+2
@@ -24,6 +34,9 @@ func suggest(word, what string, known []string) string {
 	}
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if more := len(known) - knownShown; more > 0 {
+		return fmt.Sprintf("known: %s and %d more", strings.Join(known[:knownShown], ", "), more)
 	}
 	return fmt.Sprintf("known: %s", strings.Join(known, ", "))
 }

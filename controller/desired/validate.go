@@ -39,7 +39,7 @@ func (s *source) service(svc *Service, env *Environment) {
 	spec := &svc.Spec
 	s.metadata(svc.Metadata)
 	if want := stem(s.file); svc.Metadata.Name != want && namePattern.MatchString(svc.Metadata.Name) {
-		s.report(fmt.Sprintf("metadata.name is %q, but the file is %s.yaml; write %s, or rename the file", svc.Metadata.Name, want, want), "metadata", "name")
+		s.report(fmt.Sprintf("metadata.name is %q, but the file is %s.yaml; write %s, or rename the file", svc.Metadata.Name, visible(want), visible(want)), "metadata", "name")
 	}
 	if !stackPattern.MatchString(spec.Stack) {
 		s.report(fmt.Sprintf("spec.stack is %q; write the name of a CloudFormation stack: letters, digits and hyphens, a letter first", printable(spec.Stack)), "spec", "stack")

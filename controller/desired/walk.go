@@ -268,7 +268,7 @@ func (s *source) wrong(n *yaml.Node, path []string, what string) bool {
 	if s.isTainted(path) {
 		return false
 	}
-	line, col := locate(s.root, path, false)
+	line, col := s.locate(path, false)
 	s.fail(line, col, label(path)+" "+what)
 	s.bad[n] = true
 	s.taint(path)
