@@ -16,6 +16,9 @@ const (
 	streamWriteTimeout = 10 * time.Second
 	// reconnect is what clients are told to wait for before they come back.
 	reconnect = 3 * time.Second
+	// streamFor ends a stream, so that a client that listens no longer, whose machine goes on taking what is sent, gives its place
+	// back. A browser comes back by itself, with Last-Event-ID, and misses nothing.
+	streamFor = time.Hour
 )
 
 // eventReset tells a client that came back that events are gone which it has not seen: it must read everything anew.
@@ -51,6 +54,8 @@ func (s *server) streamEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	over := time.NewTimer(streamFor)
+	defer over.Stop()
 	for out.err == nil {
 		select {
 		case e, open := <-live:
@@ -60,6 +65,8 @@ func (s *server) streamEvents(w http.ResponseWriter, r *http.Request) {
 			out.event(e)
 		case <-beat.C:
 			out.send(": still here\n\n")
+		case <-over.C:
+			return
 		case <-r.Context().Done():
 			return
 		}

@@ -29,6 +29,9 @@ const (
 	headerBytesMax    = 32 << 10
 	scrapesMax        = 4
 	streamsMax        = 64
+	// connectionsMax leaves the controller itself, with its ledger and its calls, enough of the files that a process may open,
+	// and bounds what connections cost to some tens of MiB.
+	connectionsMax = 2000
 )
 
 // Config is what a server shows and whom it asks.
@@ -96,7 +99,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 			_ = srv.Close()
 		}
 	})
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(newCrowd(l, connectionsMax)); !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
