@@ -191,6 +191,7 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	if err != nil || ctx.Err() != nil {
 		return true, err
 	}
+	l = a.watch(ctx, l)
 	a.writes.begin(l)
 	defer a.writes.end()
 	a.keep(ctx, env)

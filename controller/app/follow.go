@@ -15,9 +15,13 @@ import (
 
 // fetchFor bounds one round of questions to git, retries included. A round that failed is repeated within againAfter, for
 // where the poll is long because a webhook wakes: it does not tell that git is back.
+//
+// Between two rounds lie at least kickGap, however many webhooks come: each of them is answered at once, and the first one after a
+// quiet second is also followed at once.
 const (
 	fetchFor   = 30 * time.Second
 	againAfter = 30 * time.Second
+	kickGap    = time.Second
 )
 
 // follow asks git at every poll and every kick, and hands each new snapshot on. Trouble with git keeps the last snapshot
@@ -25,6 +29,7 @@ const (
 func (a *App) follow(ctx context.Context) error {
 	var head string
 	for {
+		began := time.Now()
 		now, err := a.fetch(ctx, head)
 		head = now
 		wait := a.cfg.Poll
@@ -34,8 +39,18 @@ func (a *App) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.kick:
 		case <-time.After(wait):
+			continue
+		case <-a.kick:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Until(began.Add(kickGap))):
+		}
+		select { // those that came meanwhile are of the same look
+		case <-a.kick:
+		default:
 		}
 	}
 }
@@ -43,6 +58,7 @@ func (a *App) follow(ctx context.Context) error {
 // fetch asks git once and returns the commit that the snapshot is of. It has told an error already.
 func (a *App) fetch(ctx context.Context, before string) (string, error) {
 	view := status.RepoView{Source: a.cfg.Git.Source}
+	stopped := ctx
 	ctx, cancel := context.WithTimeout(ctx, fetchFor)
 	defer cancel()
 	var snapshot *desired.Snapshot
@@ -59,7 +75,7 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() == nil || before == "" {
+		if stopped.Err() == nil {
 			a.cfg.Log.Warn("git cannot be read", zap.Error(err), zap.String("kind", string(fault.KindOf(err))))
 		}
 		a.ready.why(partGit, "git cannot be read: "+err.Error())

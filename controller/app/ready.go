@@ -13,10 +13,12 @@ const (
 	partEnvironment = "environment"
 	partAccount     = "account"
 	partLease       = "lease" // of a shared ledger only
+	partLedger      = "ledger"
 )
 
 // readiness is what the controller still waits for. A part that came true once stays so: later trouble is told by
-// status and metrics, and must not take the page away from whoever looks for its cause.
+// status and metrics, and must not take the page away from whoever looks for its cause. The exception is a ledger that cannot be
+// written, without which the controller does nothing at all.
 type readiness struct {
 	mu          sync.Mutex
 	missing     map[string]string
@@ -48,6 +50,15 @@ func (r *readiness) why(part, reason string) {
 	if _, ok := r.missing[part]; ok {
 		r.missing[part] = reason
 	}
+}
+
+// fails says that a part is not true any more, and reports whether it was until now.
+func (r *readiness) fails(part, reason string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, before := r.missing[part]
+	r.missing[part] = reason
+	return !before
 }
 
 func (r *readiness) known() {

@@ -61,6 +61,9 @@ func Open(path string) (*File, error) { return OpenWith(path, Options{}) }
 
 // OpenWith opens the file as Open does, kept as the options say.
 func OpenWith(path string, opts Options) (*File, error) {
+	if err := begin(path); err != nil {
+		return nil, fmt.Errorf("create ledger %s: %w", path, err)
+	}
 	if err := checkSize(path); err != nil {
 		return nil, unopened(path, err)
 	}
@@ -232,7 +235,7 @@ func (f *File) KeepEnvironment(ctx context.Context, env *desired.Environment) er
 	}
 	data, err := json.Marshal(env)
 	if err == nil {
-		err = f.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(environKey, data) })
+		err = f.write(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(environKey, data) })
 	}
 	if err != nil {
 		return fmt.Errorf("keep the environment in ledger %s: %w", f.path, err)

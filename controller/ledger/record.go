@@ -23,6 +23,9 @@ const (
 	CodeVersion  = "version"          // Conflict: the record was saved by somebody else meanwhile
 	CodeLockHeld = "lock_held"        // Conflict: another service holds the migration lock
 	CodeFenced   = "fenced"           // Conflict: whoever saves does not hold the lease any more
+	// CodeUnwritten is of the embedded file's writes, and has no kind: the disk did not take it. Nothing of it was saved, and it may
+	// be tried again as soon as there is room.
+	CodeUnwritten = "ledger_unwritten"
 )
 
 // Check refuses a record that must not be saved: one that names no service, or one of a newer schema.

@@ -8,7 +8,9 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -31,7 +33,7 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 	if err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
 	}
-	err = f.db.Update(func(tx *bbolt.Tx) error {
+	err = f.write(func(tx *bbolt.Tx) error {
 		before, err := f.version(tx, next.Service)
 		if err != nil {
 			return err
@@ -52,6 +54,19 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 	}
 	f.memo.put(next.Service, data, stored.Version, nil)
 	return stored, nil
+}
+
+// write is one transaction. An error of its body comes back as it is; any other one is of CodeUnwritten.
+func (f *File) write(body func(*bbolt.Tx) error) error {
+	var wrong error
+	err := f.db.Update(func(tx *bbolt.Tx) error {
+		wrong = body(tx)
+		return wrong
+	})
+	if err == nil || wrong != nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return err
+	}
+	return fault.New(fault.Unknown, CodeUnwritten, err)
 }
 
 func (f *File) unsaved(rec rollout.Record, err error) error {

@@ -31,6 +31,7 @@ type Board struct {
 	shared   bool    // services was handed out: copy it before it is changed
 	repo     RepoView
 	lease    *Lease // nil where there is only one controller; replaced, never changed
+	ledger   *bool  // whether its last write reached the disk; nil where nobody tells
 	activity activity
 	counted  map[string]int    // by service: number of the newest rollout that was counted
 	causes   map[string]string // by service: why its newest failed rollout failed
@@ -144,6 +145,23 @@ func (b *Board) Finished(e rollout.Entry) {
 	})
 }
 
+// LedgerWritten tells how the last write to the ledger ended, nil for well. Events tell where that changes.
+func (b *Board) LedgerWritten(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	well := err == nil
+	old := b.ledger
+	b.ledger = &well
+	message := "the ledger can be written again"
+	if !well {
+		b.metrics.unwritten.Inc()
+		message = "the ledger cannot be written, and nothing is begun until it can: " + err.Error()
+	}
+	if old != nil && *old != well {
+		b.activity.tell(Event{At: time.Now(), Kind: EventLedger, Message: message})
+	}
+}
+
 // Queue names who is asked for the queue's numbers at each scrape.
 func (b *Board) Queue(stats func() queue.Stats) {
 	b.mu.Lock()
@@ -156,7 +174,7 @@ func (b *Board) Snapshot() Snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shared = true
-	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Lease: b.lease, Services: b.services}
+	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Lease: b.lease, LedgerWritten: b.ledger, Services: b.services}
 }
 
 // Service returns what is told of one service, nil when there is nothing. It must not be changed.

@@ -20,6 +20,7 @@ type collector struct {
 	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
 
 	held, fence, readAt *prometheus.Desc // where several controllers share a ledger
+	writable            *prometheus.Desc // where the ledger is a file
 }
 
 // flag is one 0/1 gauge of a service.
@@ -60,6 +61,7 @@ func newCollector(b *Board) *collector {
 		oldest:     prometheus.NewDesc("deploy_queue_oldest_age_seconds", "How long the service that is due for longest has waited.", nil, nil),
 		held:       prometheus.NewDesc("deploy_lease_held", "Whether this is the controller that acts, of those that share the ledger.", nil, here),
 		fence:      prometheus.NewDesc("deploy_lease_fencing_number", "The newest fencing number of the lease that was seen.", nil, here),
+		writable:   prometheus.NewDesc("deploy_ledger_writable", "Whether the last write to the ledger reached its disk. While it does not, nothing is begun.", nil, nil),
 		readAt:     prometheus.NewDesc("deploy_ledger_read_timestamp_seconds", "When a standby last read what the acting controller has saved.", nil, here),
 	}
 }
@@ -67,7 +69,7 @@ func newCollector(b *Board) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
-		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.held, c.fence, c.readAt} {
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.held, c.fence, c.readAt, c.writable} {
 		ch <- d
 	}
 	for _, f := range c.flags {
@@ -91,6 +93,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(ch, c.held, number(l.Role == RoleLeader))
 		gauge(ch, c.fence, float64(l.Fence))
 		timestamp(ch, c.readAt, l.ReadAt)
+	}
+	if well := snap.LedgerWritten; well != nil {
+		gauge(ch, c.writable, number(*well))
 	}
 	if stats, ok := c.board.queueStats(); ok {
 		gauge(ch, c.depth, float64(stats.Due))

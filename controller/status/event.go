@@ -30,6 +30,7 @@ const (
 	EventRollout    EventKind = "rollout"    // a rollout ended
 	EventRepository EventKind = "repository" // the head, the list of invalid files or the state of fetching changed
 	EventLease      EventKind = "lease"      // another controller acts, or this one does now
+	EventLedger     EventKind = "ledger"     // the ledger cannot be written any more, or can again
 	EventDropped    EventKind = "dropped"    // this subscriber was too slow and is not told any more; not part of the activity
 )
 

@@ -48,6 +48,7 @@ const (
 type metrics struct {
 	rollouts, reverts, migrations, drift, failures *prometheus.CounterVec // by service
 	passes, fetches                                *prometheus.CounterVec
+	unwritten                                      prometheus.Counter
 	rolloutTime, stageTime, revertTime, passTime   *prometheus.HistogramVec
 }
 
@@ -75,6 +76,7 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		passTime: histogram(all, "deploy_reconcile_duration_seconds", "Time that one pass over one service took.", passSeconds),
 		fetches:  counter(all, "deploy_git_fetch_total", "Fetches of the repository.", "result"),
 	}
+	m.unwritten = all.NewCounter(prometheus.CounterOpts{Name: "deploy_ledger_write_failures_total", Help: "Writes that the ledger's disk did not take."})
 	for _, r := range PassResults() {
 		m.passes.WithLabelValues(string(r))
 	}

@@ -44,8 +44,10 @@ type Snapshot struct {
 	Build       Build
 	At          time.Time
 	Repo        RepoView
-	Lease       *Lease  // nil where there is only one controller
-	Services    []*View // in order of name
+	Lease       *Lease // nil where there is only one controller
+	// LedgerWritten is whether the last write to the ledger reached its disk; nil where nobody tells.
+	LedgerWritten *bool
+	Services      []*View // in order of name
 }
 
 // Service returns the view of the named service, nil when there is none.
