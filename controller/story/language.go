@@ -136,6 +136,10 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Two = true
 		return true, nil
 	}
+	if text == "given a small disk for the ledger" {
+		s.Options.SmallDisk = true
+		return true, nil
+	}
 	if text == "given a quick account" {
 		s.Options.Timing = quick()
 		return true, nil
@@ -258,7 +262,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hostileVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -31,11 +31,12 @@ const poll = app.DefaultPoll + 37*time.Millisecond
 
 // life is one process of the controller, from its start to its end.
 type life struct {
-	name string // "one" or "two", where there are two
-	app  *app.App
-	gate *gate
-	done chan struct{}
-	err  error // of Run, once done is closed
+	name     string // "one" or "two", where there are two
+	app      *app.App
+	registry *prometheus.Registry
+	gate     *gate
+	done     chan struct{}
+	err      error // of Run, once done is closed
 
 	killedAt time.Time // zero while it was not
 	stop     context.CancelFunc
@@ -90,7 +91,7 @@ func (w *World) begin(name string) (*life, error) {
 		stop()
 		return nil, fmt.Errorf("start the controller: %w", err)
 	}
-	l.app = a
+	l.app, l.registry = a, registry
 	w.repo.alive(true)
 	w.journal.add("start", "%s starts", l)
 	go func() {
@@ -115,7 +116,7 @@ func (w *World) StartAnew() error {
 }
 
 func (w *World) ledgerPath() string {
-	return filepath.Join(w.dir, fmt.Sprintf("ledger-%d.db", w.ledgers))
+	return filepath.Join(cmp.Or(w.disk, w.dir), fmt.Sprintf("ledger-%d.db", w.ledgers))
 }
 
 // Crash ends the controller as kill -9 does: from this instant nothing of it reaches AWS or the ledger.

@@ -46,6 +46,7 @@ type Options struct {
 	Kill      *Kill           // kill the controller there, and start it again
 	Wanders   bool            // the story does not tell how its rollouts end
 	Two       bool            // two controllers on one ledger
+	SmallDisk bool            // the ledger has a disk of its own, of 4 MiB; takes root
 	Outermost wire.Middleware // where set, changes what everybody is told
 	Watch     time.Duration   // zero: production's
 	// Infra, where set, makes another infrastructure of base/account.yaml.
@@ -72,6 +73,8 @@ type World struct {
 	late    []func()         // requests that were held up for good, and arrive when the story says so
 	starts  int
 	ledgers int
+	disk    string // where the ledger is, where it has a disk of its own
+	filling string // the file that fills it
 
 	skew     atomic.Int64 // of the controller's clock against the account's, in nanoseconds
 	jumped   atomic.Bool  // it ever did
@@ -114,7 +117,10 @@ func New(dir string, opts Options) (*World, error) {
 		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{},
 	}
 	w.meter.kill(opts.Kill)
-	var err error
+	err := w.smallDisk()
+	if err != nil {
+		return nil, err
+	}
 	if w.repo, err = newRepository(filepath.Join(dir, "git"), opts.Services); err != nil {
 		return nil, err
 	}
