@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Load reads the whole folder of one environment: environment.yaml and one service in each other *.yaml file. Every error of every
@@ -65,6 +66,9 @@ func loadService(tree fs.FS, entry fs.DirEntry, env *Environment, kinds Kinds) *
 func readFile(tree fs.FS, entry fs.DirEntry) ([]byte, []Error) {
 	name := entry.Name()
 	wrong := func(message string) []Error { return []Error{{File: name, Line: 1, Col: 1, Message: message}} }
+	if !utf8.ValidString(name) {
+		return nil, wrong("the file's name is not UTF-8; rename it")
+	}
 	if !entry.Type().IsRegular() {
 		return nil, wrong("not a regular file but " + oddity(entry.Type()) + "; write the content into the file itself")
 	}

@@ -1,12 +1,15 @@
 package gitrepo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -14,6 +17,7 @@ import (
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/net/proxy"
 
 	"github.com/canteen/deploy/controller/fault"
 )
@@ -39,6 +43,53 @@ func (r *remote) access() (access, error) {
 	// GitHub and GitLab take a token as the password of any user; x-access-token is the name that GitHub documents for
 	// the tokens of its Apps.
 	return access{method: &githttp.BasicAuth{Username: "x-access-token", Password: token}, secret: token}, nil
+}
+
+// boundScheme names, as if it were a proxy, the way on which each connection ends at a given time.
+const boundScheme = "bound-by-time"
+
+// bounding makes the way known once. go-git takes no context for ssh's handshake and gives no hand on its connection but this one: a
+// server that accepts and then says nothing would keep a goroutine and a connection for good, for each look at git.
+var bounding = sync.OnceFunc(func() {
+	proxy.RegisterDialerType(boundScheme, func(u *url.URL, _ proxy.Dialer) (proxy.Dialer, error) {
+		until, err := strconv.ParseInt(u.Host, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", boundScheme, err)
+		}
+		return bound{time.Unix(0, until)}, nil
+	})
+})
+
+// bound is a dialer whose connections end at a given time.
+type bound struct{ until time.Time }
+
+// Dial implements proxy.Dialer.
+func (b bound) Dial(network, address string) (net.Conn, error) {
+	return b.DialContext(context.Background(), network, address)
+}
+
+// DialContext implements proxy.ContextDialer. It goes through a proxy that the environment names, as go-git does by itself.
+func (b bound) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, b.until)
+	defer cancel()
+	conn, err := proxy.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(b.until); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// way is how an ssh server is reached within ctx's deadline. https has contexts throughout.
+func (r *remote) way(ctx context.Context) transport.ProxyOptions {
+	until, ok := ctx.Deadline()
+	if !ok || r.end.Protocol != "ssh" {
+		return transport.ProxyOptions{}
+	}
+	bounding()
+	return transport.ProxyOptions{URL: fmt.Sprintf("%s://%d", boundScheme, until.UnixNano())}
 }
 
 // sshKey is a key pair with a bound on the time that connecting takes.

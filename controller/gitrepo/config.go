@@ -42,6 +42,7 @@ const (
 	CodeConfig             = "git_config"               // Terminal: the configuration contradicts itself
 	CodeFolderNotFound     = "git_folder_not_found"     // Terminal: the commit has no such folder
 	CodeFolderTooLarge     = "git_folder_too_large"     // Terminal: the folder passes the bounds of this package
+	CodeRepositoryTooLarge = "git_repository_too_large" // Terminal: what the branch holds passes the bounds of this package
 	CodeBadTree            = "git_bad_tree"             // Terminal: the commit's tree has a name that no file can have
 	CodeAuth               = "git_auth"                 // Blocked: the server refuses the credentials, or they are missing
 	CodeHostKey            = "git_host_key"             // Blocked: the ssh server is not the one in known_hosts

@@ -13,8 +13,7 @@ import (
 )
 
 // FS returns the folder as a file system: regular files and directories, modified when the commit was made. Opening a
-// symbolic link or a submodule is refused. A file of more than FileSizeMax bytes says its true size and yields
-// FileSizeMax+1 of them.
+// symbolic link or a submodule is refused, and so is a file of more than FileSizeMax bytes, which says its true size.
 func (h Head) FS() fs.FS {
 	f := &folder{head: h, dirs: map[string][]fs.DirEntry{".": nil}}
 	for name := range h.Files {
@@ -103,6 +102,9 @@ func (f *folder) find(op, name string) (entry, error) {
 func (f *folder) data(op, name string, e entry) ([]byte, error) {
 	if !e.file.Mode.IsRegular() {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fmt.Errorf("%s: %w", e.file.Mode, errOdd)}
+	}
+	if e.file.Size > FileSizeMax {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fmt.Errorf("the file has %d bytes, and at most %d are read", e.file.Size, FileSizeMax)}
 	}
 	return f.head.contents[e.file.Blob].data, nil
 }

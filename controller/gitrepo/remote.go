@@ -33,7 +33,7 @@ func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
 		return plumbing.ZeroHash, err
 	}
 	refs, err := inTime(ctx, func() ([]*plumbing.Reference, error) {
-		return r.on(memory.NewStorage()).ListContext(ctx, &git.ListOptions{Auth: access.method, PeelingOption: git.IgnorePeeled})
+		return r.on(memory.NewStorage()).ListContext(ctx, &git.ListOptions{Auth: access.method, PeelingOption: git.IgnorePeeled, ProxyOptions: r.way(ctx)})
 	})
 	if err != nil {
 		return plumbing.ZeroHash, r.classify(err, access)
@@ -67,6 +67,8 @@ func (r *remote) with(ctx context.Context, depth int, read readFunc) (*Head, err
 			Depth:    depth,
 			Tags:     git.NoTags,
 			Auth:     access.method,
+
+			ProxyOptions: r.way(ctx),
 		})
 		if err != nil {
 			return nil, r.classify(err, access)
@@ -86,14 +88,14 @@ func (r *remote) on(objects storage.Storer) *git.Remote {
 // store returns a new and empty store, and what removes it.
 func (r *remote) store() (storage.Storer, func(), error) {
 	if r.cacheDir == "" {
-		return memory.NewStorage(), func() {}, nil
+		return newPack(), func() {}, nil
 	}
 	dir, err := os.MkdirTemp(r.cacheDir, cachePrefix)
 	if err != nil {
 		return nil, nil, fmt.Errorf("git cache: %w", err)
 	}
 	const objectsKept = 8 * cache.MiByte
-	objects := filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRU(objectsKept))
+	objects := filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(objectsKept), filesystem.Options{LargeObjectThreshold: FileSizeMax})
 	return objects, func() {
 		_ = objects.Close()
 		_ = os.RemoveAll(dir) // what stays is removed at the next Open
@@ -117,8 +119,8 @@ func prepareCache(dir string) error {
 	return err
 }
 
-// inTime returns when ctx ends even where f does not. go-git's ssh handshake takes no context, so that a server which
-// accepts and then says nothing would hold the caller for ever. f works only on what it made itself, so it may end later.
+// inTime returns when ctx ends even where f does not, since not all of go-git takes a context. f works only on what it made
+// itself, so it may end later; what it waits for ends with ctx's deadline (way).
 func inTime[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
 		value T

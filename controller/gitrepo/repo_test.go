@@ -194,10 +194,16 @@ func TestOddEntriesAreListedAndRefused(t *testing.T) {
 			t.Errorf("%s was opened", name)
 		}
 	}
+	if info, err := fs.Stat(tree, "large"); err != nil || info.Size() != gitrepo.FileSizeMax+100 {
+		t.Errorf("the large file's size is %v, %v", info, err)
+	}
+	if _, err := fs.ReadFile(tree, "large"); err == nil || !strings.Contains(err.Error(), "has 1048676 bytes, and at most 1048576 are read") {
+		t.Errorf("the large file is read: %v", err)
+	}
 	if got := head.Files["module"].Blob; got != commit {
 		t.Errorf("the submodule is at %s", got)
 	}
-	for name, want := range map[string][2]int{"large": {gitrepo.FileSizeMax + 100, gitrepo.FileSizeMax + 1}, "limit": {gitrepo.FileSizeMax, gitrepo.FileSizeMax}, "twin": {11, 11}} {
+	for name, want := range map[string][2]int{"limit": {gitrepo.FileSizeMax, gitrepo.FileSizeMax}, "twin": {11, 11}} {
 		info, err := fs.Stat(tree, name)
 		if err != nil {
 			t.Fatal(err)

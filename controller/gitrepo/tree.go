@@ -20,9 +20,10 @@ import (
 
 // The bounds of a folder.
 const (
-	// FileSizeMax is the size up to which a file is read whole, in bytes. Of a larger one the first FileSizeMax+1 bytes
-	// are read, so that whoever parses it can tell.
+	// FileSizeMax is the size up to which a file is read, in bytes. Of a larger one only the size is known.
 	FileSizeMax = 1 << 20
+	// NameMax is the longest name of a file or folder, in bytes: that of a whole path on Linux. Longer ones were written by hand.
+	NameMax = 4096
 
 	filesMax      = 50_000
 	folderSizeMax = 64 << 20 // bytes, of what is read
@@ -40,7 +41,7 @@ type File struct {
 
 // content is what was read of one blob.
 type content struct {
-	data []byte // at most FileSizeMax+1 bytes
+	data []byte // nil of a file larger than FileSizeMax
 	size int64
 }
 
@@ -102,9 +103,16 @@ func (r *reader) walk(ctx context.Context, tree *object.Tree, dir string, depth 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		// A tree can be written by hand, with any name in it.
+		// A tree can be written by hand, with any name in it. One that is not UTF-8 is a name on Linux: its file is listed, to be
+		// told, and cannot be opened.
 		name := path.Join(dir, entry.Name)
-		if entry.Name == "." || !fs.ValidPath(entry.Name) || strings.Contains(entry.Name, "/") {
+		if len(entry.Name) > NameMax {
+			return fault.New(fault.Terminal, CodeBadTree, fmt.Errorf("its tree has a name of %d bytes, which begins with %.40q", len(entry.Name), entry.Name))
+		}
+		if _, twice := r.head.Files[name]; twice {
+			return fault.New(fault.Terminal, CodeBadTree, fmt.Errorf("its tree has two entries named %q", entry.Name))
+		}
+		if entry.Name == "" || entry.Name == "." || entry.Name == ".." || strings.Contains(entry.Name, "/") {
 			return fault.New(fault.Terminal, CodeBadTree, fmt.Errorf("its tree has an entry named %q, which no file can have", entry.Name))
 		}
 		if entry.Mode == filemode.Dir {
@@ -178,7 +186,11 @@ func (r *reader) content(id string, hash plumbing.Hash) (int64, error) {
 	return c.size, nil
 }
 
+// read asks for the size first: a large object is not even opened, since opening it may read it whole.
 func (r *reader) read(hash plumbing.Hash) (content, error) {
+	if size, err := r.objects.EncodedObjectSize(hash); err == nil && size > FileSizeMax {
+		return content{size: size}, nil
+	}
 	blob, err := object.GetBlob(r.objects, hash)
 	if err != nil {
 		return content{}, err
