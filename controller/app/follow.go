@@ -24,6 +24,9 @@ const (
 	kickGap    = time.Second
 )
 
+// errorsLogged is how many errors of a snapshot are logged. The page has them all.
+const errorsLogged = 100
+
 // follow asks git at every poll and every kick, and hands each new snapshot on. Trouble with git keeps the last snapshot
 // and is told.
 func (a *App) follow(ctx context.Context) error {
@@ -111,7 +114,11 @@ func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoVi
 	}
 	a.cfg.Log.Info("snapshot", zap.String("commit", s.Commit.Short()), zap.String("subject", s.Commit.Subject), zap.Int("services", len(s.Services)),
 		zap.Int("invalid", len(s.Invalid)), zap.Strings("changed", changed))
-	for _, e := range s.Errors {
+	for i, e := range s.Errors {
+		if i == errorsLogged {
+			a.cfg.Log.Warn("more invalid files", zap.String("commit", s.Commit.Short()), zap.Int("errors", len(s.Errors)-i))
+			break
+		}
 		a.cfg.Log.Warn("invalid file", zap.String("commit", s.Commit.Short()), zap.String("file", e.File), zap.Int("line", e.Line), zap.Int("column", e.Col), zap.String("message", e.Message))
 	}
 	if a.asked.Known() {

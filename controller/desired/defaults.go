@@ -45,6 +45,8 @@ const (
 	nodesMax = 100_000
 	// errorsMax limits the errors of one file that are told.
 	errorsMax = 100
+	// folderErrorsMax limits the errors of a whole folder that are told all: once there are so many, of each further file the first.
+	folderErrorsMax = 1000
 	// depthMax limits how deep values nest. The format itself needs 6.
 	depthMax = 32
 )

@@ -140,6 +140,10 @@ func Join(env *Environment, environmentErrors []Error, files []*File) *Snapshot 
 			continue
 		}
 		slices.SortFunc(errs, compareErrors)
+		if more := len(errs) - 1; more > 0 && len(snap.Errors) >= folderErrorsMax {
+			errs = errs[:1:1]
+			errs[0].Message += fmt.Sprintf(" (and %d more errors in this file)", more)
+		}
 		if presentable(f.Stem()) { // under any other name there is no service
 			snap.Invalid[f.Stem()] = errs
 		}

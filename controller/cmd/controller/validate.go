@@ -78,6 +78,9 @@ func (v *validation) path(path string) error {
 	if err != nil {
 		return err
 	}
+	if folders[0] != path {
+		v.take(path, links(path))
+	}
 	for _, folder := range folders {
 		v.folder(folder)
 	}
@@ -103,6 +106,24 @@ func environments(path string) ([]string, error) {
 		return nil, usageError{fmt.Errorf("%s holds no environment; name a folder with an %s, or the folder above", path, desired.EnvironmentFile)}
 	}
 	return found, nil
+}
+
+// links are environments that only seem to be there: the controller reads git's own trees and follows no link in them.
+func links(path string) []desired.Error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil // environments has told it
+	}
+	var errs []desired.Error
+	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 || strings.HasPrefix(e.Name(), ".") || isYAML(e.Name()) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err != nil || info.IsDir() {
+			errs = append(errs, desired.Error{File: e.Name(), Line: 1, Col: 1, Message: "a symbolic link, which is not followed; put the folder itself here"})
+		}
+	}
+	return errs
 }
 
 // isYAML includes .yml, which makes a folder an environment although no file in one may end so.

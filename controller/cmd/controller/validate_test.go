@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,4 +158,46 @@ func TestUsage(t *testing.T) {
 	if code, stdout, _ := call(t); code != 0 || !strings.Contains(stdout, "validate") {
 		t.Errorf("without arguments: exit %d, %q", code, stdout)
 	}
+}
+
+// TestValidateFollowsNoLinks: what the controller would not read is not called valid, and nothing outside the folder is read.
+func TestValidateFollowsNoLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repository, "desired"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, target := range map[string]string{
+		"linked": "dev", "outside": "/etc", "circle": "circle", "gone": "/nowhere", "notes.txt": "/etc/hostname", // the last one is no environment's business
+		"dev/passwd.yaml": "/etc/passwd", "dev/self.yaml": "self.yaml",
+	} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate("qa/environment.yaml", 50<<20); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := call(t, "validate", ".")
+	want := `dev/passwd.yaml:1:1: not a regular file but a symbolic link; write the content into the file itself
+dev/self.yaml:1:1: not a regular file but a symbolic link; write the content into the file itself
+qa/environment.yaml:1:1: the file has 52428800 bytes, and at most 1048576 are read; an environment's files are short texts
+circle:1:1: a symbolic link, which is not followed; put the folder itself here
+gone:1:1: a symbolic link, which is not followed; put the folder itself here
+linked:1:1: a symbolic link, which is not followed; put the folder itself here
+outside:1:1: a symbolic link, which is not followed; put the folder itself here
+dev: environment dev ok, 1 service ok, 2 invalid
+prod: environment production ok, 1 service ok
+qa: environment invalid, 1 service ok
+staging: environment staging ok, 1 service ok
+`
+	if diff := cmp.Diff(sorted(want), sorted(out)); diff != "" || code != 1 {
+		t.Errorf("exit %d, %s, want (-), got (+):\n%s", code, errs, diff)
+	}
+}
+
+func sorted(text string) []string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	slices.Sort(lines)
+	return lines
 }
