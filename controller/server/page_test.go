@@ -228,7 +228,7 @@ func TestAPageThatIsNotReadySaysWhy(t *testing.T) {
 	h := newHouse(t)
 	h.reasons = []string{"git cannot be read: no route"}
 	for _, path := range []string{"/", "/services/orders"} {
-		if got := text(parsed(t, h, path)); !strings.Contains(got, "The controller does not work yet git cannot be read: no route") {
+		if got := text(parsed(t, h, path)); !strings.Contains(got, "The controller does not work now git cannot be read: no route") {
 			t.Errorf("%s: %q", path, got)
 		}
 	}

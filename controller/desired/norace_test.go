@@ -1,0 +1,5 @@
+//go:build !race
+
+package desired_test
+
+const raced = false
