@@ -69,7 +69,8 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newPlanCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand())
+	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newPlanCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand(),
+		newHealthCommand())
 	return root
 }
 

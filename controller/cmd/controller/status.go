@@ -104,12 +104,16 @@ func statusTable(w io.Writer, services []condition.Status, now time.Time) error 
 type question struct{ server, output string }
 
 func (q *question) flags(cmd *cobra.Command) {
+	q.address(cmd)
+	cmd.Flags().StringVarP(&q.output, "output", "o", "table", "table, json or yaml")
+}
+
+func (q *question) address(cmd *cobra.Command) {
 	address := os.Getenv("DEPLOY_SERVER")
 	if address == "" {
 		address = defaultServer
 	}
 	cmd.Flags().StringVar(&q.server, "server", address, "address of the controller (environment: DEPLOY_SERVER)")
-	cmd.Flags().StringVarP(&q.output, "output", "o", "table", "table, json or yaml")
 }
 
 // answer asks the controller and prints what it says; table prints it for people.
