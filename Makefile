@@ -2,7 +2,7 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test soak demo check bench breaks build
+.PHONY: test soak demo check bench breaks build images
 
 # Everything that must hold, as .ci/run runs it: with the race detector, but that the stories are told whole without it, and a
 # sample of their kills with it.
@@ -20,7 +20,7 @@ soak:
 
 # What costs seconds: form, suspicious code, the files of desired/, the module file.
 check:
-	@out=$$(gofmt -l controller worker); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	@out=$$(gofmt -l controller worker images); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
 	$(GO) vet $(PKG)
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
@@ -39,3 +39,10 @@ breaks:
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./controller/cmd/controller ./worker
+
+# Both container images, or one as image-worker, with Docker or buildah (docs/images.md).
+images:
+	@images/build
+
+image-%:
+	@images/build $*
