@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"controller/desired", "controller/observed", "controller/fault", "controller/urgency"},
 	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
-	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/retry"},
+	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
 	{"controller/server", "controller/status", "controller/reconcile"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},
@@ -59,6 +59,7 @@ var banned = []struct{ from, to, why string }{
 	{"controller/app", module + "controller/sim", "the product does not know the account on this machine"},
 	{"controller/rehearsal", module + "controller/sim", "the product does not know the account on this machine"},
 	{"controller/rehearsal", "github.com/aws/", "a rehearsal must have no way to the account but the one that it is given"},
+	{"controller/release", "github.com/aws/", "whoever writes to git has no say in the account"},
 	{"worker", module + "controller", "the worker knows nothing of who deploys it"},
 }
 

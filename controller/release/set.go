@@ -1,0 +1,203 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"testing/fstest"
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// Change asks for one image in one file.
+type Change struct {
+	Env       string // the folder below desired/
+	Service   string
+	Container string // may be empty where the service has one
+	Image     desired.Image
+}
+
+func (c Change) folder() string { return path.Join("desired", c.Env) }
+func (c Change) file() string   { return path.Join(c.folder(), c.Service+".yaml") }
+
+// Outcome says what came of a change.
+type Outcome string
+
+// The outcomes. Only Written changes git; none of them is a failure.
+const (
+	Written Outcome = "written"
+	Already Outcome = "already" // git asks for it already
+	Older   Outcome = "older"   // git asks for a newer build
+)
+
+// Result is what came of a change.
+type Result struct {
+	Outcome Outcome
+	Before  desired.Image // what git asked for
+	Commit  string        // where something was written
+}
+
+// attemptsMax is how often a push that was overtaken is tried again. Each try that fails means that somebody else's succeeded.
+const attemptsMax = 20
+
+// Set puts an image into the branch, on top of whatever is there by then, and pushes it. It may be repeated, and run by several
+// pipelines at once. A build that git has a newer one of (tags are commits of this repository) is not written: the pipeline of the
+// older commit may well end later.
+func Set(ctx context.Context, repo Repo, kinds desired.Kinds, c Change) (Result, error) {
+	for attempt := 1; ; attempt++ {
+		tip, err := repo.Tip(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		files, err := repo.Folder(ctx, tip, c.folder())
+		if err != nil {
+			return Result{}, err
+		}
+		content, result, err := Edit(ctx, repo, files, kinds, c)
+		if err != nil || result.Outcome != Written {
+			return result, err
+		}
+		if result.Commit, err = repo.Commit(ctx, tip, map[string][]byte{c.file(): content}, c.message(result.Before)); err != nil {
+			return Result{}, err
+		}
+		pushed := repo.Push(ctx, result.Commit, repo.Branch, nil)
+		if pushed == nil {
+			return result, nil
+		}
+		// Was the branch moved, or may we not push at all? The branch knows, whatever words the server has for it.
+		now, err := repo.RemoteBranch(ctx, repo.Branch)
+		switch {
+		case err == nil && now == result.Commit: // the answer was lost, the push was not
+			return result, nil
+		case err != nil || now == tip || attempt == attemptsMax:
+			return Result{}, pushed
+		}
+		select {
+		case <-time.After(time.Duration(rand.Int64N(int64(min(attempt, 5)) * int64(200*time.Millisecond)))):
+		case <-ctx.Done():
+			return Result{}, fmt.Errorf("push to %s: %w", repo.Branch, ctx.Err())
+		}
+	}
+}
+
+// Edit returns the file's new content where the outcome is Written. The files are those of the environment's folder.
+func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kinds, c Change) ([]byte, Result, error) {
+	name := c.Service + ".yaml"
+	asked, err := service(files, kinds, c.folder(), c.Service)
+	if err != nil {
+		return nil, Result{}, err
+	}
+	if c.Container == "" {
+		if c.Container, err = only(asked, c.file()); err != nil {
+			return nil, Result{}, err
+		}
+	}
+	before, ok := asked.Spec.Containers[c.Container]
+	if !ok {
+		return nil, Result{}, fmt.Errorf("%s has no container %s; it has %s", c.file(), c.Container, strings.Join(containers(asked), ", "))
+	}
+	result := Result{Before: before.Image}
+	if result.Outcome, err = judge(ctx, repo, before.Image, c.Image); err != nil || result.Outcome != Written {
+		return nil, result, err
+	}
+	content, err := desired.SetImage(files[name].Data, c.Container, c.Image)
+	if err != nil {
+		return nil, Result{}, fmt.Errorf("%s: %w", c.file(), err)
+	}
+	edited := fstest.MapFS{}
+	for other, file := range files {
+		edited[other] = file
+	}
+	edited[name] = &fstest.MapFile{Data: content, Mode: 0o644}
+	if _, err := service(edited, kinds, c.folder(), c.Service); err != nil {
+		return nil, Result{}, err
+	}
+	return content, result, nil
+}
+
+// judge says what is to be done about a new image in place of another.
+func judge(ctx context.Context, repo Repo, before, after desired.Image) (Outcome, error) {
+	if before.Tag == after.Tag {
+		switch {
+		case before.Digest == after.Digest || after.Digest == "":
+			return Already, nil
+		case before.Digest != "":
+			return "", fmt.Errorf("tag %s is %s in git, and cannot be %s as well; build a new commit", after.Tag, before.Digest, after.Digest)
+		}
+		return Written, nil
+	}
+	if err := repo.whole(ctx); err != nil {
+		return "", err
+	}
+	if _, err := repo.Resolve(ctx, after.Tag); err != nil {
+		return "", fmt.Errorf("the tag must be a commit of this repository, so that older and newer builds can be told apart: %w", err)
+	}
+	if _, err := repo.Resolve(ctx, before.Tag); err != nil {
+		return Written, nil // what git asks for was built of something else, which is neither older nor newer
+	}
+	older, err := repo.Older(ctx, after.Tag, before.Tag)
+	if older {
+		return Older, err
+	}
+	return Written, err
+}
+
+// service is a service as git asks for it, or everything that is wrong with its file.
+func service(files fstest.MapFS, kinds desired.Kinds, folder, name string) (*desired.Service, error) {
+	if files[name+".yaml"] == nil {
+		return nil, fmt.Errorf("there is no %s; the services there are %s", path.Join(folder, name+".yaml"), strings.Join(names(files), ", "))
+	}
+	snapshot := desired.Load(files, kinds)
+	if s := snapshot.Services[name]; s != nil {
+		return s, nil
+	}
+	var text []string
+	for _, e := range snapshot.Errors {
+		if e.File == name+".yaml" || e.File == desired.EnvironmentFile {
+			e.File = path.Join(folder, e.File)
+			text = append(text, e.Error())
+		}
+	}
+	return nil, fmt.Errorf("%s is not valid:\n%s", path.Join(folder, name+".yaml"), strings.Join(text, "\n"))
+}
+
+func names(files fstest.MapFS) []string {
+	var all []string
+	for name := range files {
+		if name != desired.EnvironmentFile {
+			all = append(all, strings.TrimSuffix(name, ".yaml"))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func containers(s *desired.Service) []string {
+	var all []string
+	for name := range s.Spec.Containers {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// only is the container of a service that has one.
+func only(s *desired.Service, file string) (string, error) {
+	all := containers(s)
+	if len(all) != 1 {
+		return "", fmt.Errorf("%s has the containers %s; name one", file, strings.Join(all, ", "))
+	}
+	return all[0], nil
+}
+
+func (c Change) message(before desired.Image) string {
+	text := fmt.Sprintf("%s: %s to %s\n\nIt asked for %s before.\n", c.Service, c.Image.Tag, c.Env, before.Tag)
+	if c.Image.Digest != "" {
+		text += "\nImage-Digest: " + c.Image.Digest + "\n"
+	}
+	return text
+}
