@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/release"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/server"
+)
+
+type promoteFlags struct {
+	release.Promotion
+	repo       release.Repo
+	server     string
+	push, pull bool
+	github     release.GitHub
+}
+
+func newPromoteCommand(kinds desired.Kinds) *cobra.Command {
+	var f promoteFlags
+	cmd := &cobra.Command{
+		Use:   "promote --from ENV --to ENV",
+		Short: "Ask in one environment for what was verified in another: show it, or open the pull request",
+		Long: "Promote shows which images would move, the commits that come with them, since when they are good in the source, and which names of\n" +
+			"env and secrets the target lacks. With --push it writes tag and digest to a branch of its own, with --pull-request it also opens\n" +
+			"or updates the pull request (token in GITHUB_TOKEN; GITHUB_REPOSITORY, GITHUB_API_URL as in a workflow). Whether an image is good is\n" +
+			"asked of the source's controller. What was never verified there is refused unless --force gives a reason, which is committed.",
+		Example: "  controller promote --from staging --to prod --server https://deploy.staging.example\n" +
+			"  controller promote --from dev --to qa --service order-processing --push --pull-request",
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return promote(cmd.Context(), cmd.OutOrStdout(), kinds, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.From, "from", "", "environment that it is verified in: a folder below desired/")
+	flags.StringVar(&f.To, "to", "", "environment that shall have it")
+	flags.StringSliceVar(&f.Services, "service", nil, "services, by name (default: all that both have)")
+	flags.StringVar(&f.server, "server", "", "address of the source's controller (environment: DEPLOY_SERVER)")
+	flags.StringVar(&f.Reason, "force", "", "why what was never verified in the source shall be promoted")
+	flags.BoolVar(&f.push, "push", false, "commit to the branch promote/FROM-to-TO and push it")
+	flags.BoolVar(&f.pull, "pull-request", false, "open or update the pull request of that branch; needs --push")
+	repoFlags(cmd, &f.repo)
+	return cmd
+}
+
+func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	moves, err := release.Plan(ctx, f.repo, kinds, f.Promotion, f.prove)
+	if err != nil {
+		return err
+	}
+	if len(moves.List) == 0 {
+		_, err := fmt.Fprintf(out, "%s asks for all that %s does; nothing to promote\n", f.To, f.From)
+		return err
+	}
+	if _, err := io.WriteString(out, moves.Text()); err != nil {
+		return err
+	}
+	if !f.push {
+		return nil
+	}
+	branch, err := moves.Write(ctx, f.repo, kinds)
+	if errors.Is(err, release.ErrUnproven) {
+		return fmt.Errorf("%w. Wait for its verdict, leave it out by --service, or give a reason with --force", err)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.pull {
+		_, err = fmt.Fprintf(out, "pushed %s\n", branch)
+		return err
+	}
+	address, err := f.github.OpenPull(ctx, branch, f.repo.Branch, moves.Title(), moves.Text())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, address)
+	return err
+}
+
+func (f *promoteFlags) check() error {
+	if f.server == "" {
+		f.server = os.Getenv("DEPLOY_SERVER")
+	}
+	f.github = release.GitHub{API: os.Getenv("GITHUB_API_URL"), Repository: os.Getenv("GITHUB_REPOSITORY"), Token: os.Getenv("GITHUB_TOKEN")}
+	if f.github.API == "" {
+		f.github.API = "https://api.github.com"
+	}
+	switch {
+	case !isName(f.From) || !isName(f.To) || f.From == f.To:
+		return usageError{errors.New("--from and --to must name two folders of desired/, such as --from staging --to prod")}
+	case f.server == "" && f.Reason == "":
+		return usageError{fmt.Errorf("--server must name the controller of %s, which knows what was verified; without one, --force needs a reason", f.From)}
+	case f.pull && !f.push:
+		return usageError{errors.New("--pull-request needs --push")}
+	case f.pull && (f.github.Token == "" || f.github.Repository == ""):
+		return usageError{errors.New("--pull-request needs GITHUB_TOKEN and GITHUB_REPOSITORY (owner/name)")}
+	}
+	if f.server == "" {
+		return nil
+	}
+	base, err := baseOf(f.server)
+	f.server = base
+	return err
+}
+
+// prove asks the source's controller.
+func (f *promoteFlags) prove(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
+	if f.server == "" {
+		return release.Proof{Why: "no controller was asked"}, nil
+	}
+	base := f.server + "/api/v1/services/" + url.PathEscape(service)
+	var s server.Service
+	var h server.History
+	for address, into := range map[string]any{base: &s, base + "/history?limit=500": &h} {
+		body, err := ask(ctx, address)
+		if err == nil {
+			err = json.Unmarshal(body, into)
+		}
+		if err != nil {
+			return release.Proof{}, fmt.Errorf("ask whether %s is good: %w", service, err)
+		}
+	}
+	return proof(s, h.Entries, container+":"+image.Tag, image.Digest), nil
+}
+
+// proof is the newest verdict on an image. What ended without one (superseded, blocked, stalled) says nothing against it.
+func proof(s server.Service, entries []server.Entry, image, digest string) release.Proof {
+	var none *release.Proof
+	for _, e := range entries {
+		at := slices.Index(e.Images, image)
+		if at < 0 || e.Kind != rollout.KindDeploy {
+			continue
+		}
+		found := ""
+		if at < len(e.Digests) {
+			found = e.Digests[at]
+		}
+		if digest != "" && found != "" && digest != found {
+			continue // an image of that name, and not this one
+		}
+		p := release.Proof{Good: e.Result == rollout.ResultSucceeded, Since: e.EndedAt, Digest: found}
+		if p.Good {
+			return p
+		}
+		p.Why = fmt.Sprintf("%s: %s", e.Result, e.Message)
+		if e.Result == rollout.ResultRejected {
+			return p
+		}
+		if none == nil {
+			none = &p
+		}
+	}
+	// History is bounded and can be lost; what was good last is not.
+	if s.Good != nil && slices.Contains(s.Good.Images, image) {
+		return release.Proof{Good: true, Since: s.Good.At}
+	}
+	if none == nil {
+		none = &release.Proof{Why: "it was never deployed there. " + s.Words()}
+	}
+	return *none
+}

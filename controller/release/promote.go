@@ -1,0 +1,234 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing/fstest"
+	"time"
+
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// Promotion asks for what one environment runs in another. From and To are folders below desired/.
+type Promotion struct {
+	From, To string
+	Services []string // all that both have, where none is named
+	Reason   string   // why what was never verified is promoted all the same; it ends up in the commit
+}
+
+// Proof is what is known in the source of an image.
+type Proof struct {
+	Good   bool
+	Since  time.Time // of the verdict
+	Why    string    // where it is not good
+	Digest string    // that was verified, where it is known
+}
+
+// Prover answers for the source's controller whether it saw this image through.
+type Prover func(ctx context.Context, service, container string, image desired.Image) (Proof, error)
+
+// Move is one image that goes to another environment.
+type Move struct {
+	Service, Container string
+	Before, After      desired.Image
+	Proof              Proof
+	GoesBack           bool     // the target asks for a newer build
+	Commits            []string // that come with it, newest first; at most commitsMax
+	Env, Secrets       []string // names that the source has and the target does not
+}
+
+// commitsMax is how many commits are listed.
+const commitsMax = 50
+
+// Moves is what a promotion comes to, at a commit of the branch.
+type Moves struct {
+	Promotion
+	Tip  string
+	List []Move
+
+	files fstest.MapFS // of the target
+}
+
+// ErrUnproven is a promotion of something that was never verified in the source, without a reason.
+var ErrUnproven = errors.New("was never verified good in the source")
+
+// Plan says what would move, and writes nothing.
+func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prove Prover) (*Moves, error) {
+	tip, err := repo.Tip(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, errFrom := repo.Folder(ctx, tip, "desired/"+p.From)
+	target, errTo := repo.Folder(ctx, tip, "desired/"+p.To)
+	if err := errors.Join(errFrom, errTo); err != nil {
+		return nil, err
+	}
+	m := &Moves{Promotion: p, Tip: tip, files: target}
+	all := p.Services
+	if len(all) == 0 {
+		all = slices.DeleteFunc(names(source), func(name string) bool { return target[name+".yaml"] == nil })
+	}
+	for _, name := range all {
+		from, errFrom := service(source, kinds, "desired/"+p.From, name)
+		to, errTo := service(target, kinds, "desired/"+p.To, name)
+		if err := errors.Join(errFrom, errTo); err != nil {
+			return nil, err
+		}
+		for _, container := range containers(from) {
+			there, ok := to.Spec.Containers[container]
+			here := from.Spec.Containers[container]
+			if !ok || there.Image == here.Image {
+				continue
+			}
+			move, err := plan(ctx, repo, name, container, here, there, prove)
+			if err != nil {
+				return nil, err
+			}
+			m.List = append(m.List, move)
+		}
+	}
+	return m, nil
+}
+
+func plan(ctx context.Context, repo Repo, service, container string, here, there desired.Container, prove Prover) (Move, error) {
+	m := Move{Service: service, Container: container, Before: there.Image, After: here.Image,
+		Env: missing(here.Env, there.Env), Secrets: missing(here.Secrets, there.Secrets)}
+	var err error
+	if m.Proof, err = prove(ctx, service, container, here.Image); err != nil {
+		return m, err
+	}
+	if m.After.Digest == "" {
+		m.After.Digest = m.Proof.Digest // by tag alone, it might be another image in the target's registry
+	}
+	// What was built elsewhere has no history here; then there is none to show.
+	if m.GoesBack, err = repo.Older(ctx, m.After.Tag, m.Before.Tag); err == nil {
+		m.Commits, err = repo.Between(ctx, m.Before.Tag, m.After.Tag, commitsMax)
+	}
+	if err != nil {
+		m.GoesBack, m.Commits = false, nil
+	}
+	return m, nil
+}
+
+func missing(here, there map[string]string) []string {
+	names := slices.Sorted(maps.Keys(here))
+	return slices.DeleteFunc(names, func(name string) bool { _, has := there[name]; return has })
+}
+
+// Write commits the moves, on a branch of the promotion's own that it returns, and pushes that. The branch is thrown away and made
+// anew each time, so that it always is the tip and one commit; a person's commits on it end that with an error.
+func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (branch string, err error) {
+	if len(m.List) == 0 {
+		return "", errors.New("there is nothing to promote")
+	}
+	files := make(map[string][]byte)
+	folder := "desired/" + m.To
+	for _, move := range m.List {
+		switch {
+		case !move.Proof.Good && m.Reason == "":
+			return "", fmt.Errorf("%s %s %w: %s", move.Service, move.After.Tag, ErrUnproven, move.Proof.Why)
+		case move.After.Digest == "":
+			return "", fmt.Errorf("no digest of %s %s is known; promote by digest alone: write it into desired/%s first", move.Service, move.After.Tag, m.From)
+		}
+		file := folder + "/" + move.Service + ".yaml"
+		content, ok := files[file]
+		if !ok {
+			content = m.files[move.Service+".yaml"].Data
+		}
+		if files[file], err = desired.SetImage(content, move.Container, move.After); err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+		m.files[move.Service+".yaml"] = &fstest.MapFile{Data: files[file], Mode: 0o644}
+	}
+	for _, move := range m.List {
+		if _, err := service(m.files, kinds, folder, move.Service); err != nil {
+			return "", err
+		}
+	}
+	branch = "promote/" + m.From + "-to-" + m.To
+	return branch, m.push(ctx, repo, branch, files)
+}
+
+func (m *Moves) push(ctx context.Context, repo Repo, branch string, files map[string][]byte) error {
+	there, err := repo.RemoteBranch(ctx, branch)
+	if err != nil {
+		return err
+	}
+	if there != "" {
+		if err := m.mine(ctx, repo, branch, there); err != nil {
+			return err
+		}
+	}
+	commit, err := repo.Commit(ctx, m.Tip, files, m.Title()+"\n\n"+m.Text()+trailer+"\n")
+	if err != nil {
+		return err
+	}
+	return repo.Push(ctx, commit, branch, &there)
+}
+
+// trailer marks what this program committed, which it may replace.
+const trailer = "\nPromoted-By: controller promote"
+
+func (m *Moves) mine(ctx context.Context, repo Repo, branch, tip string) error {
+	ref := "refs/deploy/" + repo.Remote + "/" + branch
+	if _, err := repo.git(ctx, nil, nil, "fetch", "--quiet", "--no-tags", repo.Remote, "+refs/heads/"+branch+":"+ref); err != nil {
+		return fmt.Errorf("fetch %s: %w", branch, err)
+	}
+	text, err := repo.git(ctx, nil, nil, "log", "-1", "--format=%B", tip)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", branch, err)
+	}
+	if !strings.Contains(text, strings.TrimSpace(trailer)) {
+		return fmt.Errorf("branch %s has a commit that somebody else made; merge or delete it first", branch)
+	}
+	return nil
+}
+
+// Title is one line about the promotion.
+func (m *Moves) Title() string {
+	var parts []string
+	for _, move := range m.List {
+		parts = append(parts, move.Service+" "+move.After.Tag)
+	}
+	return "Promote " + strings.Join(parts, ", ") + " from " + m.From + " to " + m.To
+}
+
+// Text is what a person wants to know before merging it, in Markdown that is readable as it is.
+func (m *Moves) Text() string {
+	var b strings.Builder
+	for _, move := range m.List {
+		fmt.Fprintf(&b, "%s (%s): %s → %s\n", move.Service, move.Container, move.Before.Tag, move.After.Tag)
+		if move.Proof.Good {
+			fmt.Fprintf(&b, "- good in %s since %s\n", m.From, move.Proof.Since.UTC().Format("2006-01-02 15:04 UTC"))
+		} else {
+			fmt.Fprintf(&b, "- NOT verified in %s: %s\n", m.From, oneLine(move.Proof.Why))
+		}
+		if move.GoesBack {
+			fmt.Fprintf(&b, "- goes back: %s is older than %s\n", move.After.Tag, move.Before.Tag)
+		}
+		for _, lacks := range []struct {
+			what  string
+			names []string
+		}{{"env", move.Env}, {"secrets", move.Secrets}} {
+			if len(lacks.names) > 0 {
+				fmt.Fprintf(&b, "- %s lacks %s that %s has: %s\n", m.To, lacks.what, m.From, strings.Join(lacks.names, ", "))
+			}
+		}
+		for _, c := range move.Commits {
+			fmt.Fprintf(&b, "- `%s`\n", strings.ReplaceAll(oneLine(c), "`", "'")) // nobody is mentioned, and nothing formatted
+		}
+		if len(move.Commits) == commitsMax {
+			fmt.Fprintf(&b, "- … and those before\n")
+		}
+	}
+	if m.Reason != "" {
+		fmt.Fprintf(&b, "\nForced: %s\n", oneLine(m.Reason))
+	}
+	return b.String()
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
