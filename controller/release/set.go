@@ -48,33 +48,49 @@ const attemptsMax = 20
 // pipelines at once. A build that git has a newer one of (tags are commits of this repository) is not written: the pipeline of the
 // older commit may well end later.
 func Set(ctx context.Context, repo Repo, kinds desired.Kinds, c Change) (Result, error) {
+	return pushed(ctx, repo, func(tip string) (edit, error) {
+		files, err := repo.Folder(ctx, tip, c.folder())
+		if err != nil {
+			return edit{}, err
+		}
+		content, result, err := Edit(ctx, repo, files, kinds, c)
+		return edit{Result: result, file: c.file(), content: content, message: c.message(result.Before)}, err
+	})
+}
+
+// edit is what is to be written on top of a commit, if the outcome says so.
+type edit struct {
+	Result
+	file    string
+	content []byte
+	message string
+}
+
+// pushed makes an edit again and again, on top of what others pushed, until it is the branch's newest commit.
+func pushed(ctx context.Context, repo Repo, make func(tip string) (edit, error)) (Result, error) {
 	for attempt := 1; ; attempt++ {
 		tip, err := repo.Tip(ctx)
 		if err != nil {
 			return Result{}, err
 		}
-		files, err := repo.Folder(ctx, tip, c.folder())
-		if err != nil {
+		e, err := make(tip)
+		if err != nil || e.Outcome != Written {
+			return e.Result, err
+		}
+		if e.Commit, err = repo.Commit(ctx, tip, map[string][]byte{e.file: e.content}, e.message); err != nil {
 			return Result{}, err
 		}
-		content, result, err := Edit(ctx, repo, files, kinds, c)
-		if err != nil || result.Outcome != Written {
-			return result, err
-		}
-		if result.Commit, err = repo.Commit(ctx, tip, map[string][]byte{c.file(): content}, c.message(result.Before)); err != nil {
-			return Result{}, err
-		}
-		pushed := repo.Push(ctx, result.Commit, repo.Branch, nil)
-		if pushed == nil {
-			return result, nil
+		push := repo.Push(ctx, e.Commit, repo.Branch, nil)
+		if push == nil {
+			return e.Result, nil
 		}
 		// Was the branch moved, or may we not push at all? The branch knows, whatever words the server has for it.
 		now, err := repo.RemoteBranch(ctx, repo.Branch)
 		switch {
-		case err == nil && now == result.Commit: // the answer was lost, the push was not
-			return result, nil
+		case err == nil && now == e.Commit: // the answer was lost, the push was not
+			return e.Result, nil
 		case err != nil || now == tip || attempt == attemptsMax:
-			return Result{}, pushed
+			return Result{}, push
 		}
 		select {
 		case <-time.After(time.Duration(rand.Int64N(int64(min(attempt, 5)) * int64(200*time.Millisecond)))):

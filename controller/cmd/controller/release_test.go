@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +77,30 @@ func TestWrongReleases(t *testing.T) {
 				t.Errorf("exit code %d, want %d; %q, want %q; it prints %q", code, tt.code, stderr, tt.want, stdout)
 			}
 		})
+	}
+}
+
+func TestImages(t *testing.T) {
+	folder := t.TempDir()
+	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for name, text := range map[string]string{
+		"environment.yaml": "apiVersion: deploy/v1\nkind: Environment\nmetadata: {name: qa}\nspec: {account: \"012345678901\", region: eu-central-1}\n",
+		"orders.yaml": "apiVersion: deploy/v1\nkind: Service\nmetadata: {name: orders}\nspec:\n  stack: orders-qa\n  containers:\n" +
+			"    web: {image: {tag: \"9e27b35\", digest: \"" + digest + "\"}}\n    app: {image: {tag: \"1a2b3c4\"}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := callProgram(t, nil, "images", folder)
+	want := "qa 012345678901 eu-central-1\norders app 1a2b3c4 -\norders web 9e27b35 " + digest + "\n"
+	if code != 0 || stdout != want || stderr != "" {
+		t.Errorf("exit code %d\n%s\nwant\n%s%s", code, stdout, want, stderr)
+	}
+	if code, _, stderr := callProgram(t, nil, "images", "/nowhere"); code != 2 || !strings.Contains(stderr, "/nowhere is no folder") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := callProgram(t, nil, "images", t.TempDir()); code != 1 || !strings.Contains(stderr, "environment.yaml:1:1: ") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
