@@ -18,13 +18,15 @@ soak:
 	$(GO) test -count=1 -timeout 120m ./controller/story -long
 	$(GO) test -count=1 -timeout 0 ./controller/story -run 'TestWander$$' -seeds $(SEEDS) -v
 
-# What costs seconds: form, suspicious code, the files of desired/, the module file.
+# What costs seconds: form, suspicious code, the files of desired/, the module file, the workflows. actionlint is a module of its own,
+# so that its dependencies are not the project's.
 check:
-	@out=$$(gofmt -l controller worker images); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	@out=$$(gofmt -l controller worker images pipeline); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
 	$(GO) vet $(PKG)
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
 	$(GO) run ./controller/cmd/controller validate desired
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # The whole story on this machine: an account, a repository, the controller and the worker.
 demo:

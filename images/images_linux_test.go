@@ -60,6 +60,7 @@ func TestImages(t *testing.T) {
 			t.Run("reproducible", func(t *testing.T) { i.checkTwins(t, twin, "/"+name, here) })
 		})
 	}
+	t.Run("archive", func(t *testing.T) { w.archive(t, tree, first["worker"]) })
 	t.Run("worker runs", func(t *testing.T) { runWorker(t, first["worker"], revision) })
 	t.Run("controller runs", func(t *testing.T) { runController(t, first["controller"], tree) })
 }
@@ -133,6 +134,29 @@ func (w *workshop) context(t *testing.T) {
 	const most = 3 << 20
 	if size > most {
 		t.Errorf("the build's context has %d bytes, at most %d were meant", size, int64(most))
+	}
+}
+
+// archive makes the file that the workflows scan and push, which has to be the same image.
+func (w *workshop) archive(t *testing.T, tree string, i *image) {
+	file := filepath.Join(t.TempDir(), "image.tar")
+	if out, err := w.script(tree, "", "pipeline/image", "worker", file); err != nil || out != "" {
+		t.Fatalf("pipeline/image: %v; it prints %q", err, out)
+	}
+	got := &image{files: make(map[string]*entry)}
+	if err := got.addLayer([]byte(read(t, file))); err != nil {
+		t.Fatal(err)
+	}
+	var manifest []struct{ Config string }
+	if err := json.Unmarshal(got.files["/manifest.json"].content, &manifest); err != nil || len(manifest) != 1 {
+		t.Fatalf("%v: %s", err, got.files["/manifest.json"].content)
+	}
+	if err := json.Unmarshal(got.files["/"+manifest[0].Config].content, got); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.RootFS.DiffIDs, i.RootFS.DiffIDs) || !slices.Equal(got.Config.Healthcheck.Test, i.Config.Healthcheck.Test) {
+		t.Errorf("the archive has layers %v and health check %q, the image %v and %q", got.RootFS.DiffIDs, got.Config.Healthcheck.Test,
+			i.RootFS.DiffIDs, i.Config.Healthcheck.Test)
 	}
 }
 

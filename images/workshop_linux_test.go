@@ -127,8 +127,14 @@ func (w *workshop) arguments() string {
 // build makes a target of the Makefile in a tree of the project, and returns what it prints on standard output.
 func (w *workshop) build(tree, target, more string) (string, error) {
 	w.t.Helper()
-	return w.command(tree, "env", "IMAGE_TOOL=buildah", "IMAGE_ARGS="+w.arguments()+" "+more, "AWS_SECRET_ACCESS_KEY="+planted,
-		"GIT_CONFIG_GLOBAL=/dev/null", "HOME="+w.dir, "make", "--no-print-directory", "--silent", target)
+	return w.script(tree, more, "make", "--no-print-directory", "--silent", target)
+}
+
+// script runs one of the project's scripts that build images.
+func (w *workshop) script(tree, more string, args ...string) (string, error) {
+	w.t.Helper()
+	return w.command(tree, "env", append([]string{"IMAGE_TOOL=buildah", "IMAGE_ARGS=" + w.arguments() + " " + more, "AWS_SECRET_ACCESS_KEY=" + planted,
+		"GIT_CONFIG_GLOBAL=/dev/null", "HOME=" + w.dir}, args...)...)
 }
 
 func (w *workshop) buildah(args ...string) string {

@@ -1,0 +1,275 @@
+// Package pipeline holds the workflows of .github/workflows to their rules, and runs the scripts that they call.
+package pipeline
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// actionlint is a module of its own, so that its dependencies are not the project's.
+const actionlint = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+
+func TestActionlint(t *testing.T) {
+	cmd := exec.Command("go", "run", actionlint)
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+type workflow struct {
+	Name        string
+	On          on
+	Permissions map[string]string
+	Concurrency any
+	Jobs        map[string]job
+	Env         map[string]string
+}
+
+type on struct {
+	Push             *struct{ Branches, Paths []string }
+	PullRequest      *map[string]any `yaml:"pull_request"`
+	MergeGroup       any             `yaml:"merge_group"`
+	WorkflowDispatch any             `yaml:"workflow_dispatch"`
+}
+
+type job struct {
+	Needs       needs
+	If          string
+	RunsOn      string `yaml:"runs-on"`
+	Timeout     int    `yaml:"timeout-minutes"`
+	Environment string
+	Permissions map[string]string
+	Env         map[string]string
+	Steps       []step
+}
+
+type step struct {
+	ID, Run, If string
+	Uses        yaml.Node
+	With        map[string]string
+	Env         map[string]string
+}
+
+// needs is one name or a list of them.
+type needs []string
+
+func (n *needs) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		*n = needs{node.Value}
+		return nil
+	}
+	return node.Decode((*[]string)(n))
+}
+
+func workflows(t *testing.T) map[string]workflow {
+	t.Helper()
+	all := make(map[string]workflow)
+	files, err := filepath.Glob("../.github/workflows/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		var w workflow
+		if err := yaml.Unmarshal([]byte(read(t, file)), &w); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all[strings.TrimSuffix(filepath.Base(file), ".yml")] = w
+	}
+	want := []string{"app-deploy", "app-pr", "controller", "infra-deploy", "infra-pr", "promote"}
+	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {
+		t.Fatalf("the workflows are %v, want %v", got, want)
+	}
+	return all
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// each calls f for every job.
+func each(t *testing.T, f func(t *testing.T, w workflow, name string, j job)) {
+	for name, w := range workflows(t) {
+		for jobName, j := range w.Jobs {
+			t.Run(name+"/"+jobName, func(t *testing.T) { f(t, w, name+"/"+jobName, j) })
+		}
+	}
+}
+
+// TestActionsArePinned: a tag can be moved to other code, a commit cannot. Each action has one commit everywhere.
+func TestActionsArePinned(t *testing.T) {
+	pin := regexp.MustCompile(`^([\w.-]+/[\w./-]+)@[0-9a-f]{40}$`)
+	version := regexp.MustCompile(`^# v[0-9]+\.[0-9]+\.[0-9]+$`)
+	pins := make(map[string]string)
+	each(t, func(t *testing.T, _ workflow, _ string, j job) {
+		for _, s := range j.Steps {
+			if s.Uses.Value == "" {
+				continue
+			}
+			found := pin.FindStringSubmatch(s.Uses.Value)
+			if found == nil || !version.MatchString(s.Uses.LineComment) {
+				t.Errorf("%s %s: write owner/name@COMMIT # vX.Y.Z", s.Uses.Value, s.Uses.LineComment)
+				continue
+			}
+			all := s.Uses.Value + " " + s.Uses.LineComment
+			if before := pins[found[1]]; before != "" && before != all {
+				t.Errorf("%s here, and %s elsewhere", all, before)
+			}
+			pins[found[1]] = all
+		}
+	})
+}
+
+// rights are all that any job may do beyond reading the repository.
+var rights = map[string][]string{
+	"app-pr/plan":             {"id-token", "pull-requests"},
+	"app-deploy/image":        {"attestations", "id-token"},
+	"controller/image":        {"attestations", "id-token"},
+	"promote/copy":            {"id-token"},
+	"infra-pr/diff":           {"pull-requests"},
+	"infra-deploy/deploy":     {"id-token"},
+	"infra-deploy/production": {"id-token"},
+}
+
+func TestPermissionsAreLeast(t *testing.T) {
+	each(t, func(t *testing.T, w workflow, name string, j job) {
+		if w.Permissions == nil || len(w.Permissions) != 0 {
+			t.Errorf("the workflow grants %v; write permissions: {} and grant in jobs", w.Permissions)
+		}
+		if len(j.Permissions) == 0 {
+			t.Error("the job says no permissions of its own")
+		}
+		var writes []string
+		for scope, right := range j.Permissions {
+			if right == "write" {
+				writes = append(writes, scope)
+			} else if scope != "contents" || right != "read" {
+				t.Errorf("it may %s %s, which no job needs", right, scope)
+			}
+		}
+		slices.Sort(writes)
+		if !slices.Equal(writes, rights[name]) {
+			t.Errorf("it may write %v, want %v", writes, rights[name])
+		}
+		for _, s := range j.Steps {
+			if strings.HasPrefix(s.Uses.Value, "actions/checkout@") && s.With["persist-credentials"] != "false" && s.With["token"] == "" {
+				t.Error("the checkout leaves a token behind that nothing needs")
+			}
+		}
+	})
+}
+
+// TestNoKeys: AWS is reached by OIDC. The two secrets there are belong to bots of GitHub's, because a workflow's own token may neither
+// push to a protected branch nor open a pull request that is checked.
+func TestNoKeys(t *testing.T) {
+	bots := map[string]string{"app-deploy/commit": "DEPLOY_BOT_PRIVATE_KEY", "controller/commit": "DEPLOY_BOT_PRIVATE_KEY", "promote/open": "PROMOTE_BOT_PRIVATE_KEY"}
+	each(t, func(t *testing.T, _ workflow, name string, j job) {
+		text, err := yaml.Marshal(j.Steps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, found := range regexp.MustCompile(`secrets\.(\w+)`).FindAllSubmatch(text, -1) {
+			got = append(got, string(found[1]))
+		}
+		if key := bots[name]; key == "" && len(got) > 0 || key != "" && !slices.Equal(got, []string{key}) {
+			t.Errorf("it reads the secrets %v, want %q alone", got, key)
+		}
+		if bytes.Contains(bytes.ToLower(text), []byte("aws-access-key")) || bytes.Contains(text, []byte("secrets: inherit")) {
+			t.Error("it uses keys")
+		}
+		if got != nil && (j.Environment == "" || j.Permissions["id-token"] != "") {
+			t.Error("the bot's key must be a secret of an environment, and its job must not reach AWS")
+		}
+		for _, s := range j.Steps {
+			role := s.With["role-to-assume"]
+			switch {
+			case strings.HasPrefix(s.Uses.Value, "aws-actions/configure-aws-credentials@") == (role == ""):
+				t.Errorf("credentials without a role, or a role without: %q", role)
+			case strings.HasSuffix(role, ":role/cicd-deploy-role") && j.Environment == "":
+				t.Error("the deploy role is bound to an environment, and the job has none")
+			case role != "" && !strings.HasSuffix(role, ":role/cicd-deploy-role") && !(name == "app-pr/plan" && strings.HasSuffix(role, ":role/cicd-plan-role")):
+				t.Errorf("it takes the role %s", role)
+			}
+		}
+	})
+}
+
+// TestJobsAreBounded: each ends, on a known machine, and is told apart from others of its kind.
+func TestJobsAreBounded(t *testing.T) {
+	each(t, func(t *testing.T, w workflow, name string, j job) {
+		if j.Timeout < 1 || j.Timeout > 90 {
+			t.Errorf("timeout-minutes is %d", j.Timeout)
+		}
+		if j.RunsOn != "ubuntu-24.04" && name != "promote/open" {
+			t.Errorf("it runs on %s", j.RunsOn)
+		}
+		if w.Concurrency == nil {
+			t.Error("the workflow has no concurrency group")
+		}
+	})
+}
+
+// TestProductionIsGated: what changes production runs in GitHub's environment of that name, where somebody approves, and after the others.
+func TestProductionIsGated(t *testing.T) {
+	all := workflows(t)
+	production := all["infra-deploy"].Jobs["production"]
+	if production.Environment != "production" || !slices.Equal(production.Needs, []string{"deploy"}) || production.If != "" {
+		t.Errorf("infra-deploy/production: %+v", production)
+	}
+	if copies := all["promote"].Jobs["copy"].Environment; copies != "${{ matrix.environment == 'prod' && 'production' || matrix.environment }}" {
+		t.Errorf("promote/copy runs in %q", copies)
+	}
+}
+
+// TestGates: pull requests have one job that runs always, knows every other, and is what branch protection asks for.
+func TestGates(t *testing.T) {
+	rules := read(t, "../.github/rulesets/main.json")
+	for name, w := range workflows(t) {
+		if w.On.PullRequest == nil {
+			continue
+		}
+		gate := w.Jobs["gate"]
+		var others []string
+		for other := range w.Jobs {
+			if other != "gate" {
+				others = append(others, other)
+			}
+		}
+		slices.Sort(others)
+		if got := slices.Sorted(slices.Values(gate.Needs)); gate.If != "always()" || !slices.Equal(got, others) {
+			t.Errorf("%s: the gate runs if %q and needs %v, want always and %v", name, gate.If, got, others)
+		}
+		if len(*w.On.PullRequest) != 0 {
+			t.Errorf("%s is filtered as a whole, %v: its gate would be waited for for ever", name, *w.On.PullRequest)
+		}
+		if !strings.Contains(rules, `{"context": "`+name+` / gate"}`) {
+			t.Errorf("branch protection does not ask for %s / gate", name)
+		}
+	}
+}
+
+// TestNothingDeploys: workflows build, push and commit. ECS is the controller's alone.
+func TestNothingDeploys(t *testing.T) {
+	each(t, func(t *testing.T, _ workflow, _ string, j job) {
+		for _, s := range j.Steps {
+			if regexp.MustCompile(`\becs\b|update-service|register-task-definition|run-task`).MatchString(s.Run + s.Uses.Value) {
+				t.Errorf("a step speaks to ECS: %s%s", s.Run, s.Uses.Value)
+			}
+		}
+	})
+}
