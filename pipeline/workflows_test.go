@@ -273,3 +273,47 @@ func TestNothingDeploys(t *testing.T) {
 		}
 	})
 }
+
+// TestProdHasOwners: the bot that writes desired/dev is let past main's rules and not past prod's, and people of that environment approve.
+func TestProdHasOwners(t *testing.T) {
+	type ruleset struct {
+		Target       string
+		BypassActors []struct {
+			ID   string `yaml:"actor_id"`
+			Type string `yaml:"actor_type"`
+		} `yaml:"bypass_actors"`
+		Rules []struct {
+			Type       string
+			Parameters map[string]any
+		}
+	}
+	load := func(name string) (r ruleset, actors []string) {
+		if err := yaml.Unmarshal([]byte(read(t, "../.github/rulesets/"+name)), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range r.BypassActors {
+			actors = append(actors, a.ID)
+		}
+		return r, actors
+	}
+	branch, passBranch := load("main.json")
+	push, passPush := load("prod.json")
+	if branch.Target != "branch" || !slices.Equal(passBranch, []string{"DEPLOY_BOT"}) {
+		t.Errorf("main: %+v", branch)
+	}
+	if push.Target != "push" || !slices.Equal(passPush, []string{"RELEASES_TEAM", "PROMOTE_BOT"}) {
+		t.Errorf("prod: %+v", push)
+	}
+	if paths, _ := push.Rules[0].Parameters["restricted_file_paths"].([]any); push.Rules[0].Type != "file_path_restriction" || !slices.Contains(paths, any("desired/prod/**/*")) {
+		t.Errorf("prod: %+v", push.Rules)
+	}
+	owners := ""
+	for line := range strings.Lines(read(t, "../.github/CODEOWNERS")) {
+		if fields := strings.Fields(line); len(fields) == 2 && (fields[0] == "*" || strings.HasPrefix("/desired/prod/order-processing.yaml", fields[0])) {
+			owners = fields[1] // the last line that matches counts
+		}
+	}
+	if owners != "@canteen/releases" {
+		t.Errorf("desired/prod is %s's", owners)
+	}
+}
