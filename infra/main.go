@@ -1,8 +1,8 @@
 // Command infra is the CDK program of everything around the controller and the worker: one pair of stacks for the environment
 // that the context names.
 //
-//	cdk synth -c env=dev
-//	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"env":"dev"}' infra
+//	cdk synth -c env=ENV
+//	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"env":"ENV"}' infra
 package main
 
 import (

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Where the resource is *, the reason is in the role's metadata; a document that this program did not write is known here.
+func TestEverythingHasAReason(t *testing.T) {
+	// Resource policies say who may use the one resource that they are on.
+	known := func(path string) bool {
+		return strings.Contains(path, ".AssumeRolePolicyDocument") || strings.Contains(path, ".RepositoryPolicyText")
+	}
+	for _, env := range all(t) {
+		for _, template := range []object{templates(t, env).base, templates(t, env).main} {
+			for path, document := range policies(template) {
+				id, _, _ := strings.Cut(path, ".")
+				meta, _ := template["Resources"].(object)[id].(object)["Metadata"].(object)
+				reasons, _ := meta["WhyEverything"].(object)
+				for _, st := range list(document["Statement"]) {
+					st := st.(object)
+					if st["Resource"] == nil && known(path) || st["Effect"] == "Deny" {
+						continue
+					}
+					sid, _ := st["Sid"].(string)
+					if slices.Contains(list(st["Resource"]), any("*")) && reasons[sid] == nil {
+						t.Errorf("%s %s: statement %q is about every resource and says no reason: %v", env, path, sid, st["Action"])
+					}
+					for _, action := range list(st["Action"]) {
+						if strings.Contains(action.(string), "*") {
+							t.Errorf("%s %s: statement %q allows %v", env, path, sid, action)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// allowed are the actions of a role, with the statements that have them.
+func allowed(t *testing.T, template object, role string) map[string][]object {
+	t.Helper()
+	p := properties(t, template, "AWS::IAM::Role", "RoleName", role)
+	found := map[string][]object{}
+	for _, one := range p["Policies"].([]any) {
+		for _, st := range list(one.(object)["PolicyDocument"].(object)["Statement"]) {
+			for _, action := range list(st.(object)["Action"]) {
+				found[action.(string)] = append(found[action.(string)], st.(object))
+			}
+		}
+	}
+	return found
+}
+
+// Secrets are read by roles that start tasks, and each reads those alone that its task definition names.
+func TestSecretsAreReadByExecutionRoles(t *testing.T) {
+	main := templates(t, "dev").main
+	want := map[string]int{"order-processing-dev-execution": 1, "order-processing-dev-controller-execution": 1, "order-processing-dev-bootstrap": 2}
+	for _, r := range resources(main, "AWS::IAM::Role") {
+		name := r["Properties"].(object)["RoleName"].(string)
+		secrets := 0
+		for _, st := range allowed(t, main, name)["secretsmanager:GetSecretValue"] {
+			secrets += len(list(st["Resource"]))
+			if slices.ContainsFunc(list(st["Resource"]), func(v any) bool { return has(v, "*") }) {
+				t.Errorf("%s reads secrets that nobody named: %v", name, st["Resource"])
+			}
+		}
+		if secrets != want[name] {
+			t.Errorf("%s reads %d secrets, want %d", name, secrets, want[name])
+		}
+	}
+}
+
+// PassRole is for the two roles of the service's tasks, and for ECS's tasks alone.
+func TestPassRole(t *testing.T) {
+	for _, env := range all(t) {
+		s := settingsOf(t, env)
+		for _, template := range []object{templates(t, env).base, templates(t, env).main} {
+			for path, document := range policies(template) {
+				for _, st := range list(document["Statement"]) {
+					st := st.(object)
+					if !has(st["Action"], "iam:") {
+						continue
+					}
+					want := []any{s.role("execution"), s.role("task")}
+					if !strings.HasPrefix(path, "ControllerRole.") || !slices.Equal(list(st["Action"]), []any{"iam:PassRole"}) || !slices.Equal(list(st["Resource"]), want) ||
+						!has(st["Condition"], `"iam:PassedToService":"ecs-tasks.amazonaws.com"`) {
+						t.Errorf("%s: %v", path, st)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The pipeline pushes images and hands over stacks; it never touches ECS, and only runs of its environment may take its role.
+func TestPipelineNeverDeploys(t *testing.T) {
+	for _, env := range all(t) {
+		base := templates(t, env).base
+		for action := range allowed(t, base, deployRole) {
+			if strings.HasPrefix(action, "ecs:") || strings.HasPrefix(action, "iam:") || strings.HasPrefix(action, "ssm:") {
+				t.Errorf("%s: the pipeline may %s", env, action)
+			}
+		}
+		trust := properties(t, base, "AWS::IAM::Role", "RoleName", deployRole)["AssumeRolePolicyDocument"]
+		if !has(trust, `"repo:canteen/deploy:environment:`+env+`"`) || has(trust, "*") {
+			t.Errorf("%s: the pipeline's role may be taken by %s", env, write(t, trust))
+		}
+		// A plan looks.
+		for action := range allowed(t, base, planRole) {
+			_, operation, _ := strings.Cut(action, ":")
+			if !slices.ContainsFunc([]string{"Describe", "List", "Get", "Filter"}, func(p string) bool { return strings.HasPrefix(operation, p) }) || operation == "GetSecretValue" {
+				t.Errorf("%s: a plan may %s", env, action)
+			}
+		}
+	}
+}

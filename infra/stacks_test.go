@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+)
+
+// The templates are these, to the byte. Whoever changes one sees in the diff what is done to every environment.
+func TestGolden(t *testing.T) {
+	for _, env := range all(t) {
+		got := templates(t, env)
+		s := settingsOf(t, env)
+		for name, template := range map[string]object{s.baseStackName(): got.base, s.stackName(): got.main} {
+			path, text := golden(env, name), write(t, template)
+			if *update {
+				if err := errorsOf(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(text, want) {
+				t.Errorf("%s is not what is synthesized now; look at what changes and write it anew: go test . -run TestGolden -update", path)
+			}
+		}
+	}
+}
+
+func errorsOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The built program, as pipelines run it, makes the same of nothing but the environment's name.
+func TestProgram(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "infra"), ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	run := func(env string) ([]byte, error) {
+		cmd := exec.Command(filepath.Join(dir, "infra"))
+		cmd.Dir = dir // nothing of this folder is read
+		cmd.Env = append(os.Environ(), "CDK_OUTDIR="+filepath.Join(dir, "out"), `CDK_CONTEXT_JSON={"env":"`+env+`"}`)
+		return cmd.CombinedOutput()
+	}
+	if out, err := run("production"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "out", "order-processing-production.template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template object
+	if err := json.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(golden("production", "order-processing-production"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(write(t, template), want) {
+		t.Error("the program synthesizes another template than testdata has")
+	}
+	out, err := run("prod")
+	if err == nil || !strings.Contains(string(out), `environment "prod" is not among`) || !strings.Contains(string(out), "dev, production, qa, staging") {
+		t.Errorf("an unknown environment: %v\n%s", err, out)
+	}
+}
+
+// The outputs that the controller reads are those of package account.
+func TestOutputsAreTheControllers(t *testing.T) {
+	source, err := os.ReadFile("../controller/account/stack.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`Output\w+\s+= "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(names) < 7 {
+		t.Fatalf("found only %d outputs in the controller's source", len(names))
+	}
+	outputs := templates(t, "dev").main["Outputs"].(object)
+	for _, n := range names {
+		if outputs[string(n[1])] == nil {
+			t.Errorf("the stack has no output %s, which the controller reads", n[1])
+		}
+	}
+}
+
+// What was asked of the resources, by the CDK's own assertions.
+func TestResources(t *testing.T) {
+	app := newApp(nil, t.TempDir())
+	made := build(app, settingsOf(t, "production"))
+	base, main := assertions.Template_FromStack(made.base, nil), assertions.Template_FromStack(made.main, nil)
+	like := func(o object) any { return assertions.Match_ObjectLike(&o) }
+	for _, r := range []struct {
+		in    assertions.Template
+		kind  string
+		props object
+	}{
+		{base, "AWS::ECR::Repository", object{"RepositoryName": "order-processing", "ImageTagMutability": "IMMUTABLE", "ImageScanningConfiguration": object{"ScanOnPush": true}}},
+		{base, "AWS::SSM::Parameter", object{"Name": "/order-processing-production/task-definition", "Value": "order-processing-production-template"}},
+		{base, "AWS::IAM::OIDCProvider", object{"Url": "https://token.actions.githubusercontent.com", "ClientIdList": []any{"sts.amazonaws.com"}}},
+		{base, "AWS::IAM::Role", object{"RoleName": "cicd-deploy-role", "AssumeRolePolicyDocument": like(object{"Statement": []any{like(object{"Condition": object{"StringEquals": object{
+			"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "repo:canteen/deploy:environment:production"}}})}})}},
+		{main, "AWS::ECS::Service", object{"ServiceName": "controller", "DesiredCount": 1, "DeploymentConfiguration": like(object{"MinimumHealthyPercent": 0, "MaximumPercent": 100})}},
+		{main, "AWS::ElasticLoadBalancingV2::LoadBalancer", object{"Name": "order-processing-production-deploy", "Scheme": "internal"}},
+		{main, "AWS::ElasticLoadBalancingV2::TargetGroup", object{"Name": "order-processing-production", "HealthCheckPath": "/health", "TargetType": "ip"}},
+		{main, "AWS::RDS::DBInstance", object{"Engine": "postgres", "MultiAZ": true, "StorageEncrypted": true, "PubliclyAccessible": false, "DeletionProtection": true}},
+		{main, "AWS::DynamoDB::Table", object{"KeySchema": []any{object{"AttributeName": "pk", "KeyType": "HASH"}, object{"AttributeName": "sk", "KeyType": "RANGE"}},
+			"TimeToLiveSpecification": object{"AttributeName": "expires", "Enabled": true}}},
+		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-orders", "RedrivePolicy": like(object{"maxReceiveCount": 5})}},
+		{main, "AWS::Logs::LogGroup", object{"LogGroupName": "/ecs/order-processing-production", "RetentionInDays": 90}},
+		{main, "AWS::ECS::TaskDefinition", object{"Family": "order-processing-production-template", "Cpu": "512", "Memory": "1024"}},
+	} {
+		r.in.HasResourceProperties(&r.kind, r.props)
+	}
+	rotations := "AWS::SecretsManager::RotationSchedule"
+	main.ResourceCountIs(&rotations, number(2))
+}
+
+// The service's page asks nobody: without a login nobody reaches it.
+func TestPageNeedsALogin(t *testing.T) {
+	main := templates(t, "dev").main
+	for id, l := range resources(main, "AWS::ElasticLoadBalancingV2::Listener") {
+		p := l["Properties"].(object)
+		first := p["DefaultActions"].([]any)[0].(object)
+		if has(p["LoadBalancerArn"], `"Gate"`) && first["Type"] != "authenticate-oidc" {
+			t.Errorf("listener %s of the controller begins with %v", id, first["Type"])
+		}
+		if p["Protocol"] != "HTTPS" && first["Type"] != "redirect" {
+			t.Errorf("listener %s speaks %v and does not lead on", id, p["Protocol"])
+		}
+	}
+}
+
+// With endpoints the tasks' subnets have no way out but through them, and the controller's still have.
+func TestEgress(t *testing.T) {
+	routes := func(env string) (apps, controllers int) {
+		for id, r := range resources(templates(t, env).main, "AWS::EC2::Route") {
+			if r["Properties"].(object)["NatGatewayId"] == nil {
+				continue
+			}
+			switch {
+			case strings.Contains(id, "VpcApp"):
+				apps++
+			case strings.Contains(id, "VpcController"):
+				controllers++
+			default:
+				t.Errorf("%s: route %s leads out", env, id)
+			}
+		}
+		return apps, controllers
+	}
+	if apps, controllers := routes("dev"); apps != 2 || controllers != 2 {
+		t.Errorf("dev: %d and %d routes out, want 2 and 2", apps, controllers)
+	}
+	if apps, controllers := routes("production"); apps != 0 || controllers != 3 {
+		t.Errorf("production: %d and %d routes out, want 0 and 3", apps, controllers)
+	}
+	var services []string
+	for _, e := range resources(templates(t, "production").main, "AWS::EC2::VPCEndpoint") {
+		text, _ := json.Marshal(e["Properties"].(object)["ServiceName"])
+		services = append(services, string(text))
+	}
+	for _, want := range []string{"ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs", "s3", "dynamodb"} {
+		if !slices.ContainsFunc(services, func(s string) bool { return strings.Contains(s, "."+want) }) {
+			t.Errorf("there is no endpoint of %s among %v", want, services)
+		}
+	}
+}
+
+// Every alarm says what no data means, and tells somebody.
+func TestAlarms(t *testing.T) {
+	main := templates(t, "dev").main
+	want := map[string]string{"5xx": "notBreaching", "rds-cpu": "breaching", "rds-storage": "missing", "rds-connections": "missing",
+		"queue-age": "notBreaching", "dead-letters": "notBreaching", "controller-heartbeat": "breaching"}
+	for name, missing := range want {
+		p := properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", "order-processing-dev-"+name)
+		if p["TreatMissingData"] != missing || p["AlarmActions"] == nil || p["OKActions"] == nil {
+			t.Errorf("alarm %s: missing data are %v, actions %v and %v", name, p["TreatMissingData"], p["AlarmActions"], p["OKActions"])
+		}
+	}
+	if n := len(resources(main, "AWS::CloudWatch::Alarm")); n != len(want) {
+		t.Errorf("there are %d alarms, want %d", n, len(want))
+	}
+}
+
+// Of what was pushed with a tag nothing ever expires: last good revisions, here and in other accounts, are named by digests of it.
+func TestTaggedImagesNeverExpire(t *testing.T) {
+	for _, env := range all(t) {
+		for id, r := range resources(templates(t, env).base, "AWS::ECR::Repository") {
+			p := r["Properties"].(object)
+			var policy struct {
+				Rules []struct{ Selection struct{ TagStatus string } }
+			}
+			if err := json.Unmarshal([]byte(p["LifecyclePolicy"].(object)["LifecyclePolicyText"].(string)), &policy); err != nil {
+				t.Fatal(err)
+			}
+			for _, rule := range policy.Rules {
+				if rule.Selection.TagStatus != "untagged" {
+					t.Errorf("%s %s: a rule expires images that are %s", env, id, rule.Selection.TagStatus)
+				}
+			}
+			if len(policy.Rules) == 0 || p["ImageTagMutability"] != "IMMUTABLE" || r["DeletionPolicy"] != "Retain" {
+				t.Errorf("%s %s: %d rules, tags %v, deletion %v", env, id, len(policy.Rules), p["ImageTagMutability"], r["DeletionPolicy"])
+			}
+		}
+	}
+}
