@@ -39,7 +39,8 @@ func (s Settings) controllerReads() []statement {
 		{sid: "SeeAlarms", actions: []string{"cloudwatch:DescribeAlarms"}, resources: []string{"*"},
 			why: "with a narrower scope CloudWatch leaves composite alarms out of its answer without a word"},
 		{sid: "SeeImages", actions: []string{"ecr:DescribeImages"}, resources: []string{s.arn("ecr", "repository/"+workerRepository)}},
-		{sid: "ReadParameter", actions: []string{"ssm:GetParameter"}, resources: []string{s.arn("ssm", "parameter"+s.parameter())}},
+		// The last good revision, and parameters that git refers to: whether they are there, never their values in the clear.
+		{sid: "ReadParameters", actions: []string{"ssm:GetParameter"}, resources: []string{s.arn("ssm", "parameter/"+s.secret("*"))}},
 		// A secret's ARN ends in six characters that nobody knows before; of a secret that is missing there is the name alone.
 		{sid: "SeeSecrets", actions: []string{"secretsmanager:DescribeSecret"}, resources: []string{s.arn("secretsmanager", "secret:"+s.secret("*"))}},
 	}

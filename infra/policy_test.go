@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -114,5 +116,23 @@ func TestPipelineNeverDeploys(t *testing.T) {
 				t.Errorf("%s: a plan may %s", env, action)
 			}
 		}
+	}
+}
+
+// The tests of the controller hold it to this policy: it is what is synthesized.
+func TestControllerPolicy(t *testing.T) {
+	const path = "../controller/permit/policy.json"
+	p := properties(t, templates(t, "dev").main, "AWS::IAM::Role", "RoleName", "order-processing-dev-controller")
+	if n := len(p["Policies"].([]any)); n != 1 || p["ManagedPolicyArns"] != nil {
+		t.Fatalf("the controller's role has %d policies and %v; the tests know of one", n, p["ManagedPolicyArns"])
+	}
+	text := write(t, p["Policies"].([]any)[0].(object)["PolicyDocument"])
+	if *update {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(path); err != nil || !bytes.Equal(text, want) {
+		t.Errorf("%s is not the policy of the controller's role (%v); write it anew: go test . -run TestControllerPolicy -update", path, err)
 	}
 }

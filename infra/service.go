@@ -121,10 +121,10 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 	newLogGroup(stack, s, "Logs", "")
 	secret := *d.app.SecretArn()
 	// Secrets are read by the role that starts the task, before the program runs: the task's own role cannot read any.
-	newRole(stack, "ExecutionRole", s.named("execution"), "Starts the tasks of the service: image, logs and the secrets that are named here", s.tasksMayAssume(), append(s.pull(workerRepository),
+	newRole(stack, "ExecutionRole", s.named("execution"), "Starts the tasks of the service: image, logs and the secrets that are named here", s.tasksMayAssume(), append(append(s.pull(workerRepository),
 		s.writeLogs(s.logGroup("")),
-		statement{sid: "ReadSecrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{secret}},
-	))
+		s.readSecrets(secret),
+	), s.readParameters()...))
 	newRole(stack, "TaskRole", s.named("task"), "What the service itself calls", s.tasksMayAssume(), []statement{
 		{sid: "TakeOrders", actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}, resources: []string{*q.orders.QueueArn()}},
 	})
@@ -156,6 +156,27 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 		}},
 	})
 	after(stack, template, "ExecutionRole", "TaskRole")
+}
+
+// readSecrets is what the tasks' secrets take: the database's, and those that the settings name.
+func (s Settings) readSecrets(database string) statement {
+	st := statement{sid: "ReadSecrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{database}}
+	for _, name := range s.Template.Secrets {
+		st.resources = append(st.resources, s.arn("secretsmanager", "secret:"+s.secret(name)+"-??????"))
+	}
+	return st
+}
+
+// readParameters is the same for parameters; none where the settings name none.
+func (s Settings) readParameters() []statement {
+	st := statement{sid: "ReadParameters", actions: []string{"ssm:GetParameters"}}
+	for _, name := range s.Template.Parameters {
+		st.resources = append(st.resources, s.arn("ssm", "parameter/"+s.secret(name)))
+	}
+	if len(st.resources) == 0 {
+		return nil
+	}
+	return []statement{st}
 }
 
 // newService makes the ECS service. CloudFormation sends a service's whole resource again whenever anything in it changes, so

@@ -46,6 +46,10 @@ type Settings struct {
 type TemplateSettings struct {
 	Cpu    int `json:"cpu"`    // units, 1024 are one vCPU
 	Memory int `json:"memory"` // MiB
+	// Secrets and Parameters are names, without the stack's before them, of what git refers to beside the database's secret. They
+	// are made by hand.
+	Secrets    []string `json:"secrets"`
+	Parameters []string `json:"parameters"`
 }
 
 // DatabaseSettings are of the PostgreSQL instance.

@@ -18,7 +18,7 @@ func TestServiceDoesNotChangeWithAnythingElse(t *testing.T) {
 	changeAll(t, reflect.ValueOf(&changed).Elem(), "")
 	changed.Egress, changed.NatGateways, changed.Cidr, changed.Certificate = egressEndpoints, 2, "10.99.0.0/16", "arn:aws:acm:other"
 	changed.LogDays, changed.Database.Instance = 365, "m7g.large"
-	changed.Template = TemplateSettings{Cpu: 1024, Memory: 2048}
+	changed.Template.Cpu, changed.Template.Memory = 1024, 2048
 	changed.Controller.Cpu, changed.Controller.Memory = 512, 1024
 	after := serviceOf(t, changed)
 	if !bytes.Equal(before, after) {

@@ -35,6 +35,9 @@ import (
 	"github.com/canteen/deploy/controller/sim/wire"
 )
 
+// AccessKey is what requests of AWSConfig's clients are signed with.
+const AccessKey = "AKIALOCALACCOUNT"
+
 // What an account is where its Config says nothing else.
 const (
 	DefaultAccount = "000000000000"
@@ -222,7 +225,7 @@ func (a *Account) AWSConfig() aws.Config {
 	return aws.Config{
 		Region: a.config.Region,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIALOCALACCOUNT", SecretAccessKey: "local", Source: "local account", AccountID: a.config.Account}, nil
+			return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: "local", Source: "local account", AccountID: a.config.Account}, nil
 		}),
 		HTTPClient: &http.Client{Transport: a.RoundTripper()},
 	}

@@ -65,6 +65,14 @@ func TestObserverSees(t *testing.T) {
 			_, err := c.TagResource(ctx(), &awsecs.TagResourceInput{ResourceArn: s.ServiceArn, Tags: s.Tags})
 			return err
 		}, "property 8 is broken: orders was given the tags that it had"},
+		"a look at what is not its own": {"image a1 runs", func(_ *World, c *awsecs.Client) error {
+			_, err := c.DescribeServices(ctx(), &awsecs.DescribeServicesInput{Cluster: aws.String("main"), Services: []string{"menus"}})
+			return err
+		}, "property 15 is broken: the infrastructure does not allow it: api error AccessDeniedException: User: arn:aws:sts::000000000000:assumed-role/AKIALOCALACCOUNT is not authorized to perform: ecs:DescribeServices on resource: arn:aws:ecs:eu-central-1:000000000000:service/main/menus"},
+		"a tag of somebody else's": {"image a1 runs", func(w *World, c *awsecs.Client) error {
+			_, err := c.TagResource(ctx(), &awsecs.TagResourceInput{ResourceArn: w.service("orders").ServiceArn, Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("nobody")}}})
+			return err
+		}, "property 15 is broken: the infrastructure does not allow it: api error AccessDeniedException: User: arn:aws:sts::000000000000:assumed-role/AKIALOCALACCOUNT is not authorized to perform: ecs:TagResource"},
 		"a parameter that is not good": {"image a1 runs", func(w *World, _ *awsecs.Client) error {
 			_, err := ssm.NewFromConfig(w.account.AWSConfig()).PutParameter(ctx(), &ssm.PutParameterInput{Name: aws.String("/orders/task-definition"), Value: aws.String("orders:9"), Overwrite: aws.Bool(true)})
 			return err

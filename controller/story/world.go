@@ -125,9 +125,13 @@ func New(dir string, opts Options) (*World, error) {
 		return nil, err
 	}
 	w.Observer = newObserver(w)
+	guard, err := w.newGuard()
+	if err != nil {
+		return nil, err
+	}
 	w.account, err = sim.New(sim.Config{
 		Seed: opts.Seed, Timing: opts.Timing, Doubts: opts.Doubts, Observe: w.Observer.event,
-		Middleware: slices.Concat(outermost(opts), []wire.Middleware{w.Observer.heard(), w.faults.Middleware(), w.Observer.middleware()}),
+		Middleware: slices.Concat(outermost(opts), []wire.Middleware{w.Observer.heard(), guard.Middleware(), w.faults.Middleware(), w.Observer.middleware()}),
 	})
 	if err != nil {
 		return nil, err

@@ -16,9 +16,12 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
+	"github.com/canteen/deploy/controller/permit"
 	"github.com/canteen/deploy/controller/sim"
 	simecs "github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/iam"
 	"github.com/canteen/deploy/controller/sim/process"
+	"github.com/canteen/deploy/controller/sim/wire"
 )
 
 //go:embed account.yaml
@@ -47,7 +50,13 @@ func openAccount(ctx context.Context, dir, seedFile string) (*sim.Account, error
 	if err != nil {
 		return nil, err
 	}
-	account, err := sim.New(sim.Config{Seed: 1, Timing: simecs.FastTiming(), Processes: true, Dir: dir})
+	guard, err := newGuard()
+	if err != nil {
+		return nil, err
+	}
+	account, err := sim.New(sim.Config{
+		Seed: 1, Timing: simecs.FastTiming(), Processes: true, Dir: dir, Middleware: []wire.Middleware{guard.Middleware()},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +65,20 @@ func openAccount(ctx context.Context, dir, seedFile string) (*sim.Account, error
 		return nil, err
 	}
 	return account, nil
+}
+
+// controllerKey is what the controller signs with: it may do what the infrastructure's policy allows, and no more. Everybody else
+// in the story is the account's owner.
+const controllerKey = "AKIACONTROLLER"
+
+func newGuard() (*iam.Guard, error) {
+	policy, err := permit.Policy()
+	if err != nil {
+		return nil, err
+	}
+	guard := iam.NewGuard(iam.Place{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
+	guard.Bind(controllerKey, policy)
+	return guard, nil
 }
 
 // push is what a pipeline does after a build: the image goes into the registry under its short SHA.

@@ -75,7 +75,7 @@ func killed(err error) bool {
 func (c *controller) command(log io.Writer) *exec.Cmd {
 	cmd := exec.Command(c.binary, "run", "--env", "dev", "--source", c.source, "--ledger", filepath.Join(c.dir, "ledger.db"),
 		"--listen", c.listen, "--poll", "1s", "--watch", "500ms", "--resync", "1s", "--log", "json")
-	cmd.Env = []string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "AWS_ENDPOINT_URL=" + c.endpoint, "AWS_ACCESS_KEY_ID=AKIALOCALACCOUNT",
+	cmd.Env = []string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "AWS_ENDPOINT_URL=" + c.endpoint, "AWS_ACCESS_KEY_ID=" + controllerKey,
 		"AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true"}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttributes()

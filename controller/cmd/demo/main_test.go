@@ -12,6 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/canteen/deploy/controller/sim"
 )
 
 // safe is a buffer that the story writes to while the test reads it.
@@ -76,6 +82,26 @@ func TestWrongCalls(t *testing.T) {
 		var out, errs safe
 		if code := run(t.Context(), tc.args, &out, &errs); code != tc.code || !strings.Contains(errs.String(), tc.want) {
 			t.Errorf("%v: exit code %d, want %d: %s", tc.args, code, tc.code, errs.String())
+		}
+	}
+}
+
+// The controller may do what the infrastructure's policy allows; others in the story are not held to it.
+func TestControllerIsHeldToItsPolicy(t *testing.T) {
+	account, err := openAccount(t.Context(), t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = account.Close() }()
+	for key, allowed := range map[string]bool{controllerKey: false, sim.AccessKey: true} {
+		cfg := account.AWSConfig()
+		cfg.Credentials = credentials.NewStaticCredentialsProvider(key, "local", "")
+		if _, err := ecs.NewFromConfig(cfg).DescribeServices(t.Context(), &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{service}}); err != nil {
+			t.Errorf("%s may not look at its own service: %v", key, err)
+		}
+		_, err := ecs.NewFromConfig(cfg).DescribeServices(t.Context(), &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{"other"}})
+		if allowed != (err == nil) || !allowed && !strings.Contains(err.Error(), "is not authorized to perform: ecs:DescribeServices") {
+			t.Errorf("%s looks at another service: %v, want it allowed %t", key, err, allowed)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -87,11 +88,19 @@ func (m *Mux) answer(ctx context.Context, method, path string, header http.Heade
 	if err := t.service.codec.decode(in.Elem(), tree, ""); err != nil {
 		return t, nil, fmt.Errorf("%s: %w", t.operation, err)
 	}
-	out, err := m.invoke(ctx, t.service, op, in.Interface())
+	out, err := m.invoke(ctx, t.service, op, in.Interface(), accessKey(header))
 	if err == nil && reflect.ValueOf(out).IsNil() {
 		err = fmt.Errorf("%s %s answered neither output nor error", t.service.Name, t.operation)
 	}
 	return t, out, err
+}
+
+// accessKey is whose signature a request has; empty where it has none.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+func accessKey(h http.Header) string {
+	_, credential, _ := strings.Cut(h.Get("Authorization"), "Credential=")
+	key, _, _ := strings.Cut(credential, "/")
+	return key
 }
 
 // plain undoes the compression that SDKs put on large requests such as PutMetricData's.

@@ -30,6 +30,7 @@ type Call struct {
 	Operation string // such as UpdateService
 	Number    int    // 1 for the first call of this operation on this Mux, 2 for the next, …
 	Input     any    // pointer to the SDK's input type
+	AccessKey string // that the request says it is signed with; nobody checks the signature
 }
 
 // Next carries a call out and answers its SDK output, or an error. A smithy.APIError reaches the client as
@@ -97,11 +98,11 @@ func (m *Mux) Operations(service string) []string {
 func (m *Mux) Services() []string { return slices.Sorted(maps.Keys(m.services)) }
 
 // invoke runs one decoded call through the middleware to its method.
-func (m *Mux) invoke(ctx context.Context, s *mounted, op *operation, in any) (any, error) {
+func (m *Mux) invoke(ctx context.Context, s *mounted, op *operation, in any, accessKey string) (any, error) {
 	key := s.Name + "." + op.name
 	m.mu.Lock()
 	m.counts[key]++
-	c := &Call{Service: s.Name, Operation: op.name, Number: m.counts[key], Input: in}
+	c := &Call{Service: s.Name, Operation: op.name, Number: m.counts[key], Input: in, AccessKey: accessKey}
 	m.mu.Unlock()
 
 	next := func(ctx context.Context, c *Call) (any, error) { return op.call(ctx, c.Input) }

@@ -1,0 +1,76 @@
+package permit_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/canteen/deploy/controller/permit"
+	"github.com/canteen/deploy/controller/sim/iam"
+)
+
+// The clients refuse every operation that is not in their table (account/client/budget.go). So the table has every call of
+// every test, and the policy must have the action of each, and no other.
+func TestPolicyHasTheActionsOfTheClients(t *testing.T) {
+	source, err := os.ReadFile("../account/client/budget.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(source), "func calls() ")
+	services := map[string]string{"ECS": "ecs", "ELB": "elasticloadbalancing", "Logs": "logs", "ECR": "ecr", "CloudFormation": "cloudformation",
+		"CloudWatch": "cloudwatch", "SSM": "ssm", "STS": "sts", "Secrets": "secretsmanager"}
+	want := []string{
+		"iam:PassRole", // of roles that RegisterTaskDefinition names
+		// The ledger's client has no such table; package story holds it to the policy.
+		"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
+	}
+	service := ""
+	for _, m := range regexp.MustCompile(`service(\w+):|"(\w+)":\s+\{Bucket`).FindAllStringSubmatch(table, -1) {
+		if m[1] != "" {
+			service = services[m[1]]
+			continue
+		}
+		if action := service + ":" + m[2]; action != "sts:GetCallerIdentity" { // which needs no permission
+			want = append(want, action)
+		}
+	}
+	p, err := permit.Policy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, use := range p.Uses() {
+		got = append(got, use.Action)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, want) || len(want) < 25 {
+		t.Errorf("the policy has\n%v\nand the controller calls\n%v", got, want)
+	}
+}
+
+// Under other names the policy is the same: as many statements, each about those names alone.
+func TestFor(t *testing.T) {
+	p, err := permit.For(permit.Names{Stack: "s-dev", Cluster: "c", Service: "s", LogGroup: "/l", Secrets: "x", Parameters: "p", Execution: "e", Task: "t", Table: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := permit.Policy()
+	if err != nil || len(real.Statements) != len(p.Statements) {
+		t.Fatalf("%d statements of %d: %v", len(p.Statements), len(real.Statements), err)
+	}
+	for _, s := range p.Statements {
+		for _, arn := range s.Resources {
+			if strings.Contains(arn, "order-processing") {
+				t.Errorf("statement %s is still about %s", s.Sid, arn)
+			}
+		}
+	}
+	for resource, allowed := range map[string]bool{"service/c/s": true, "service/c/other": false, "service/other/s": false} {
+		if _, ok := p.Allows(iam.Request{Action: "ecs:UpdateService", Resource: "arn:aws:ecs:eu-central-1:000000000000:" + resource}); ok != allowed {
+			t.Errorf("UpdateService of %s: allowed %t", resource, ok)
+		}
+	}
+}
