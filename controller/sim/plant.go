@@ -27,6 +27,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/canteen/deploy/controller/sim/cfn"
+	"github.com/canteen/deploy/controller/sim/dynamodb"
 	"github.com/canteen/deploy/controller/sim/script"
 )
 
@@ -36,7 +37,7 @@ func (a *Account) Plant(ctx context.Context, s *Seed) error {
 	p := planter{account: a, names: map[string]string{}}
 	a.Logs.SetDelay(time.Duration(s.LogDelay))
 	for _, step := range []func(context.Context, *Seed) error{
-		p.vpc, p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms,
+		p.vpc, p.clusters, p.logGroups, p.repositories, p.secrets, p.parameters, p.targetGroups, p.loadBalancers, p.stacks, p.alarms, p.tables,
 		p.hooks, p.taskDefinitions, p.role, p.services, p.faults,
 	} {
 		if err := step(ctx, s); err != nil {
@@ -277,6 +278,9 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 		if v.Statistic != "" {
 			in.Statistic = cwtypes.Statistic(v.Statistic)
 		}
+		if v.Comparison != "" {
+			in.ComparisonOperator = cwtypes.ComparisonOperator(v.Comparison)
+		}
 		in.TreatMissingData = unlessZero(v.Missing)
 		var err error
 		if in.Dimensions, err = p.dimensions(v); err != nil {
@@ -299,6 +303,16 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 			AlarmName: &v.Name, StateValue: state, StateReason: aws.String("seed"),
 		})
 		return err
+	})
+}
+
+func (p planter) tables(_ context.Context, s *Seed) error {
+	return each("tables", s.Tables, func(v SeedTable) error {
+		if v.Name == "" || v.HashKey == "" {
+			return fmt.Errorf("a table has name and hashKey")
+		}
+		p.account.DynamoDB.AddTable(dynamodb.Table{Name: v.Name, HashKey: v.HashKey, SortKey: v.SortKey})
+		return nil
 	})
 }
 

@@ -28,6 +28,7 @@ type Seed struct {
 	TargetGroups      []SeedGroup      `json:"targetGroups,omitempty"`
 	LoadBalancers     []SeedBalancer   `json:"loadBalancers,omitempty"`
 	Alarms            []SeedAlarm      `json:"alarms,omitempty"`
+	Tables            []SeedTable      `json:"tables,omitempty"`
 	Hooks             []SeedHook       `json:"hooks,omitempty"`
 	TaskDefinitions   []map[string]any `json:"taskDefinitions,omitempty"` // as RegisterTaskDefinition takes them
 	Services          []map[string]any `json:"services,omitempty"`        // as CreateService takes them
@@ -163,11 +164,20 @@ type SeedAlarm struct {
 	Periods   int32   `json:"periods,omitempty"`
 	Threshold float64 `json:"threshold,omitempty"`
 	Statistic string  `json:"statistic,omitempty"` // empty: Sum
-	Missing   string  `json:"missing,omitempty"`   // treatMissingData; empty: missing
+	// Comparison is a ComparisonOperator; empty: GreaterThanThreshold.
+	Comparison string `json:"comparison,omitempty"`
+	Missing    string `json:"missing,omitempty"` // treatMissingData; empty: missing
 	// LoadBalancer and TargetGroup name entries of the file: they become the alarm's dimensions.
 	LoadBalancer string            `json:"loadBalancer,omitempty"`
 	TargetGroup  string            `json:"targetGroup,omitempty"`
 	Dimensions   map[string]string `json:"dimensions,omitempty"`
+}
+
+// SeedTable is a table of DynamoDB's, whose keys are texts.
+type SeedTable struct {
+	Name    string `json:"name"`
+	HashKey string `json:"hashKey"`
+	SortKey string `json:"sortKey,omitempty"`
 }
 
 // Duration is a time.Duration that a seed file writes as 90s, 1m30s or 250ms.
