@@ -81,6 +81,9 @@ func (s Settings) newControllerTask(stack awscdk.Stack, token string) awsecs.Cfn
 			Name: text("controller"), Image: &image, Essential: true, ReadonlyRootFilesystem: true, StopTimeout: number(30),
 			Command: texts("run", "--env", s.Folder, "--source", s.Source, "--branch", s.Branch, "--git-token-env", "GIT_TOKEN",
 				"--ledger", "dynamodb:"+s.named("ledger"), "--listen", fmt.Sprintf("0.0.0.0:%d", port)),
+			HealthCheck: &awsecs.CfnTaskDefinition_HealthCheckProperty{
+				Command: texts("CMD", "/controller", "health"), Interval: number(30), Timeout: number(5), Retries: number(3), StartPeriod: number(30),
+			},
 			PortMappings:     []any{&awsecs.CfnTaskDefinition_PortMappingProperty{ContainerPort: number(port), Protocol: text("tcp")}},
 			Environment:      []any{variable("AWS_REGION", s.Region)},
 			Secrets:          []any{&awsecs.CfnTaskDefinition_SecretProperty{Name: text("GIT_TOKEN"), ValueFrom: &token}},

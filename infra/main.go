@@ -54,6 +54,8 @@ type stacks struct{ base, main awscdk.Stack }
 
 // build makes the stacks of an environment. The base holds what must be there before the first image is pushed.
 func build(app awscdk.App, s Settings) stacks {
+	// The CDK would ask the account for its zones, although the network names its own: a synthesis asks nobody.
+	app.Node().SetContext(text(fmt.Sprintf("availability-zones:account=%s:region=%s", s.Account, s.Region)), s.zones())
 	props := func(description string) *awscdk.StackProps {
 		return &awscdk.StackProps{
 			Env:         &awscdk.Environment{Account: &s.Account, Region: &s.Region},
@@ -69,6 +71,15 @@ func build(app awscdk.App, s Settings) stacks {
 	main.AddStackDependency(base, text("reads the parameter of the last good revision"))
 	buildMain(main, s)
 	return stacks{base: base, main: main}
+}
+
+// zones are the availability zones by their whole names.
+func (s Settings) zones() []string {
+	var zones []string
+	for _, z := range s.Zones {
+		zones = append(zones, s.Region+z)
+	}
+	return zones
 }
 
 // after makes a resource after others of its stack, where nothing in it refers to them but by name.

@@ -30,10 +30,7 @@ func newNetwork(stack awscdk.Stack, s Settings) network {
 	group := func(name string, kind awsec2.SubnetType, mask int) *awsec2.SubnetConfiguration {
 		return &awsec2.SubnetConfiguration{Name: &name, SubnetType: kind, CidrMask: number(mask)}
 	}
-	var zones []string
-	for _, z := range s.Zones {
-		zones = append(zones, s.Region+z)
-	}
+	zones := s.zones()
 	n := network{vpc: awsec2.NewVpc(stack, text("Vpc"), &awsec2.VpcProps{
 		VpcName: text(s.stackName()), IpAddresses: awsec2.IpAddresses_Cidr(&s.Cidr),
 		// Written out, not looked up: a template must not depend on who synthesizes it.

@@ -126,7 +126,8 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 		s.readSecrets(secret),
 	), s.readParameters()...))
 	newRole(stack, "TaskRole", s.named("task"), "What the service itself calls", s.tasksMayAssume(), []statement{
-		{sid: "TakeOrders", actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}, resources: []string{*q.orders.QueueArn()}},
+		// Batches are authorized as what is in them.
+		{sid: "TakeOrders", actions: []string{"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}, resources: []string{*q.orders.QueueArn()}},
 	})
 	template := awsecs.NewCfnTaskDefinition(stack, text("Template"), &awsecs.CfnTaskDefinitionProps{
 		Family: text(s.templateFamily()), RequiresCompatibilities: texts("FARGATE"), NetworkMode: text("awsvpc"),

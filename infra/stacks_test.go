@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 )
 
 // The templates are these, to the byte. Whoever changes one sees in the diff what is done to every environment.
@@ -73,12 +76,36 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(write(t, template), want) {
+	s, err := readSettings(func(key string) any { return map[string]any{"env": "production"}[key] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := "deploy-controller:"
+	if !bytes.Equal(bytes.ReplaceAll(write(t, template), []byte(image+s.Controller.Image), []byte(image+anImage)), want) {
 		t.Error("the program synthesizes another template than testdata has")
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "out", "manifest.json"))
+	if err != nil || bytes.Contains(manifest, []byte(`"missing"`)) {
+		t.Errorf("the synthesis has to ask an account for something (%v)", err)
 	}
 	out, err := run("prod")
 	if err == nil || !strings.Contains(string(out), `environment "prod" is not among`) || !strings.Contains(string(out), "dev, production, qa, staging") {
 		t.Errorf("an unknown environment: %v\n%s", err, out)
+	}
+}
+
+// What CloudFormation would refuse is refused here: the CDK's rules are on, and errors.
+func TestTemplatesAreValidated(t *testing.T) {
+	app := newApp(nil, t.TempDir())
+	stack := awscdk.NewStack(app, text("wrong"), nil)
+	awsec2.NewCfnSecurityGroup(stack, text("Group"), &awsec2.CfnSecurityGroupProps{GroupDescription: text("it isn't allowed")})
+	var refused any
+	func() {
+		defer func() { refused = recover() }()
+		app.Synth(nil)
+	}()
+	if refused == nil || !strings.Contains(fmt.Sprint(refused), "alidat") {
+		t.Errorf("a description that CloudFormation refuses is synthesized: %v", refused)
 	}
 }
 

@@ -48,7 +48,10 @@ func synth(t *testing.T, s Settings) synthesized {
 	return synthesized{base: read(s.baseStackName()), main: read(s.stackName())}
 }
 
-// settingsOf are an environment's, of cdk.json.
+// anImage is the controller's in these tests: the real one changes with every build, and nothing else does with it.
+const anImage = "0000000"
+
+// settingsOf are an environment's, of cdk.json, with anImage.
 func settingsOf(t *testing.T, env string) Settings {
 	t.Helper()
 	s, err := readSettings(func(key string) any {
@@ -60,6 +63,7 @@ func settingsOf(t *testing.T, env string) Settings {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Controller.Image = anImage
 	return s
 }
 
