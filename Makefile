@@ -2,7 +2,7 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test soak demo check bench breaks build images
+.PHONY: test soak demo check bench breaks build images synth test-infra
 
 # Everything that must hold, as .ci/run runs it: with the race detector, but that the stories are told whole without it, and a
 # sample of their kills with it.
@@ -10,6 +10,7 @@ test: check
 	$(GO) test -race -timeout 20m $$($(GO) list $(PKG) | grep -v controller/story$$)
 	$(GO) test -race -short -timeout 40m ./controller/story
 	$(GO) test -timeout 40m ./controller/story
+	$(MAKE) test-infra
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn
 # by lot. Takes many minutes, or as long as SEEDS says.
@@ -21,12 +22,26 @@ soak:
 # What costs seconds: form, suspicious code, the files of desired/, the module file, the workflows. actionlint is a module of its own,
 # so that its dependencies are not the project's.
 check:
-	@out=$$(gofmt -l controller worker images pipeline); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	@out=$$(gofmt -l controller worker images pipeline infra); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
 	$(GO) vet $(PKG)
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
 	$(GO) run ./controller/cmd/controller validate desired
 	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# The infrastructure is a module of its own: the CDK is large, and nothing of the product needs it. Node 20 works, and is only told
+# to be old.
+test-infra: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+test-infra:
+	cd infra && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -timeout 10m ./...
+
+# The templates of every environment, below infra/cdk.out, and what cfn-lint says of them where it is installed. It asks no account.
+synth: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+synth:
+	cd infra && $(GO) build -o ../bin/infra .
+	cd infra && for env in $$(sed -n 's/^      "\([a-z0-9-]*\)": {$$/\1/p' cdk.json); do \
+		echo "synthesize $$env"; CDK_OUTDIR=cdk.out/$$env CDK_CONTEXT_JSON="{\"env\":\"$$env\"}" ../bin/infra || exit 1; done
+	@if command -v cfn-lint >/dev/null; then cfn-lint --ignore-checks W3010 -- infra/cdk.out/*/*.template.json; else echo "cfn-lint is not installed: only the CDK's own rules were applied"; fi
 
 # The whole story on this machine: an account, a repository, the controller and the worker.
 demo:

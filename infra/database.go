@@ -31,7 +31,8 @@ func newDatabase(stack awscdk.Stack, s Settings, n network) database {
 	class, size, _ := strings.Cut(s.Database.Instance, ".")
 	instance := awsrds.NewDatabaseInstance(stack, text("Database"), &awsrds.DatabaseInstanceProps{
 		InstanceIdentifier: text(s.stackName()), DatabaseName: text(databaseName), Port: number(databasePort),
-		Engine:       awsrds.DatabaseInstanceEngine_Postgres(&awsrds.PostgresInstanceEngineProps{Version: awsrds.PostgresEngineVersion_VER_17()}),
+		// RDS goes on to newer minor versions by itself; CloudFormation sends the number again only where it is changed here.
+		Engine:       awsrds.DatabaseInstanceEngine_Postgres(&awsrds.PostgresInstanceEngineProps{Version: awsrds.PostgresEngineVersion_VER_17_9()}),
 		InstanceType: awsec2.NewInstanceType(text(class + "." + size)),
 		Vpc:          n.vpc, VpcSubnets: n.data, SecurityGroups: &[]awsec2.ISecurityGroup{group}, PubliclyAccessible: jsii.Bool(false),
 		Credentials: awsrds.Credentials_FromGeneratedSecret(text("postgres"), &awsrds.CredentialsBaseOptions{
