@@ -128,6 +128,12 @@ func wanted(in Input, rec Record) string {
 	return t.Ask
 }
 
+// spent reports whether what git said after the verdict has had its try already, and that is the one that stalled: it is not tried
+// once more, for ever.
+func (s *Stall) spent(verdict Rejection, target Target, intent Intent) bool {
+	return s.holds(target, intent) && s.Ask == verdict.Ask && s.Rollout > verdict.Rollout
+}
+
 // holds reports whether the stall still stands in the way of what git asks.
 func (s *Stall) holds(target Target, intent Intent) bool {
 	if s == nil || s.Wanted != target.Ask || intent.Service.Spec.Retry > s.Retry {

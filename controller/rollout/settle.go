@@ -52,7 +52,10 @@ func toward(in Input, rec Record, target Target) Decision {
 	trigger := TriggerGit
 	verdict := rec.RejectionOf(target.Ask)
 	if verdict != nil && cleared(*verdict, *rec.Intent) {
-		verdict, trigger = nil, TriggerRetry
+		if !rec.Stalled.spent(*verdict, target, *rec.Intent) {
+			trigger = TriggerRetry
+		}
+		verdict = nil
 	}
 	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !well {
 		return wait(in, rec, sayStalled(*s), in.idleAt())

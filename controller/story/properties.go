@@ -72,6 +72,9 @@ func (o *Observer) idle(service string, was *types.Service) bool {
 	}
 	running := aws.ToString(was.TaskDefinition)
 	r := o.revisions[running]
+	if o.world.ledgers > 0 && !o.world.active(running) {
+		return false // its content was in the ledger that was lost, and it can be started no more: it is registered anew
+	}
 	if r == nil || o.of(service).good[running].IsZero() || o.templates[service].After(r.at) {
 		return false
 	}
