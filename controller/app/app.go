@@ -74,6 +74,7 @@ type App struct {
 	memory  memory
 	writes  writes
 	repo    *gitrepo.Repo
+	loader  *desired.Loader // used by follow alone
 	asked   *reconcile.Asked
 	queue   *queue.Queue
 	board   *status.Board
@@ -93,7 +94,7 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, memory: memory, repo: repo,
+		cfg: cfg, memory: memory, repo: repo, loader: desired.NewLoader(Kinds()),
 		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
 		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
 	}

@@ -27,6 +27,9 @@ const (
 // errorsLogged is how many errors of a snapshot are logged. The page has them all.
 const errorsLogged = 100
 
+// namedMax bounds how many changed services one line of the log names.
+const namedMax = 50
+
 // follow asks git at every poll and every kick, and hands each new snapshot on. Trouble with git keeps the last snapshot
 // and is told.
 func (a *App) follow(ctx context.Context) error {
@@ -72,8 +75,8 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 		}
 		view.Head, view.FetchedAt = head.Commit, time.Now()
 		if head.Commit.SHA != before {
-			snapshot = desired.Load(head.FS(), Kinds())
-			snapshot.Commit = head.Commit
+			snapshot = a.loader.Load(head.FS())
+			snapshot.Commit, snapshot.Confirms = head.Commit, head.Confirms
 		}
 		return nil
 	})
@@ -113,7 +116,7 @@ func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoVi
 		a.recall(ctx)
 	}
 	a.cfg.Log.Info("snapshot", zap.String("commit", s.Commit.Short()), zap.String("subject", s.Commit.Subject), zap.Int("services", len(s.Services)),
-		zap.Int("invalid", len(s.Invalid)), zap.Strings("changed", changed))
+		zap.Int("invalid", len(s.Invalid)), zap.Int("parsed", a.loader.Parsed()), zap.Int("woken", len(changed)), zap.Strings("changed", changed[:min(len(changed), namedMax)]))
 	for i, e := range s.Errors {
 		if i == errorsLogged {
 			a.cfg.Log.Warn("more invalid files", zap.String("commit", s.Commit.Short()), zap.Int("errors", len(s.Errors)-i))

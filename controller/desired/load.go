@@ -6,60 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Load reads the whole folder of one environment: environment.yaml and one service in each other *.yaml file. Every error of every
-// file is in the snapshot; a bad file costs only its own service. The commit is left zero.
-//
-// Files whose name begins with a dot and *.md are left alone; anything else that is not a *.yaml file is an error, because it
-// may be a service under a mistyped name.
-func Load(tree fs.FS, kinds Kinds) *Snapshot {
-	entries, err := fs.ReadDir(tree, ".")
-	if err != nil {
-		return Join(nil, []Error{{File: ".", Line: 1, Col: 1, Message: "the folder cannot be read: " + reason(err)}}, nil)
-	}
-	env, errs := loadEnvironment(tree, entries)
-	var files []*File
-	for _, e := range entries {
-		name := e.Name()
-		switch {
-		case name == EnvironmentFile || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md"):
-		case path.Ext(name) == ".yaml":
-			files = append(files, loadService(tree, e, env, kinds))
-		case path.Ext(name) == ".yml" && !slices.ContainsFunc(entries, func(o fs.DirEntry) bool { return o.Name() == stem(name)+".yaml" }):
-			files = append(files, &File{Path: name, Errors: []Error{{File: name, Line: 1, Col: 1, Message: "the file's name ends in .yml; rename it to " + visible(stem(name)) + ".yaml"}}})
-		case e.IsDir():
-			errs = append(errs, Error{File: name, Line: 1, Col: 1, Message: "a folder inside an environment is not read; move its files beside environment.yaml"})
-		default:
-			errs = append(errs, Error{File: name, Line: 1, Col: 1, Message: "not a *.yaml file; rename it to <service>.yaml, or move it elsewhere"})
-		}
-	}
-	return Join(env, errs, files)
-}
-
-func loadEnvironment(tree fs.FS, entries []fs.DirEntry) (*Environment, []Error) {
-	at := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == EnvironmentFile })
-	if at < 0 {
-		return nil, []Error{{File: EnvironmentFile, Line: 1, Col: 1, Message: "the file is missing; it says which account and region the environment is"}}
-	}
-	data, errs := readFile(tree, entries[at])
-	if errs != nil {
-		return nil, errs
-	}
-	return ParseEnvironment(EnvironmentFile, data)
-}
-
-func loadService(tree fs.FS, entry fs.DirEntry, env *Environment, kinds Kinds) *File {
-	data, errs := readFile(tree, entry)
-	if errs != nil {
-		return &File{Path: entry.Name(), Errors: errs}
-	}
-	return ParseFile(entry.Name(), data, env, kinds)
-}
+// Load is a Loader's first Load.
+func Load(tree fs.FS, kinds Kinds) *Snapshot { return NewLoader(kinds).Load(tree) }
 
 // readFile reads one regular file. Of one larger than FileSizeMax nothing is read, or where its size was a lie, only so much that it
 // is seen to be too large.

@@ -43,6 +43,7 @@ type Snapshot struct {
 	Services    map[string]*Service // valid services by name
 	Invalid     map[string][]Error  // services whose file is invalid, by the name of the file without .yaml
 	Errors      []Error             // every error of every file, in order of file, line, column
+	Confirms    []string            // what its commits say under ConfirmTrailer
 }
 
 // Metadata names an object.

@@ -147,3 +147,13 @@ func services(n int, content string) files {
 	}
 	return f
 }
+
+// reopened is the repository without what an opened one keeps in memory.
+func reopened(t testing.TB, path string) *git.Repository {
+	t.Helper()
+	repo, err := git.PlainOpen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo
+}

@@ -126,6 +126,9 @@ func (e entry) Type() fs.FileMode          { return e.file.Mode.Type() }
 func (e entry) Info() (fs.FileInfo, error) { return e, nil }
 func (e entry) String() string             { return fs.FormatFileInfo(e) }
 
+// ContentID is git's id of a file's content, empty of a folder: whoever has read the content of that id need not read it again.
+func (e entry) ContentID() string { return e.file.Blob }
+
 type openFile struct {
 	entry
 	*bytes.Reader

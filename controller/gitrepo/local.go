@@ -9,6 +9,8 @@ import (
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/canteen/deploy/controller/fault"
 )
@@ -22,7 +24,7 @@ func (l local) tip(context.Context) (plumbing.Hash, error) {
 	return tip, err
 }
 
-func (l local) with(ctx context.Context, _ int, read readFunc) (*Head, error) {
+func (l local) with(ctx context.Context, _ plumbing.Hash, read readFunc) (*Head, error) {
 	repo, tip, err := l.open()
 	if err != nil {
 		return nil, err
@@ -38,6 +40,9 @@ func (l local) open() (*git.Repository, plumbing.Hash, error) {
 	if err != nil {
 		return nil, plumbing.ZeroHash, fmt.Errorf("open %s: %w", l.path, err)
 	}
+	if repo, err = bounded(repo); err != nil {
+		return nil, plumbing.ZeroHash, fmt.Errorf("open %s: %w", l.path, err)
+	}
 	ref, err := repo.Reference(plumbing.NewBranchReferenceName(l.branch), true)
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		have := branches(repo)
@@ -51,6 +56,15 @@ func (l local) open() (*git.Repository, plumbing.Hash, error) {
 		return nil, plumbing.ZeroHash, fmt.Errorf("branch %s of %s: %w", l.branch, l.path, err)
 	}
 	return repo, ref.Hash(), nil
+}
+
+// bounded is the repository with a cache of objectsKept bytes; as it was opened it keeps up to 96 MiB of objects while it is read.
+func bounded(repo *git.Repository) (*git.Repository, error) {
+	opened, ok := repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return nil, fmt.Errorf("its storage is a %T, which is not on a disk", repo.Storer)
+	}
+	return git.Open(filesystem.NewStorage(opened.Filesystem(), cache.NewObjectLRU(objectsKept)), nil)
 }
 
 // branches are for an error's text only, so a listing that fails is an empty one.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	git "github.com/go-git/go-git/v5"
 	gitconfig "github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/storage"
 	"github.com/go-git/go-git/v5/storage/filesystem"
@@ -50,7 +52,7 @@ func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
 	return plumbing.ZeroHash, noBranch(r.branch, r.url, have)
 }
 
-func (r *remote) with(ctx context.Context, depth int, read readFunc) (*Head, error) {
+func (r *remote) with(ctx context.Context, before plumbing.Hash, read readFunc) (*Head, error) {
 	access, err := r.access()
 	if err != nil {
 		return nil, err
@@ -61,23 +63,44 @@ func (r *remote) with(ctx context.Context, depth int, read readFunc) (*Head, err
 			return nil, err
 		}
 		defer remove()
-		const tracked = plumbing.ReferenceName("refs/heads/tip")
-		err = r.on(objects).FetchContext(ctx, &git.FetchOptions{
-			RefSpecs: []gitconfig.RefSpec{gitconfig.RefSpec("+refs/heads/" + r.branch + ":" + tracked.String())},
-			Depth:    depth,
-			Tags:     git.NoTags,
-			Auth:     access.method,
-
-			ProxyOptions: r.way(ctx),
-		})
-		if err != nil {
+		if err := r.fetch(ctx, objects, 1, access); err != nil {
 			return nil, r.classify(err, access)
 		}
 		ref, err := objects.Reference(tracked)
 		if err != nil {
 			return nil, fmt.Errorf("fetched branch: %w", err)
 		}
+		commit, err := object.GetCommit(objects, ref.Hash())
+		if err != nil {
+			return nil, fmt.Errorf("commit %s: %w", ref.Hash(), err)
+		}
+		if before.IsZero() || slices.Contains(commit.ParentHashes, before) {
+			return read(ctx, objects, ref.Hash())
+		}
+		// More than one commit at once, or another history: what lies between has to be seen. Only what the first fetch did not
+		// bring is transferred.
+		err = r.fetch(ctx, objects, generationsMax, access)
+		if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
+			return nil, r.classify(err, access)
+		}
+		if ref, err = objects.Reference(tracked); err != nil {
+			return nil, fmt.Errorf("fetched branch: %w", err)
+		}
 		return read(ctx, objects, ref.Hash())
+	})
+}
+
+// tracked is the branch in the store that takes what is fetched.
+const tracked = plumbing.ReferenceName("refs/heads/tip")
+
+func (r *remote) fetch(ctx context.Context, objects storage.Storer, depth int, access access) error {
+	return r.on(objects).FetchContext(ctx, &git.FetchOptions{
+		RefSpecs: []gitconfig.RefSpec{gitconfig.RefSpec("+refs/heads/" + r.branch + ":" + tracked.String())},
+		Depth:    depth,
+		Tags:     git.NoTags,
+		Auth:     access.method,
+
+		ProxyOptions: r.way(ctx),
 	})
 }
 
@@ -94,13 +117,15 @@ func (r *remote) store() (storage.Storer, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("git cache: %w", err)
 	}
-	const objectsKept = 8 * cache.MiByte
 	objects := filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(objectsKept), filesystem.Options{LargeObjectThreshold: FileSizeMax})
 	return objects, func() {
 		_ = objects.Close()
 		_ = os.RemoveAll(dir) // what stays is removed at the next Open
 	}, nil
 }
+
+// objectsKept bounds what go-git keeps of the objects that it has unpacked from a disk: none is read twice here.
+const objectsKept = 8 * cache.MiByte
 
 const cachePrefix = "fetch-"
 

@@ -31,7 +31,11 @@ type Head struct {
 	// Rewritten reports that the head that Fetch returned before is not among this one's ancestors: the branch was
 	// force-pushed (or moved by more than 64 generations at once, which a bounded fetch cannot tell from it).
 	Rewritten bool
+	// Confirms are the values of the trailers desired.ConfirmTrailer of the commits that came since the head that Fetch returned
+	// before, newest first; of the first head, of that commit alone.
+	Confirms []string
 
+	folder   plumbing.Hash      // of the folder's tree: equal ids, equal files
 	contents map[string]content // by blob
 }
 
@@ -47,9 +51,10 @@ type Repo struct {
 type source interface {
 	// tip asks for the branch's newest commit, and for nothing else.
 	tip(ctx context.Context) (plumbing.Hash, error)
-	// with fetches the branch's newest commit, at most depth generations deep where history must be transferred, and
-	// calls read with it. The objects are gone when read returns.
-	with(ctx context.Context, depth int, read readFunc) (*Head, error)
+	// with fetches the branch's newest commit and calls read with it. Where history must be transferred, that is one generation,
+	// or generationsMax where the head before (zero for none) is not that commit's parent. The objects are gone when read
+	// returns.
+	with(ctx context.Context, before plumbing.Hash, read readFunc) (*Head, error)
 }
 
 type readFunc func(context.Context, storer.EncodedObjectStorer, plumbing.Hash) (*Head, error)
@@ -103,14 +108,13 @@ func (r *Repo) fetch(ctx context.Context) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	depth, last := 1, r.last
+	last, before := r.last, plumbing.ZeroHash
 	if last != nil {
-		if tip.String() == last.Commit.SHA {
+		if before = plumbing.NewHash(last.Commit.SHA); tip == before {
 			return last, nil
 		}
-		depth = generationsMax
 	}
-	return r.source.with(ctx, depth, func(ctx context.Context, objects storer.EncodedObjectStorer, tip plumbing.Hash) (*Head, error) {
+	return r.source.with(ctx, before, func(ctx context.Context, objects storer.EncodedObjectStorer, tip plumbing.Hash) (*Head, error) {
 		return readHead(ctx, objects, tip, r.cfg.Folder, last)
 	})
 }

@@ -61,21 +61,29 @@ func readHead(ctx context.Context, objects storer.EncodedObjectStorer, tip plumb
 	if err != nil {
 		return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
 	}
-	r := reader{objects: objects, last: last, head: &Head{
-		Commit:   describe(commit),
-		Files:    map[string]File{},
-		contents: map[string]content{},
-	}}
-	if err := r.walk(ctx, tree, "", 1); err != nil {
-		return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
-	}
-	if last != nil {
-		r.head.Rewritten, err = isRewrite(objects, tip, plumbing.NewHash(last.Commit.SHA))
-		if err != nil {
-			return nil, fmt.Errorf("history of commit %s: %w", tip, err)
+	head := &Head{Commit: describe(commit), folder: tree.Hash}
+	if last != nil && last.folder == head.folder {
+		head.Files, head.contents = last.Files, last.contents // the commits between were about other folders
+	} else {
+		head.Files, head.contents = map[string]File{}, map[string]content{}
+		r := reader{objects: objects, last: last, head: head}
+		if err := r.walk(ctx, tree, "", 1); err != nil {
+			return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
 		}
 	}
-	return r.head, nil
+	before := plumbing.ZeroHash
+	if last != nil {
+		before = plumbing.NewHash(last.Commit.SHA)
+	}
+	since, found, err := history(objects, commit, before)
+	if err != nil {
+		return nil, fmt.Errorf("history of commit %s: %w", tip, err)
+	}
+	head.Rewritten = last != nil && !found
+	if head.Confirms, err = confirms(objects, since, before); err != nil {
+		return nil, fmt.Errorf("history of commit %s: %w", tip, err)
+	}
+	return head, nil
 }
 
 func describe(c *object.Commit) desired.Commit {
@@ -207,24 +215,29 @@ func tooLarge(format string, limit int) error {
 	return fault.New(fault.Terminal, CodeFolderTooLarge, fmt.Errorf(format+": only the files of one environment belong in it", limit))
 }
 
-// isRewrite reports whether before is missing among the ancestors of tip. Parents that a shallow fetch left out end the
-// search there.
-func isRewrite(objects storer.EncodedObjectStorer, tip, before plumbing.Hash) (bool, error) {
-	seen := map[plumbing.Hash]bool{tip: true}
-	generation := []plumbing.Hash{tip}
+// history are the commits from the tip back to the head before, which is left out, newest generations first, and whether that was
+// found among the tip's ancestors. Where it was not, the branch was rewritten or moved far, and only the tip itself is surely new;
+// so it is where there was no head before (zero). Parents that a shallow fetch left out end the search there.
+func history(objects storer.EncodedObjectStorer, tip *object.Commit, before plumbing.Hash) (since []*object.Commit, found bool, err error) {
+	if before.IsZero() {
+		return []*object.Commit{tip}, false, nil
+	}
+	seen := map[plumbing.Hash]bool{tip.Hash: true}
+	generation := []plumbing.Hash{tip.Hash}
 	for range generationsMax {
 		var parents []plumbing.Hash
 		for _, hash := range generation {
 			if hash == before {
-				return false, nil
+				return since, true, nil
 			}
 			commit, err := object.GetCommit(objects, hash)
 			if errors.Is(err, plumbing.ErrObjectNotFound) {
 				continue
 			}
 			if err != nil {
-				return false, err
+				return nil, false, err
 			}
+			since = append(since, commit)
 			for _, parent := range commit.ParentHashes {
 				if !seen[parent] {
 					seen[parent] = true
@@ -234,5 +247,54 @@ func isRewrite(objects storer.EncodedObjectStorer, tip, before plumbing.Hash) (b
 		}
 		generation = parents
 	}
-	return true, nil
+	return []*object.Commit{tip}, false, nil
+}
+
+// confirms are the trailers of commits that came since the head before. What that one had among its own ancestors has been read: a
+// branch that was begun long ago and is merged now leads back to it.
+func confirms(objects storer.EncodedObjectStorer, since []*object.Commit, before plumbing.Hash) ([]string, error) {
+	var out []string
+	var old map[plumbing.Hash]bool
+	for _, c := range since {
+		said := desired.Confirms(c.Message)
+		if len(said) == 0 {
+			continue
+		}
+		if old == nil {
+			var err error
+			if old, err = ancestors(objects, before); err != nil {
+				return nil, err
+			}
+		}
+		if !old[c.Hash] {
+			out = append(out, said...)
+		}
+	}
+	return out, nil
+}
+
+// ancestors are those of a commit, generationsMax generations back, as far as the store has them.
+func ancestors(objects storer.EncodedObjectStorer, of plumbing.Hash) (map[plumbing.Hash]bool, error) {
+	all := map[plumbing.Hash]bool{of: true}
+	generation := []plumbing.Hash{of}
+	for range generationsMax {
+		var parents []plumbing.Hash
+		for _, hash := range generation {
+			commit, err := object.GetCommit(objects, hash)
+			if errors.Is(err, plumbing.ErrObjectNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, parent := range commit.ParentHashes {
+				if !all[parent] {
+					all[parent] = true
+					parents = append(parents, parent)
+				}
+			}
+		}
+		generation = parents
+	}
+	return all, nil
 }

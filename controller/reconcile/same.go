@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"reflect"
 	"time"
-
-	"github.com/canteen/deploy/controller/rollout"
 )
 
 // same reports whether both would be written alike. Reflection sees what is surely alike, as on most passes, and what surely
 // differs, as after each decision, many times faster than JSON; only what JSON may write alike (an empty list, none) is written.
-func same(a, b rollout.Record) bool {
+func same[T any](a, b T) bool {
 	switch {
 	case reflect.DeepEqual(a, b):
 		return true
