@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,6 +78,7 @@ type App struct {
 	loader  *desired.Loader // used by follow alone
 	asked   *reconcile.Asked
 	queue   *queue.Queue
+	fleet   atomic.Pointer[reconcile.Fleet] // of the newest term in which this controller acted
 	board   *status.Board
 	kick    chan struct{}
 	ready   *readiness
@@ -99,6 +101,7 @@ func New(cfg Config) (*App, error) {
 		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
 	}
 	a.board.Queue(a.queueStats)
+	a.board.Paused(a.paused)
 	a.handler = server.New(server.Config{
 		Board: a.board, Gatherer: cfg.Registry, History: memory.History, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Version: cfg.Build.Version,
@@ -193,6 +196,10 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 		return true, err
 	}
 	l = a.watch(ctx, l)
+	fleet := reconcile.NewFleet(known...)
+	a.fleet.Store(fleet)
+	a.asked.Begin(known)
+	a.tellMassChange()
 	a.writes.begin(l)
 	defer a.writes.end()
 	a.keep(ctx, env)
@@ -201,7 +208,7 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 		records = a.cfg.Between(records)
 	}
 	r := &reconcile.Reconciler{
-		Account: account, Ledger: records, Asked: a.asked, Fleet: reconcile.NewFleet(known...),
+		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
 		Teller: &teller{board: a.board, log: a.cfg.Log}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	for _, name := range services {

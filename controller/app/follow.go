@@ -76,7 +76,7 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 		view.Head, view.FetchedAt = head.Commit, time.Now()
 		if head.Commit.SHA != before {
 			snapshot = a.loader.Load(head.FS())
-			snapshot.Commit, snapshot.Confirms = head.Commit, head.Confirms
+			snapshot.Commit, snapshot.Confirms, snapshot.Parents = head.Commit, head.Confirms, head.Parents
 		}
 		return nil
 	})
@@ -112,6 +112,7 @@ func (a *App) take(ctx context.Context, s *desired.Snapshot, view *status.RepoVi
 		a.keep(ctx, s.Environment)
 	}
 	changed := a.asked.Take(s)
+	a.tellMassChange()
 	if s.Environment == nil {
 		a.recall(ctx)
 	}

@@ -99,6 +99,8 @@ var phases = map[rollout.State]Phase{
 	rollout.StateWaitingStack:      PhasePending,
 	rollout.StateWaitingLock:       PhasePending,
 	rollout.StateWaitingHealth:     PhasePending,
+	rollout.StateMassChange:        PhasePending,
+	rollout.StateManyMissing:       PhasePending,
 	rollout.StateWaitingTemplate:   PhaseHealthy,
 }
 

@@ -3,6 +3,8 @@ package desired
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,6 +22,22 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("%q is not a duration; write a number with its unit, such as 90s, 10m or 1h30m", s)
 	}
 	*d = Duration(v)
+	return nil
+}
+
+// MarshalJSON writes the share as people do.
+func (p Percent) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
+
+// UnmarshalJSON reads a share such as 50%; a bare number is refused, since 0.5 and 50 would both be meant.
+func (p *Percent) UnmarshalJSON(b []byte) error {
+	var s string
+	err := json.Unmarshal(b, &s)
+	digits, found := strings.CutSuffix(s, "%")
+	n, bad := strconv.Atoi(digits)
+	if err != nil || !found || bad != nil || n < 1 || n > 100 || digits != strconv.Itoa(n) {
+		return fmt.Errorf("%s is not a share; write a whole number from 1 to 100 with its sign, such as 50%%", b)
+	}
+	*p = Percent(n)
 	return nil
 }
 

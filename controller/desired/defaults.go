@@ -36,6 +36,10 @@ const (
 	DefaultDriftAction = DriftCorrect
 	// DefaultTemplateChange is what a changed template does to a service whose ask has not changed.
 	DefaultTemplateChange = TemplateRoll
+	// DefaultMassShare is the share of services that may change at once without a confirmation.
+	DefaultMassShare = Percent(50)
+	// DefaultMassAtLeast is how many services must change at once for that: a small environment never pauses.
+	DefaultMassAtLeast = 10
 	// DefaultTimezone is the zone of a window that names none.
 	DefaultTimezone = "UTC"
 
@@ -62,6 +66,7 @@ func orElse[T comparable](v *T, fallback T) {
 func (e *Environment) fill() {
 	orElse(&e.Spec.Drift.After, DefaultDriftAfter)
 	orElse(&e.Spec.Drift.Action, DefaultDriftAction)
+	e.Spec.MassChange = e.Spec.MassChange.OrDefaults()
 	orElse(&e.Spec.TemplateChange, DefaultTemplateChange)
 	orElse(&e.Spec.Defaults.Bake, DefaultBake)
 	orElse(&e.Spec.Defaults.Deadline, DefaultDeadline)

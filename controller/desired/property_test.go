@@ -127,6 +127,7 @@ func TestEnvironmentRoundTrip(t *testing.T) {
 		want.Spec = desired.EnvironmentSpec{
 			Account: rapid.StringMatching(`[0-9]{12}`).Draw(t, "account"), Region: "eu-central-1",
 			MaxConcurrentRollouts: rapid.IntRange(0, 9).Draw(t, "max"),
+			MassChange:            desired.MassChangePolicy{Share: desired.Percent(rapid.IntRange(1, 100).Draw(t, "share")), AtLeast: rapid.IntRange(1, 1000).Draw(t, "at least")},
 			Drift: desired.DriftPolicy{After: durationGen(1, time.Hour).Draw(t, "after"),
 				Action: rapid.SampledFrom([]desired.DriftAction{desired.DriftCorrect, desired.DriftReport}).Draw(t, "action")},
 			TemplateChange: rapid.SampledFrom([]desired.TemplatePolicy{desired.TemplateRoll, desired.TemplateReport}).Draw(t, "template"),

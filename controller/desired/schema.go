@@ -19,6 +19,9 @@ import (
 //go:embed types.go
 var typesSource string
 
+// percentPattern is what Percent reads.
+const percentPattern = `^([1-9][0-9]?|100)%$`
+
 // durationPattern is what Duration reads, as far as a pattern can say it.
 const durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 
@@ -68,6 +71,8 @@ func reflector(kinds Kinds, docs map[string]string) *jsonschema.Reflector {
 		switch {
 		case t == durationType:
 			return duration("")
+		case t == percentType:
+			return &jsonschema.Schema{Type: "string", Pattern: percentPattern, Examples: []any{"50%"}}
 		case t == rolloutType:
 			return rolloutSchema(kinds, docs)
 		case t == verifyType:
@@ -177,6 +182,8 @@ func environmentDetails() []detail {
 		{path: "spec.windows[].to", pattern: clockPattern},
 		{path: "spec.windows[].timezone", fallback: DefaultTimezone, examples: []any{"Europe/Berlin"}},
 		{path: "spec.maxConcurrentRollouts", fallback: 0, minimum: "0"},
+		{path: "spec.massChange.share", fallback: DefaultMassShare},
+		{path: "spec.massChange.atLeast", fallback: DefaultMassAtLeast, minimum: "1"},
 		{path: "spec.drift.after", fallback: DefaultDriftAfter},
 		{path: "spec.drift.action", fallback: DefaultDriftAction},
 		{path: "spec.templateChange", fallback: DefaultTemplateChange},

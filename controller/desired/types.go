@@ -4,6 +4,7 @@ package desired
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,6 +45,7 @@ type Snapshot struct {
 	Invalid     map[string][]Error  // services whose file is invalid, by the name of the file without .yaml
 	Errors      []Error             // every error of every file, in order of file, line, column
 	Confirms    []string            // what its commits say under ConfirmTrailer
+	Parents     []string            // ids of the commits before this one
 }
 
 // Metadata names an object.
@@ -76,6 +78,8 @@ type EnvironmentSpec struct {
 	Windows []Window `json:"windows,omitempty"`
 	// MaxConcurrentRollouts limits how many services roll at once; 0 means no limit. Reverts do not count.
 	MaxConcurrentRollouts int `json:"maxConcurrentRollouts,omitempty"`
+	// MassChange says how much may change at once before somebody has to confirm it.
+	MassChange MassChangePolicy `json:"massChange,omitzero"`
 	// Drift says what happens to a deployment that git did not ask for.
 	Drift DriftPolicy `json:"drift,omitzero"`
 	// TemplateChange says what a changed template does to a service whose ask has not changed: roll or report.
@@ -96,6 +100,28 @@ type Window struct {
 	// Timezone is an IANA name such as Europe/Berlin, UTC by default.
 	Timezone string `json:"timezone,omitempty"`
 }
+
+// MassChangePolicy is when a change is so large that it has to be confirmed, and when so much is missing from the account that nothing
+// new is begun. Both Share and AtLeast must be passed.
+type MassChangePolicy struct {
+	// Share is the share of the environment's services that may change at once; 100% turns the pause off. Default 50%.
+	Share Percent `json:"share,omitempty"`
+	// AtLeast is how many services must change at once before the share is looked at. Default 10.
+	AtLeast int `json:"atLeast,omitempty"`
+}
+
+// OrDefaults is the policy with the built-in defaults for what it does not say.
+func (p MassChangePolicy) OrDefaults() MassChangePolicy {
+	orElse(&p.Share, DefaultMassShare)
+	orElse(&p.AtLeast, DefaultMassAtLeast)
+	return p
+}
+
+// Percent is a share in hundredths, written as 50%.
+type Percent int
+
+// String is the share as people write it.
+func (p Percent) String() string { return strconv.Itoa(int(p)) + "%" }
 
 // DriftPolicy is what happens to a change made by hand.
 type DriftPolicy struct {

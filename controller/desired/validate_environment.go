@@ -37,6 +37,9 @@ func (s *source) environment(env *Environment) {
 	if spec.MaxConcurrentRollouts < 0 {
 		s.report("spec.maxConcurrentRollouts is negative; write how many services may roll at once, or 0 for no limit", "spec", "maxConcurrentRollouts")
 	}
+	if n := spec.MassChange.AtLeast; n < 0 || n == 0 && s.has("spec", "massChange", "atLeast") {
+		s.report(fmt.Sprintf("spec.massChange.atLeast is %d; write how many services must change at once, at least 1", n), "spec", "massChange", "atLeast")
+	}
 	for i, w := range spec.Windows {
 		s.window(w, "spec", "windows", strconv.Itoa(i))
 	}

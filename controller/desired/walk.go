@@ -23,6 +23,7 @@ type Enum interface {
 
 var (
 	durationType = reflect.TypeFor[Duration]()
+	percentType  = reflect.TypeFor[Percent]()
 	rolloutType  = reflect.TypeFor[Rollout]()
 	verifyType   = reflect.TypeFor[Verify]()
 	rawType      = reflect.TypeFor[json.RawMessage]()
@@ -219,6 +220,8 @@ func (s *source) walkOpaque(n *yaml.Node, t reflect.Type, path []string) bool {
 		return s.wrong(n, path, "must be a time with its zone, such as 2027-01-31T00:00:00Z")
 	case t == durationType:
 		return s.wrong(n, path, "must be a duration: a number with its unit, such as 90s, 10m or 1h30m")
+	case t == percentType:
+		return s.wrong(n, path, "must be a share: a whole number from 1 to 100 with its sign, such as 50%")
 	default:
 		return s.wrong(n, path, "cannot be read: "+err.Error())
 	}

@@ -34,6 +34,8 @@ type Head struct {
 	// Confirms are the values of the trailers desired.ConfirmTrailer of the commits that came since the head that Fetch returned
 	// before, newest first; of the first head, of that commit alone.
 	Confirms []string
+	// Parents are the ids of the commits that Commit was made on.
+	Parents []string
 
 	folder   plumbing.Hash      // of the folder's tree: equal ids, equal files
 	contents map[string]content // by blob

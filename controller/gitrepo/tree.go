@@ -71,6 +71,9 @@ func readHead(ctx context.Context, objects storer.EncodedObjectStorer, tip plumb
 			return nil, fmt.Errorf("folder %s of commit %s: %w", folder, tip, err)
 		}
 	}
+	for _, parent := range commit.ParentHashes {
+		head.Parents = append(head.Parents, parent.String())
+	}
 	before := plumbing.ZeroHash
 	if last != nil {
 		before = plumbing.NewHash(last.Commit.SHA)

@@ -3,39 +3,74 @@ package reconcile
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
-// Asked is the newest word of git, shared between who follows the repository and the passes.
+// Asked is the newest word of git, shared between who follows the repository and the passes; and of a mass change that nobody has
+// confirmed, the word before.
 type Asked struct {
 	mu          sync.RWMutex
 	environment *desired.Environment
-	intents     map[string]*rollout.Intent
-	invalid     map[string]string
-	known       bool // a snapshot was seen
+	newest      *desired.Snapshot
+	intents     map[string]*rollout.Intent // of newest
+	invalid     map[string]string          // of newest
+	known       bool                       // a snapshot was seen
+	compared    int                        // contents that the newest Take compared
+
+	taken    map[string]word // what was taken over, and is not released
+	pause    *rollout.Pause  // why newest is not taken over, nil where it is
+	withheld map[string]bool // services whose word in newest waits
+	waiting  []string        // ids of the commits that have been newest during the pause
+}
+
+// word is what was taken over of one service.
+type word struct {
+	intent  *rollout.Intent
+	service *desired.Service // as the snapshot has it: the same pointer, the same word
 }
 
 // NewAsked returns an Asked that knows nothing yet.
 func NewAsked() *Asked {
-	return &Asked{intents: map[string]*rollout.Intent{}, invalid: map[string]string{}}
+	return &Asked{intents: map[string]*rollout.Intent{}, invalid: map[string]string{}, taken: map[string]word{}}
+}
+
+// Begin tells what was taken over before, as the records of the ledger have it, and weighs the newest snapshot against that once
+// more: a pause survives a restart. It is called before passes run.
+func (a *Asked) Begin(records []rollout.Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.taken = make(map[string]word, len(records))
+	for _, rec := range records {
+		if rec.Intent != nil && rec.State != rollout.StateReleased {
+			a.taken[rec.Service] = word{rec.Intent, &rec.Intent.Service}
+		}
+	}
+	if a.known {
+		a.pause, a.waiting = nil, nil
+		a.weigh()
+	}
 }
 
 // Take takes a snapshot over and returns the services whose word changed, in order of name. A snapshot without a valid
-// environment keeps the environment before: nothing is begun under a policy that nobody can read.
+// environment keeps the environment before: nothing is begun under a policy that nobody can read. One that is a mass change and
+// not confirmed is known, and not taken over; see rollout.MassChange.
 func (a *Asked) Take(s *desired.Snapshot) (changed []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	policyChanged := s.Environment != nil && !sameJSON(a.environment, s.Environment)
+	a.compared = 0
+	policyChanged := s.Environment != nil && (a.environment == nil || a.environment != s.Environment && !same(*a.environment, *s.Environment))
 	if s.Environment != nil {
 		a.environment = s.Environment
 	}
 	intents := make(map[string]*rollout.Intent, len(s.Services))
 	for name, service := range s.Services {
-		if old := a.intents[name]; old != nil && sameJSON(old.Service, *service) {
+		if old := a.intents[name]; old != nil && a.unchanged(name, old, service) {
 			intents[name] = old
 			if policyChanged || a.invalid[name] != "" {
 				changed = append(changed, name)
@@ -57,9 +92,70 @@ func (a *Asked) Take(s *desired.Snapshot) (changed []string) {
 			changed = append(changed, name)
 		}
 	}
-	a.intents, a.invalid, a.known = intents, invalid, true
+	a.newest, a.intents, a.invalid, a.known = s, intents, invalid, true
+	changed = append(changed, a.weigh()...)
 	slices.Sort(changed) // the same snapshot wakes in the same order
 	return slices.Compact(changed)
+}
+
+// unchanged reports whether the service is what the newest snapshot had. A snapshot shares what did not change with the one before
+// it, so that only what was parsed again is compared.
+func (a *Asked) unchanged(name string, old *rollout.Intent, service *desired.Service) bool {
+	if a.newest != nil && a.newest.Services[name] == service {
+		return true
+	}
+	a.compared++
+	return same(old.Service, *service)
+}
+
+// weigh takes the newest snapshot over, or what of it is no mass change, and returns whom that concerns beyond those whose word
+// changed.
+func (a *Asked) weigh() (concerned []string) {
+	was, before := a.pause, make(map[string]*desired.Service, len(a.taken))
+	for name, w := range a.taken {
+		before[name] = w.service
+	}
+	var policy desired.MassChangePolicy
+	if a.environment != nil {
+		policy = a.environment.Spec.MassChange
+	}
+	mass := rollout.MassChange(time.Now(), before, a.newest, policy, append(slices.Clone(a.waiting), a.newest.Parents...))
+	concerned = slices.Collect(maps.Keys(a.withheld))
+	concerned = slices.AppendSeq(concerned, maps.Keys(mass.Withheld))
+	if was != nil && mass.Pause == nil {
+		concerned = slices.AppendSeq(concerned, maps.Keys(a.intents)) // some of them wait to begin something else
+	}
+	if a.pause = mass.Pause; a.pause == nil {
+		a.waiting = nil
+	} else {
+		if was != nil {
+			a.pause.Commit = was.Commit
+		}
+		a.waiting = append(a.waiting[max(0, len(a.waiting)-waitingMax):], a.newest.Commit.SHA)
+	}
+	taken := make(map[string]word, len(a.intents))
+	for name, intent := range a.intents {
+		if !mass.Withheld[name] {
+			taken[name] = word{intent, a.newest.Services[name]}
+		}
+	}
+	for name, w := range a.taken {
+		if mass.Withheld[name] || a.invalid[name] != "" {
+			taken[name] = w
+		}
+	}
+	a.taken, a.withheld = taken, mass.Withheld
+	return concerned
+}
+
+// waitingMax bounds how many commits of one pause a confirmation can name.
+const waitingMax = 100
+
+// Pause is why the newest snapshot is not taken over, nil where it is.
+func (a *Asked) Pause() *rollout.Pause {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.pause
 }
 
 // Remember takes over the environment that was valid before the controller started. Until git is read, passes go on with
@@ -90,22 +186,30 @@ func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok 
 		return rollout.Want{Intent: rec.Intent, Environment: a.environment.Metadata.Name, Policy: a.environment.Spec}, rec.Intent != nil
 	}
 	want = rollout.Want{
-		Intent: a.intents[service], Invalid: a.invalid[service],
+		Intent: a.intents[service], Invalid: a.invalid[service], Pause: a.pause, Withheld: a.withheld[service],
 		Environment: a.environment.Metadata.Name, Policy: a.environment.Spec,
 	}
 	want.Removed = want.Intent == nil && want.Invalid == ""
+	if want.Withheld {
+		want.Intent = a.taken[service].intent
+		want.Removed = want.Intent == nil && rec.Intent != nil // it was released before, and its file is back
+	}
 	// The commit that first said it is the one that people look for, also after a restart.
-	if want.Intent != nil && rec.Intent != nil && sameJSON(want.Intent.Service, rec.Intent.Service) {
+	if want.Intent != nil && rec.Intent != nil && want.Intent != rec.Intent && same(want.Intent.Service, rec.Intent.Service) {
 		want.Intent = rec.Intent
 	}
 	return want, true
 }
 
-// digest is what git asks of the service now in short, for comparing.
+// digest is what git asks of the service now, or asked before a pause, in short, for comparing.
 func (a *Asked) digest(service string) string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if intent := a.intents[service]; intent != nil {
+	intent := a.intents[service]
+	if a.withheld[service] {
+		intent = a.taken[service].intent
+	}
+	if intent != nil {
 		return digest(intent.Service)
 	}
 	return ""
@@ -125,10 +229,4 @@ func (a *Asked) Environment() *desired.Environment {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return a.environment
-}
-
-func sameJSON(a, b any) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && string(x) == string(y)
 }

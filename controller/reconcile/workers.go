@@ -32,6 +32,11 @@ func (r *Reconciler) Run(ctx, hard context.Context, q *queue.Queue, workers int)
 				// The queue counts by a clock that does not jump: a wait goes on for as long as it was meant to.
 				q.WakeAt(service, time.Now().Add(next.Sub(r.now())))
 				q.Done(service)
+				if env := r.Asked.Environment(); env != nil {
+					for _, next := range r.Fleet.turns(env.Spec.MaxConcurrentRollouts) {
+						q.WakeAt(next, time.Now())
+					}
+				}
 			}
 		})
 	}
@@ -44,6 +49,7 @@ func (r *Reconciler) guarded(ctx context.Context, service string) (next time.Tim
 		if p := recover(); p != nil {
 			r.Log.Error("pass panicked", zap.String("service", service), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			r.Teller.Passed(Pass{Service: service, Err: fmt.Errorf("panic: %v", p)})
+			r.Fleet.lapse(service)
 			next = r.now().Add(rollout.Backoff(6))
 		}
 	}()
@@ -55,6 +61,7 @@ func (r *Reconciler) guarded(ctx context.Context, service string) (next time.Tim
 	case fault.Is(err, fault.Conflict):
 		r.Log.Debug("pass lost a race", zap.String("service", service), zap.Error(err))
 	default:
+		r.Fleet.lapse(service)
 		r.Log.Warn("pass failed", zap.String("service", service), zap.String("kind", string(fault.KindOf(err))), zap.Error(err), zap.Time("next", next))
 	}
 	return next

@@ -43,6 +43,10 @@ func (w *world) lift(p part) bool {
 		spec.DependsOn = nil
 	case rollout.SaidWindow:
 		environment.Windows = nil
+	case rollout.SaidMassChange:
+		// the world of this service alone has nothing that was taken over before
+	case rollout.SaidManyMissing:
+		environment.MassChange.Share = 100
 	case rollout.SaidCrowded:
 		environment.MaxConcurrentRollouts = 0
 	case rollout.SaidDriftSeen:

@@ -60,6 +60,7 @@ func New(account Account, snapshot *desired.Snapshot, records []rollout.Record) 
 		done: map[string]plan.Rehearsed{},
 	}
 	r.asked.Take(snapshot)
+	r.asked.Begin(records)
 	return r
 }
 

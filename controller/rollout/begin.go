@@ -25,6 +25,9 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if d, ok := held(in, rec); ok {
 		return d
 	}
+	if d, ok := paused(in, rec); ok {
+		return d
+	}
 	if d, ok := gated(in, rec, goal); ok {
 		return d
 	}
@@ -47,6 +50,9 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	}
 	if trigger == TriggerGit && tried(rec, goal.Ask) {
 		trigger = TriggerRetry
+	}
+	if rec.Queued.IsZero() && in.Want.Policy.MaxConcurrentRollouts > 0 {
+		rec.Queued = in.Now
 	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
@@ -103,14 +109,23 @@ func gated(in Input, rec Record, goal Target) (Decision, bool) {
 	return crowded(in, rec, goal)
 }
 
-// crowded covers the places that others take. It is asked again before the first thing that takes one: a deploy that waits
+// crowded covers the places that others take, or will because they have waited for longer. Who gives a place up wakes who is
+// next. It is asked again before the first thing that takes one: a deploy that waits
 // for a permission or a lock must not keep the others out.
 func crowded(in Input, rec Record, goal Target) (Decision, bool) {
 	limit := in.Want.Policy.MaxConcurrentRollouts
-	if limit == 0 || in.Want.Others < limit {
+	if limit == 0 || in.Want.Others+in.Want.Ahead < limit {
 		return Decision{}, false
 	}
-	return wait(in, rec, sayCrowded(goal.Name(), limit), in.watchAt()), true
+	if rec.Queued.IsZero() {
+		rec.Queued = in.Now
+	}
+	return wait(in, rec, sayCrowded(goal.Name(), limit), in.idleAt()), true
+}
+
+// queues reports whether the record waits for nothing of its own, so that it keeps its place in the order.
+func (r Record) queues() bool {
+	return slices.Contains([]State{StateWaitingConcurrent, StateMassChange, StateManyMissing}, r.State)
 }
 
 // expired holds back an ask whose image is not in the registry any more, since a lifecycle policy or a person removed it after

@@ -19,8 +19,13 @@ type Want struct {
 
 	LockHolder string   // the service that holds this one's migration lock, itself included
 	Others     int      // other services with a deploy in flight
+	Ahead      int      // services that have waited for a place for longer, as far as it matters
 	Waiting    []string // services that this one depends on and that have not settled yet
 	Pace       Pace
+
+	Pause *Pause // why nothing new is begun in the environment, nil where it may be
+	// Withheld says that git has a newer word about the service, which waits for the end of the pause: Intent is the one before.
+	Withheld bool
 }
 
 // Pace is how often the controller looks.
@@ -81,6 +86,9 @@ func Decide(in Input, rec Record) Decision {
 		history = append(history, d.History...)
 		if !d.again {
 			d.History = history
+			if d.Record.Rollout == nil && !d.Record.queues() {
+				d.Record.Queued = time.Time{}
+			}
 			if d.Action == nil && d.Look == nil {
 				d.Record.Trouble = nil
 			}

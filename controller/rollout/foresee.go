@@ -57,6 +57,8 @@ const (
 	SaidWindow           = "Window"
 	SaidDependency       = "Dependency"
 	SaidCrowded          = "Crowded"
+	SaidMassChange       = "MassChange"
+	SaidManyMissing      = "ManyMissing"
 	SaidLockTaken        = "LockTaken"
 	SaidUnhealthyBefore  = "UnhealthyBefore"
 	SaidNoWayBack        = "NoWayBack"

@@ -18,6 +18,7 @@ func TestSaidNamesAreTheCatalogues(t *testing.T) {
 	for want, said := range map[string]told{
 		SaidStackBusy: sayStackBusy("s", "BUSY"), SaidHeld: sayHeld("o", epoch), SaidSuspended: saySuspended("o", epoch, "r"), SaidWindow: sayWindow("v", epoch),
 		SaidDependency: sayDependency("v", "d"), SaidCrowded: sayCrowded("v", 1), SaidLockTaken: sayLockTaken("v", "l", "h"),
+		SaidMassChange: sayPaused(Pause{Reason: StateMassChange}), SaidManyMissing: sayPaused(Pause{Reason: StateManyMissing}),
 		SaidUnhealthyBefore: sayUnhealthyBefore("v", "d"), SaidNoWayBack: sayNoWayBack("v", "r"), SaidWayBackUnknown: sayWayBackUnknown("m"),
 		SaidScaledToZero: sayScaledToZero("v"), SaidBlocked: sayBlocked("m"), SaidImageMissing: sayImageMissing("r", "i"), SaidRegistrySilent: sayRegistrySilent("m"),
 		SaidDriftSeen: sayDriftSeen("r", "g", time.Minute), SaidDriftLeft: sayDriftLeft("r", "g", "d"), SaidDriftReported: sayDriftReported("r", "g"),

@@ -56,6 +56,9 @@ type Record struct {
 	Superseded int      `json:"superseded,omitempty"`
 	Overtaken  int      `json:"overtaken,omitempty"` // deploys in a row whose place somebody else took
 
+	// Queued is since when the service has waited for a place among those that roll at once: the order in which they get one.
+	Queued time.Time `json:"queued,omitzero"`
+
 	State State     `json:"state"`
 	Said  string    `json:"said,omitempty"` // which sentence Why is: closed
 	Why   string    `json:"why"`

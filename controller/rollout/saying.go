@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -94,17 +95,24 @@ func sayTemplateUnreadable(message string) told {
 		"Nothing, if it passes: it is read again. Else give the controller's role ecs:DescribeTaskDefinition."}
 }
 
+// The sentences about a service that the account does not have.
+const (
+	saidDraining      = "Draining"
+	saidMissing       = "Missing"
+	saidGoneInRollout = "GoneInRollout"
+)
+
 func sayDraining() told {
-	return told{"Draining", StateBlocked, "The ECS service is being deleted (DRAINING).", "If that was not meant, let the infrastructure create it anew."}
+	return told{saidDraining, StateBlocked, "The ECS service is being deleted (DRAINING).", "If that was not meant, let the infrastructure create it anew."}
 }
 
 func sayMissing(service string, status observed.Status, stack string) told {
-	return told{"Missing", StateBlocked, fmt.Sprintf("The ECS service %s does not exist (%s). The infrastructure creates services.", service, status),
+	return told{saidMissing, StateBlocked, fmt.Sprintf("The ECS service %s does not exist (%s). The infrastructure creates services.", service, status),
 		"Deploy its stack " + stack + "."}
 }
 
 func sayGoneInRollout(service string, status observed.Status) told {
-	return told{"GoneInRollout", StateBlocked, fmt.Sprintf("The ECS service %s is %s in the middle of a rollout; it goes on when the service is ACTIVE again.", service, status),
+	return told{saidGoneInRollout, StateBlocked, fmt.Sprintf("The ECS service %s is %s in the middle of a rollout; it goes on when the service is ACTIVE again.", service, status),
 		"Let the infrastructure create it anew, or remove its file from git."}
 }
 
@@ -193,6 +201,24 @@ func sayDependency(version string, services ...string) told {
 func sayCrowded(version string, limit int) told {
 	return told{"Crowded", StateWaitingConcurrent, fmt.Sprintf("%s waits: the environment lets %d roll at once.", version, limit), nextByItself}
 }
+
+func sayPaused(p Pause) told {
+	if p.Reason == StateManyMissing {
+		return told{SaidManyMissing, StateManyMissing, fmt.Sprintf("The account lacks %d of %d services that ran in it, more than %s at once: nothing new is begun.", p.Count, p.Of, p.Share),
+			"Find out why: another cluster, a role that sees less, a stack that was deleted. Where they are meant to be gone, remove their files, or change spec.massChange of environment.yaml."}
+	}
+	what := fmt.Sprintf("Commit %s changes %d of %d services at once, more than %s", short7(p.Commit), p.Count, p.Of, p.Share)
+	if p.Gone > 0 {
+		what = fmt.Sprintf("Commit %s changes %d of %d services at once (the files of %d are gone), more than %s", short7(p.Commit), p.Count, p.Of, p.Gone, p.Share)
+	}
+	if p.Counts {
+		what += ", and the number that was confirmed is smaller"
+	}
+	return told{SaidMassChange, StateMassChange, what + ": it is not taken over, and nothing new is begun.",
+		fmt.Sprintf("If that is meant, commit with the trailer %s: %d (or %s) at the end of the message; else revert the commit.", desired.ConfirmTrailer, p.Count, short7(p.Commit))}
+}
+
+func short7(sha string) string { return desired.Commit{SHA: sha}.Short() }
 
 func sayLockTaken(version, lock, holder string) told {
 	return told{"LockTaken", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", version, lock, holder), "Nothing, unless " + holder + " is stalled: then mend that first."}

@@ -49,7 +49,8 @@ func sayings() map[string][]told {
 		},
 		"What is waited for": {
 			sayStackBusy("orders-dev", "UPDATE_IN_PROGRESS"), sayHeld("ops", opens), saySuspended("kitchen", opens, "the menu is being printed"), sayWindow("3f9c2d1", opens), sayDependency("3f9c2d1", "menus"),
-			sayCrowded("3f9c2d1", 2), sayLockTaken("3f9c2d1", "order-db", "menus"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
+			sayCrowded("3f9c2d1", 2), sayPaused(Pause{Reason: StateMassChange, Commit: "a9d7713f00", Count: 812, Gone: 700, Of: 1000, Share: 50}),
+			sayPaused(Pause{Reason: StateManyMissing, Count: 640, Of: 1000, Share: 50}), sayLockTaken("3f9c2d1", "order-db", "menus"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
 		},
 		"What is being done": {
 			sayRegisters("3f9c2d1"), sayMigrates("3f9c2d1"), sayMigrationRuns("3f9c2d1"), sayMigrationUnseen("ServerException"), sayMigrationTooLong("3f9c2d1", 10*time.Minute),

@@ -10,7 +10,9 @@ import (
 )
 
 // settle decides for a service with nothing in flight: what is the goal, and is it what runs?
-func settle(in Input, rec Record) Decision {
+func settle(in Input, rec Record) Decision { return withheld(in, settled(in, rec)) }
+
+func settled(in Input, rec Record) Decision {
 	if d, ok := unreachable(in, rec); ok {
 		return d
 	}
@@ -123,6 +125,8 @@ func unreachable(in Input, rec Record) (Decision, bool) {
 	switch {
 	case in.Want.Removed:
 		return wait(in, rec, sayReleased(), in.idleAt()), true
+	case rec.Intent == nil && in.Want.Withheld && in.Want.Pause != nil:
+		return wait(in, rec, sayPaused(*in.Want.Pause), pausedUntil(in)), true
 	case rec.Intent == nil:
 		return wait(in, rec, sayNeverValid(in.Want.Invalid), in.idleAt()), true
 	}
@@ -252,6 +256,12 @@ func astray(in Input, rec Record, print string) Decision {
 	}
 	if d, ok := held(in, rec); ok {
 		return d
+	}
+	if p := in.Want.Pause; p != nil && p.Reason == StateManyMissing {
+		// What is seen of this service may be of another place as well.
+		if d, ok := paused(in, rec); ok {
+			return d
+		}
 	}
 	if !in.Look.Fresh {
 		return Decision{Record: rec, Look: beforeLook(rec)}

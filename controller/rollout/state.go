@@ -31,11 +31,13 @@ const (
 	StateWaitingLock       State = "WaitingForLock"
 	StateWaitingHealth     State = "WaitingForHealth" // a check already fails before anything was begun
 	StateWaitingTemplate   State = "TemplateChanged"  // reported by policy, not rolled
+	StateMassChange        State = "MassChange"       // a commit changes more services at once than the policy lets pass
+	StateManyMissing       State = "ManyMissing"      // the account suddenly lacks many services
 )
 
 // States are all of them, in the order above.
 func States() []State {
 	return []State{StateUnknown, StateSettled, StateReverted, StateReleased, StateRegistering, StateMigrating, StateRolling, StateBaking, StateFailing,
 		StateReverting, StateRestoring, StateInvalid, StateSuspended, StateHeld, StateDrifted, StateBlocked, StateStalled, StateWaitingWindow,
-		StateWaitingConcurrent, StateWaitingDependency, StateWaitingStack, StateWaitingLock, StateWaitingHealth, StateWaitingTemplate}
+		StateWaitingConcurrent, StateWaitingDependency, StateWaitingStack, StateWaitingLock, StateWaitingHealth, StateWaitingTemplate, StateMassChange, StateManyMissing}
 }

@@ -37,6 +37,7 @@ type Board struct {
 	causes   map[string]string // by service: why its newest failed rollout failed
 	started  time.Time
 	queue    func() queue.Stats
+	paused   func() *rollout.Pause
 }
 
 // New returns an empty board for one environment and registers its metrics; it panics where they are registered already.
@@ -167,6 +168,13 @@ func (b *Board) Queue(stats func() queue.Stats) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = stats
+}
+
+// Paused names who is asked at each scrape why nothing new is begun; it answers nil where that is not so.
+func (b *Board) Paused(why func() *rollout.Pause) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paused = why
 }
 
 // Snapshot returns what is told of everything now.

@@ -19,6 +19,8 @@ type collector struct {
 
 	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
 
+	paused *prometheus.Desc
+
 	held, fence, readAt *prometheus.Desc // where several controllers share a ledger
 	writable            *prometheus.Desc // where the ledger is a file
 }
@@ -59,6 +61,7 @@ func newCollector(b *Board) *collector {
 		headCommit: prometheus.NewDesc("deploy_git_head_commit_timestamp_seconds", "When the newest commit was made.", nil, nil),
 		depth:      prometheus.NewDesc("deploy_queue_depth", "Services that are due and wait for a worker.", nil, nil),
 		oldest:     prometheus.NewDesc("deploy_queue_oldest_age_seconds", "How long the service that is due for longest has waited.", nil, nil),
+		paused:     prometheus.NewDesc("deploy_paused_services", "Services for whose number nothing new is begun: that a mass change is about, or that the account suddenly lacks; 0 while there is no pause.", []string{"reason"}, here),
 		held:       prometheus.NewDesc("deploy_lease_held", "Whether this is the controller that acts, of those that share the ledger.", nil, here),
 		fence:      prometheus.NewDesc("deploy_lease_fencing_number", "The newest fencing number of the lease that was seen.", nil, here),
 		writable:   prometheus.NewDesc("deploy_ledger_writable", "Whether the last write to the ledger reached its disk. While it does not, nothing is begun.", nil, nil),
@@ -69,7 +72,7 @@ func newCollector(b *Board) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
-		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.held, c.fence, c.readAt, c.writable} {
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.held, c.fence, c.readAt, c.writable} {
 		ch <- d
 	}
 	for _, f := range c.flags {
@@ -97,6 +100,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if well := snap.LedgerWritten; well != nil {
 		gauge(ch, c.writable, number(*well))
 	}
+	c.collectPause(ch)
 	if stats, ok := c.board.queueStats(); ok {
 		gauge(ch, c.depth, float64(stats.Due))
 		age := 0.0
@@ -104,6 +108,24 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			age = max(0, snap.At.Sub(stats.Oldest).Seconds())
 		}
 		gauge(ch, c.oldest, age)
+	}
+}
+
+// collectPause asks outside the board's lock, as for the queue.
+func (c *collector) collectPause(ch chan<- prometheus.Metric) {
+	c.board.mu.Lock()
+	ask := c.board.paused
+	c.board.mu.Unlock()
+	if ask == nil {
+		return
+	}
+	p := ask()
+	for _, reason := range []rollout.State{rollout.StateMassChange, rollout.StateManyMissing} {
+		n := 0
+		if p != nil && p.Reason == reason {
+			n = p.Count
+		}
+		gauge(ch, c.paused, float64(n), string(reason))
 	}
 }
 
