@@ -45,8 +45,9 @@ func TestDefaults(t *testing.T) {
 	}
 	wantEnv := desired.EnvironmentSpec{
 		Account: "000000000000", Region: "eu-central-1", TemplateChange: desired.TemplateRoll,
-		Drift:    desired.DriftPolicy{After: minute(5), Action: desired.DriftCorrect},
-		Defaults: desired.Defaults{Bake: minute(2), Deadline: minute(15), OnFailure: desired.OnFailureRevert},
+		MassChange: desired.MassChangePolicy{Share: 50, AtLeast: 10},
+		Drift:      desired.DriftPolicy{After: minute(5), Action: desired.DriftCorrect},
+		Defaults:   desired.Defaults{Bake: minute(2), Deadline: minute(15), OnFailure: desired.OnFailureRevert},
 	}
 	if diff := cmp.Diff(wantEnv, env.Spec); diff != "" {
 		t.Errorf("environment: want (-), got (+):\n%s", diff)

@@ -207,15 +207,20 @@ func sayPaused(p Pause) told {
 		return told{SaidManyMissing, StateManyMissing, fmt.Sprintf("The account lacks %d of %d services that ran in it, more than %s at once: nothing new is begun.", p.Count, p.Of, p.Share),
 			"Find out why: another cluster, a role that sees less, a stack that was deleted. Where they are meant to be gone, remove their files, or change spec.massChange of environment.yaml."}
 	}
-	what := fmt.Sprintf("Commit %s changes %d of %d services at once, more than %s", short7(p.Commit), p.Count, p.Of, p.Share)
+	who, or := "This changes", ""
+	if p.Commit != "" {
+		who, or = "Commit "+short7(p.Commit)+" changes", " (or "+short7(p.Commit)+")"
+	}
+	gone := ""
 	if p.Gone > 0 {
-		what = fmt.Sprintf("Commit %s changes %d of %d services at once (the files of %d are gone), more than %s", short7(p.Commit), p.Count, p.Of, p.Gone, p.Share)
+		gone = fmt.Sprintf(" (the files of %d are gone)", p.Gone)
 	}
+	few := ""
 	if p.Counts {
-		what += ", and the number that was confirmed is smaller"
+		few = ", and the number that was confirmed is smaller"
 	}
-	return told{SaidMassChange, StateMassChange, what + ": it is not taken over, and nothing new is begun.",
-		fmt.Sprintf("If that is meant, commit with the trailer %s: %d (or %s) at the end of the message; else revert the commit.", desired.ConfirmTrailer, p.Count, short7(p.Commit))}
+	return told{SaidMassChange, StateMassChange, fmt.Sprintf("%s %d of %d services at once%s, more than %s%s: it is not taken over, and nothing new is begun.", who, p.Count, p.Of, gone, p.Share, few),
+		fmt.Sprintf("If that is meant, commit with the trailer %s: %d%s at the end of the message; else revert the commit.", desired.ConfirmTrailer, p.Count, or)}
 }
 
 func short7(sha string) string { return desired.Commit{SHA: sha}.Short() }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim/wire"
 )
@@ -30,6 +32,19 @@ func (t *Telling) changeBy(subject string, commit func(subject string) (string, 
 	}
 	t.journal.add("git", "commit %s %q", sha, subject)
 	return t.foresee()
+}
+
+// notes changes a file that is no environment's.
+func (t *Telling) notes() error {
+	return os.WriteFile(t.repo.dir+"/NOTES.md", []byte(strconv.Itoa(len(t.repo.words))), 0o600)
+}
+
+// confirm commits the trailer that lets a mass change pass, and nothing of the environment's.
+func (t *Telling) confirm(what string) error {
+	if what == "the commit before" {
+		what = t.repo.words[len(t.repo.words)-1].sha[:7]
+	}
+	return t.change("Go on\n\nThat is meant.\n\n"+desired.ConfirmTrailer+": "+what, t.notes)
 }
 
 // advance lets time pass in which the controller runs: where it was killed meanwhile, once more from its next start on.

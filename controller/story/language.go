@@ -242,16 +242,22 @@ func verbs() []verb {
 		`commit the file (\S+) as (\S+)`: func(t *Telling, a []string) error {
 			return t.change(a[1], func() error { return os.WriteFile(t.repo.path(a[1]), t.story.files[a[0]], 0o600) })
 		},
+		`commit that (\S+(?:, \S+)+) are gone`: func(t *Telling, a []string) error {
+			return t.change("remove "+a[0], func() error {
+				var err error
+				for _, file := range strings.Split(a[0], ", ") {
+					err = errors.Join(err, os.Remove(t.repo.path(file)))
+				}
+				return err
+			})
+		},
+		`commit confirming (\d+|the commit before)`: func(t *Telling, a []string) error { return t.confirm(a[0]) },
 		`commit that (\S+) is gone`: func(t *Telling, a []string) error {
 			return t.change("remove "+a[0], func() error { return os.Remove(t.repo.path(a[0])) })
 		},
-		`commit nothing of ours`: func(t *Telling, _ []string) error {
-			return t.change("words", func() error {
-				return os.WriteFile(t.repo.dir+"/NOTES.md", []byte(strconv.Itoa(len(t.repo.words))), 0o600)
-			})
-		},
-		`git goes away`:  func(t *Telling, _ []string) error { return t.reach(true) },
-		`git comes back`: func(t *Telling, _ []string) error { return t.reach(false) },
+		`commit nothing of ours`: func(t *Telling, _ []string) error { return t.change("words", t.notes) },
+		`git goes away`:          func(t *Telling, _ []string) error { return t.reach(true) },
+		`git comes back`:         func(t *Telling, _ []string) error { return t.reach(false) },
 
 		`advance (\S+)`: func(t *Telling, a []string) error {
 			d, err := time.ParseDuration(a[0])
