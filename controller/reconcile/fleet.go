@@ -90,7 +90,7 @@ func (f *Fleet) lapse(service string) {
 }
 
 // reserve takes a place for a deploy that is about to touch the account, if the limit leaves one; 0 is no limit. Everything but
-// that always has a place.
+// that always has a place. A place is given up by note alone, once that is saved.
 func (f *Fleet) reserve(next rollout.Record, limit int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -98,7 +98,9 @@ func (f *Fleet) reserve(next rollout.Record, limit int) bool {
 	if limit > 0 && now.rolling && !was.rolling && f.rolling >= limit {
 		return false
 	}
-	f.set(next.Service, now)
+	if now.rolling || !was.rolling {
+		f.set(next.Service, now)
+	}
 	return true
 }
 

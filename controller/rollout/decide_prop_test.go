@@ -146,6 +146,10 @@ func anyInput(t *rapid.T) Input {
 		in.Want.Removed = rapid.Bool().Draw(t, "removed")
 		in.Want.Invalid = "orders.yaml:1:1: broken"
 	}
+	if rapid.Bool().Draw(t, "paused") {
+		in.Want.Pause = &Pause{Reason: rapid.SampledFrom([]State{StateMassChange, StateManyMissing}).Draw(t, "pause"), Commit: "a9d7713", Count: 6, Of: 9, Share: 50}
+		in.Want.Withheld = rapid.Bool().Draw(t, "withheld")
+	}
 	in.Want.LockHolder = rapid.SampledFrom([]string{"", "orders", "billing"}).Draw(t, "lock holder")
 	in.Look = observed.Look{Fresh: true, Template: true, Tasks: rapid.Bool().Draw(t, "looked at tasks"), Revisions: []string{td(1), td(2), td(3)}}
 	if in.Want.Intent != nil {
@@ -189,7 +193,10 @@ func TestDecideHoldsItsInvariants(t *testing.T) {
 // checkSafety holds the invariants that one decision can break.
 func checkSafety(t *rapid.T, in Input, before Record, d Decision) {
 	roll, ok := d.Action.(Roll)
+	now, then := d.Record.Rollout, before.Rollout
 	switch {
+	case in.Want.Pause != nil && now != nil && now.Kind == KindDeploy && (then == nil || then.Number != now.Number):
+		t.Fatalf("15: begins a deploy in a pause")
 	case in.Want.Intent == nil && before.Intent == nil && d.Action != nil && before.Rollout == nil:
 		t.Fatalf("acts although git never asked for anything: %T", d.Action)
 	case in.Seen.Stack.InProgress && ok && d.Record.Rollout.Kind == KindDeploy && d.Record.Rollout.Deployment.Tries == 1:
