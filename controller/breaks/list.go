@@ -55,5 +55,9 @@ var breakages = []breakage{
 	{12, "the look after a decision is never due", "rollout/decide.go", "func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }", "func (in Input) idleAt() time.Time  { return time.Time{} }"},
 	{13, "the commit is part of the ask", "rollout/ask.go", "ask.Container, ask.Command = t.Migration.Container, t.Migration.Command", "ask.Container, ask.Command = t.Commit.SHA, t.Migration.Command"},
 	{13, "secrets are always part of the fingerprint", "rollout/ask.go", "if len(secrets) == 0 {", "if secrets == nil {"},
+	{15, "a mass change is taken over without a word of anybody's", "rollout/mass.go", "if !Exceeds(n, of, policy) {\n\t\treturn Mass{}", "if true {\n\t\treturn Mass{}"},
+	{15, "a restart forgets what a mass change waits beside", "reconcile/asked.go", "a.taken[rec.Service] = word{rec.Intent, &rec.Intent.Service}", "_ = word{rec.Intent, &rec.Intent.Service}"},
+	{15, "what is missing from the account holds nothing back", "rollout/begin.go", "if d, ok := paused(in, rec); ok {", "if d, ok := paused(in, rec); ok && false {"},
+	{15, "a place goes to whoever looks first", "rollout/begin.go", "if limit == 0 || in.Want.Others+in.Want.Ahead < limit {", "if limit == 0 || in.Want.Others < limit {"},
 	{14, "log lines are kept as they came", "rollout/evidence.go", "s = Redact(s)", ""},
 }

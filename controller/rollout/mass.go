@@ -52,12 +52,11 @@ func MassChange(now time.Time, before map[string]*desired.Service, after *desire
 			withheld[name] = true
 		}
 	}
-	policy = policy.OrDefaults()
 	n, of := changed+gone, len(before)
-	if n < policy.AtLeast || n*100 <= int(policy.Share)*of {
+	if !Exceeds(n, of, policy) {
 		return Mass{}
 	}
-	pause := &Pause{Reason: StateMassChange, Commit: after.Commit.SHA, Count: n, Gone: gone, Of: of, Share: policy.Share}
+	pause := &Pause{Reason: StateMassChange, Commit: after.Commit.SHA, Count: n, Gone: gone, Of: of, Share: policy.OrDefaults().Share}
 	for _, value := range after.Confirms {
 		ok, counts := confirms(value, n, known)
 		if ok {
@@ -71,6 +70,12 @@ func MassChange(now time.Time, before map[string]*desired.Service, after *desire
 		}
 	}
 	return Mass{Pause: pause, Withheld: withheld}
+}
+
+// Exceeds reports whether so many of the services at once are more than the policy lets pass.
+func Exceeds(n, of int, policy desired.MassChangePolicy) bool {
+	policy = policy.OrDefaults()
+	return n >= policy.AtLeast && n*100 > int(policy.Share)*of
 }
 
 // commitMin is the shortest id of a commit: a number of services is shorter.
@@ -108,11 +113,10 @@ func program(m *desired.Migration) string {
 // ManyMissing is the pause of an environment whose account lacks so many of the services that were good in it, nil where it lacks
 // no such share: more likely the controller looks at the wrong place, or at less than it should, than that they are gone.
 func ManyMissing(missing, of int, policy desired.MassChangePolicy) *Pause {
-	policy = policy.OrDefaults()
-	if missing < policy.AtLeast || missing*100 <= int(policy.Share)*of {
+	if !Exceeds(missing, of, policy) {
 		return nil
 	}
-	return &Pause{Reason: StateManyMissing, Count: missing, Of: of, Share: policy.Share}
+	return &Pause{Reason: StateManyMissing, Count: missing, Of: of, Share: policy.OrDefaults().Share}
 }
 
 // Gone reports whether the account does not have the service, as far as the newest pass tells.

@@ -286,6 +286,7 @@ func TestControllerMetrics(t *testing.T) {
 	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1", At: time.Unix(5, 0)}, FetchedAt: time.Unix(9, 0)})
 	b.Repo(status.RepoView{Error: "timeout"})
 	b.Queue(func() queue.Stats { return queue.Stats{Queued: 9, Due: 2, Oldest: time.Now().Add(-time.Minute)} })
+	b.Paused(func() *rollout.Pause { return &rollout.Pause{Reason: rollout.StateMassChange, Count: 12, Of: 20} })
 	tests := []struct {
 		name   string
 		labels []string
@@ -299,6 +300,8 @@ func TestControllerMetrics(t *testing.T) {
 		{"deploy_git_last_success_timestamp_seconds", nil, 9},
 		{"deploy_git_head_commit_timestamp_seconds", nil, 5},
 		{"deploy_queue_depth", nil, 2},
+		{"deploy_paused_services", []string{"reason", "MassChange"}, 12},
+		{"deploy_paused_services", []string{"reason", "ManyMissing"}, 0},
 	}
 	for _, tt := range tests {
 		if got := value(t, reg, tt.name, tt.labels...); got != tt.want {

@@ -214,6 +214,9 @@ func fromAccount(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error)
 		"and nothing of what else is going on, of files that were removed, or of how long rollouts take. --server asks a controller."}
 	r := rehearsal.New(live{a}, in.snapshot, nil)
 	p.Services = append(p.Services, in.rehearse(ctx, r, func(string) []rollout.Entry { return nil })...)
+	if note := p.MassNote(spec.MassChange); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
 	return p, ctx.Err()
 }
 
