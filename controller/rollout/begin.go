@@ -19,7 +19,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 		}
 		rec = noticed(in, rec, wanted(in, rec))
 	}
-	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.Now.Before(b.Until) {
+	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.pauses(b.Until, blockedMax) {
 		return wait(in, rec, sayBlocked(b.Message), b.Until)
 	}
 	if d, ok := held(in, rec); ok {
@@ -114,7 +114,7 @@ func gated(in Input, rec Record, goal Target) (Decision, bool) {
 // for a permission or a lock must not keep the others out.
 func crowded(in Input, rec Record, goal Target) (Decision, bool) {
 	limit := in.Want.Policy.MaxConcurrentRollouts
-	if limit == 0 || in.Want.Others+in.Want.Ahead < limit {
+	if limit <= 0 || in.Want.Others+in.Want.Ahead < limit {
 		return Decision{}, false
 	}
 	if rec.Queued.IsZero() {

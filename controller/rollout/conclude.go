@@ -128,12 +128,6 @@ func wanted(in Input, rec Record) string {
 	return t.Ask
 }
 
-// spent reports whether what git said after the verdict has had its try already, and that is the one that stalled: it is not tried
-// once more, for ever.
-func (s *Stall) spent(verdict Rejection, target Target, intent Intent) bool {
-	return s.holds(target, intent) && s.Ask == verdict.Ask && s.Rollout > verdict.Rollout
-}
-
 // holds reports whether the stall still stands in the way of what git asks.
 func (s *Stall) holds(target Target, intent Intent) bool {
 	if s == nil || s.Wanted != target.Ask || intent.Service.Spec.Retry > s.Retry {
@@ -141,6 +135,16 @@ func (s *Stall) holds(target Target, intent Intent) bool {
 	}
 	m := target.Migration
 	return s.Reason != ReasonMigrationLost || m == nil || m.Assume == "" && !m.Idempotent
+}
+
+// spent reports whether the stall is the end of the try that git gave a rejected ask: without another word it gets none.
+func (s *Stall) spent(verdict Rejection) bool {
+	for ; s != nil; s = s.Cause {
+		if s.Ask == verdict.Ask && s.Rollout > verdict.Rollout {
+			return true
+		}
+	}
+	return false
 }
 
 // putBack begins the revert of a rollout that touched the service. It waits for nothing: no window, no alarm, no other.
@@ -180,12 +184,18 @@ func revertFailed(in Input, rec Record, e Evidence) Decision {
 	return moveOn(rec, entry)
 }
 
+// The longest pauses of a blocked ask, and after failed passes.
+const (
+	blockedMax = 15 * time.Minute
+	backoffMax = 2 * time.Minute
+)
+
 // blockedFor is how long a blocked ask is left alone after so many attempts.
 func blockedFor(attempts int) time.Duration {
-	return min(30*time.Second<<min(attempts-1, 6), 15*time.Minute)
+	return min(30*time.Second<<min(max(attempts-1, 0), 6), blockedMax)
 }
 
 // Backoff is how long to wait after so many failed passes: 2 s, doubling, at most 2 min.
 func Backoff(attempts int) time.Duration {
-	return min(2*time.Second<<min(max(attempts-1, 0), 8), 2*time.Minute)
+	return min(2*time.Second<<min(max(attempts-1, 0), 8), backoffMax)
 }

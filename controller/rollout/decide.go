@@ -77,7 +77,10 @@ const staleFor = 30 * time.Second
 func Decide(in Input, rec Record) Decision {
 	changed := in.Want.Intent != nil && (rec.Intent == nil || rec.Intent.Commit != in.Want.Intent.Commit)
 	rec = adopt(in, rec.clone())
-	if t := rec.Trouble; t != nil && in.Now.Before(t.NextAt) && !changed {
+	if t := rec.Trouble; t != nil && in.pauses(t.NextAt, backoffMax) && !changed {
+		if rec.Said == "" || rec.Why == "" {
+			rec = rec.tell(in.Now, sayCouldNot("go on", t.Message))
+		}
 		return Decision{Record: rec, WakeAt: t.NextAt}
 	}
 	var history []Entry
@@ -109,6 +112,9 @@ func step(in Input, rec Record) Decision {
 	}
 	if rec.Rollout == nil {
 		return settle(in, rec)
+	}
+	if why := rec.unsound(); why != "" {
+		return abandon(in, rec, why)
 	}
 	if d, ok := gone(in, rec); ok {
 		return d
@@ -172,7 +178,7 @@ func adopt(in Input, rec Record) Record {
 	if rec.Rollout != nil && rec.Rollout.Kind == KindDeploy && rec.Intent != nil {
 		// Deadlines and checks are not part of the ask: a change of theirs counts from now on.
 		if t, unknown := resolve(*rec.Intent, repository(in), rec.Pins); len(unknown) == 0 && t.Ask == rec.Rollout.Target.Ask {
-			rec.Rollout.Target.Spec, rec.Rollout.Target.Migration = t.Spec, t.Migration
+			rec.Rollout.heed(t)
 		}
 	}
 	return rec.rollsAsAsked()
@@ -189,6 +195,20 @@ func (r Record) rollsAsAsked() Record {
 	spec.Rollout = r.Intent.Service.Spec.Rollout
 	r.Rollout.Target.Spec = &spec
 	return r
+}
+
+// heed takes over what git says now of the same ask. The lock of a migration that was begun stays the one that is held for it.
+func (ro *Rollout) heed(t Target) {
+	ro.Target.Spec, ro.Target.Migration = t.Spec, t.Migration
+	switch {
+	case t.Migration == nil || ro.Stage != StageRegister && ro.Stage != StageMigrate:
+	case ro.Migration == nil:
+		ro.Target.Key = t.Key
+	case t.Migration.Lock != ro.Migration.Lock:
+		m := *t.Migration
+		m.Lock = ro.Migration.Lock
+		ro.Target.Migration = &m
+	}
 }
 
 func repository(in Input) string { return in.Seen.Stack.Outputs["RepoUri"] }
@@ -210,6 +230,20 @@ func moveOn(rec Record, history ...Entry) Decision {
 
 func (in Input) watchAt() time.Time { return in.Now.Add(in.Want.Pace.Watch) }
 func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }
+
+// watchOr is when to watch again, sooner where the given time comes first. One that has passed is no time to wait for.
+func (in Input) watchOr(at time.Time) time.Time {
+	if !in.Now.Before(at) {
+		return in.watchAt()
+	}
+	return sooner(in.watchAt(), at)
+}
+
+// pauses reports whether a pause until the given time is still on. One that ends later than any pause of its kind can was written
+// down by a clock that was wrong, and holds nothing up.
+func (in Input) pauses(until time.Time, longest time.Duration) bool {
+	return in.Now.Before(until) && until.Sub(in.Now) <= longest
+}
 
 // sooner returns the earlier of two times, and the other where one is zero.
 func sooner(a, b time.Time) time.Time {

@@ -110,7 +110,9 @@ func TestClearedByIsTrue(t *testing.T) {
 // Whoever decides on what the API shows must come to what the controller comes to, whatever there is.
 func TestDecideOnWhatIsShared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in, rec := anyInput(t), anyRecord(t)
+		p := anyPool(t)
+		rec := p.record(t)
+		in := p.input(t, rec)
 		alike(t, in, rec)
 	})
 }

@@ -23,7 +23,11 @@ const (
 func migrate(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	run := ro.Migration
-	if run == nil {
+	switch {
+	case rec.SkipsMigration() != SkipNothing:
+		// What succeeded is never run or waited for again, though its version may have to be registered anew before its roll.
+		return moveOn(rec.enter(in.Now, StageRoll))
+	case run == nil:
 		return startMigration(in, rec)
 	}
 	task := in.Seen.Migration
@@ -40,18 +44,24 @@ func migrate(in Input, rec Record) Decision {
 	return migrationEnded(in, rec, *task)
 }
 
-// startMigration begins the run, or goes on where none is needed.
+// startMigration begins the run.
 func startMigration(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	m := ro.Target.Migration
-	if rec.SkipsMigration() != SkipNothing {
-		return moveOn(rec.enter(in.Now, StageRoll))
-	}
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
 	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !(m.Idempotent && m.Assume == "") {
 		return lostMigration(in, rec, "nobody saw how its task ended")
+	}
+	if l := rec.Lost; l != nil && l.Key != ro.Target.Key && !l.Ended {
+		if m.Assume == "" {
+			return wait(in, rec, sayLockLost(ro.Target.Name(), l.Lock), in.idleAt())
+		}
+		if m.Assume == desired.AssumeDone {
+			rec.Migrated = remember(rec.Migrated, l.Key, migratedMax)
+		}
+		rec.Lost = nil
 	}
 	if h := in.Want.LockHolder; h != "" && h != rec.Service {
 		return wait(in, rec, sayLockTaken(ro.Target.Name(), m.Lock, h), in.watchAt())
@@ -64,16 +74,19 @@ func startMigration(in Input, rec Record) Decision {
 }
 
 func newRun(rec Record, attempt int) *Migration {
-	t := rec.Rollout.Target
-	return &Migration{Key: t.Key, Lock: t.Migration.Lock, Attempt: attempt, Token: token(rec, attempt)}
+	t, lock := rec.Rollout.Target, rec.Rollout.Target.Migration.Lock
+	if run := rec.Rollout.Migration; run != nil {
+		lock = run.Lock // the one that is held
+	}
+	return &Migration{Key: t.Key, Lock: lock, Attempt: attempt, Token: token(rec, attempt)}
 }
 
 // requestMigration sends the request, or sends it again: the client token makes it the same task. Only a request whose
 // answer never came can have started one, so only that makes the token's age matter.
 func requestMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
-	if run.Refused || run.Requests == 0 {
-		// No task of it can be running, so it need not be waited for.
+	if run.UnsureSince.IsZero() && (run.Refused || run.Requests == 0) {
+		// No task of it can be running, so it need not be waited for. One refusal says nothing about the request before it.
 		if d, ok := superseded(in, rec); ok {
 			return d
 		}
@@ -81,7 +94,7 @@ func requestMigration(in Input, rec Record) Decision {
 			return fail(in, rec, failMigrationUnasked(rec.spec().Rollout.Deadline.Std(), *rec.Trouble))
 		}
 	}
-	if in.Now.Before(run.NotBefore) {
+	if in.pauses(run.NotBefore, backoffMax) {
 		return wait(in, rec, sayMigrationPauses(ro.Target.Name(), run.NotBefore), run.NotBefore)
 	}
 	if run.Requests > 0 && !run.Refused && run.UnsureSince.IsZero() {
@@ -133,16 +146,19 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		rec.Lost = nil
 		return fail(in, rec, failMigrationAssumed())
 	case m.Idempotent && run != nil && run.Attempt < migrationAttemptsMax:
+		if run.Task == "" {
+			rec.Lost = &Lost{Key: run.Key, Lock: run.Lock} // it may be running, which does no harm to its like only
+		}
 		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
 	}
-	lost := &Lost{Key: ro.Target.Key, Lock: m.Lock}
-	if run != nil {
-		lost.Task = run.Task
-	} else if rec.Lost != nil {
-		lost.Task = rec.Lost.Task
+	switch {
+	case run != nil:
+		// A task that was seen and is not visible any more, or is STOPPED, runs no more: running ones are always visible.
+		rec.Lost = &Lost{Key: ro.Target.Key, Lock: run.Lock, Task: run.Task, Ended: run.Task != ""}
+	case rec.Lost == nil:
+		rec.Lost = &Lost{Key: ro.Target.Key, Lock: m.Lock}
 	}
-	rec.Lost = lost
 	return fail(in, rec, failMigrationLost(how))
 }
 

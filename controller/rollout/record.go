@@ -123,9 +123,10 @@ type Failure struct {
 
 // Lost is a migration whose outcome nobody knows. Its lock stays held until git says what became of it.
 type Lost struct {
-	Key  string `json:"key"`
-	Lock string `json:"lock"`
-	Task string `json:"task"`
+	Key   string `json:"key"`
+	Lock  string `json:"lock"`
+	Task  string `json:"task"`
+	Ended bool   `json:"ended,omitempty"` // its task surely runs no more, however it ended
 }
 
 // Tagged are tags that were written. A read may show the service without them for a while.

@@ -40,7 +40,7 @@ func register(in Input, rec Record) Decision {
 			return moveOn(rec.know(ro.Fingerprint, r.ARN).enter(in.Now, StageMigrate))
 		}
 	}
-	ro.Registers++
+	ro.Registers = max(ro.Registers, 0) + 1
 	return act(in, rec, sayRegisters(ro.Target.Name()), Register{
 		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
 		Containers: ro.Target.Containers, Look: ro.Registers > 1, Except: ro.Except,

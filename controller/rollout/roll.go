@@ -130,7 +130,7 @@ func recoverRoll(in Input, rec Record) Decision {
 	d := ro.Deployment
 	primary := in.Seen.Primary()
 	switch {
-	case primary.TaskDefinition == ro.Revision:
+	case primary.TaskDefinition == ro.Revision && primary.ID != "":
 		d.ID, rec.Deployed = primary.ID, primary.ID
 		return moveOn(rec)
 	case primary.ID != d.Before && primary.ID != "":
@@ -138,6 +138,7 @@ func recoverRoll(in Input, rec Record) Decision {
 	case in.Now.Before(d.RequestedAt.Add(staleFor)):
 		return wait(in, rec, sayRolling(rec), sooner(in.watchAt(), d.RequestedAt.Add(staleFor)))
 	}
+	ro.AskedAt = cmp.Or(ro.AskedAt, d.RequestedAt, in.Now)
 	d.Tries++
 	d.RequestedAt = in.Now
 	return requested(in, act(in, rec, sayRolling(rec), in.Strategy.Next(rec.spec(), *ro, in.Seen)))
@@ -165,7 +166,7 @@ func watch(in Input, rec Record) Decision {
 		if d, ok := judged(in, rec); ok {
 			return d
 		}
-		return wait(in, rec, sayRolling(rec), sooner(in.watchAt(), ro.Deadline))
+		return wait(in, rec, sayRolling(rec), in.watchOr(ro.Deadline))
 	}
 	if ro.Kind != KindDeploy {
 		return complete(in, rec)

@@ -229,6 +229,12 @@ func sayLockTaken(version, lock, holder string) told {
 	return told{"LockTaken", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", version, lock, holder), "Nothing, unless " + holder + " is stalled: then mend that first."}
 }
 
+// sayLockLost: a migration of this service's that was asked for may be running, for all that anybody knows.
+func sayLockLost(version, lock string) told {
+	return told{"LockLost", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s: an earlier migration was asked for, nobody ever heard of it, and it may be running still.", version, lock),
+		"See that it runs no more, then say what became of it: migration.assume: done, or failed."}
+}
+
 func sayUnhealthyBefore(version, detail string) told {
 	return told{"UnhealthyBefore", StateWaitingHealth, fmt.Sprintf("%s waits because a check fails before anything is begun: %s", version, sentence(detail)),
 		"Mend what the check found. spec.emergency rolls all the same."}
@@ -314,6 +320,10 @@ func sayWritesDown(what string) told {
 
 func sayOlderLedger() told {
 	return told{"OlderLedger", StateUnknown, "The ledger is an older copy than the service's tags: what they say of good, rejected and migrated versions counts.", nextByItself}
+}
+
+func sayUnsound(version, why string) told {
+	return told{"Unsound", StateUnknown, fmt.Sprintf("What the ledger says of the rollout of %s cannot be true (%s): it is given up, and the account shows what became of it.", version, why), nextByItself}
 }
 
 // Somebody else deployed.

@@ -50,13 +50,13 @@ func sayings() map[string][]told {
 		"What is waited for": {
 			sayStackBusy("orders-dev", "UPDATE_IN_PROGRESS"), sayHeld("ops", opens), saySuspended("kitchen", opens, "the menu is being printed"), sayWindow("3f9c2d1", opens), sayDependency("3f9c2d1", "menus"),
 			sayCrowded("3f9c2d1", 2), sayPaused(Pause{Reason: StateMassChange, Commit: "a9d7713f00", Count: 812, Gone: 700, Of: 1000, Share: 50}),
-			sayPaused(Pause{Reason: StateManyMissing, Count: 640, Of: 1000, Share: 50}), sayLockTaken("3f9c2d1", "order-db", "menus"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
+			sayPaused(Pause{Reason: StateManyMissing, Count: 640, Of: 1000, Share: 50}), sayLockTaken("3f9c2d1", "order-db", "menus"), sayLockLost("3f9c2d1", "order-db"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
 		},
 		"What is being done": {
 			sayRegisters("3f9c2d1"), sayMigrates("3f9c2d1"), sayMigrationRuns("3f9c2d1"), sayMigrationUnseen("ServerException"), sayMigrationTooLong("3f9c2d1", 10*time.Minute),
 			sayMigrationAgain("Timeout waiting for network interface provisioning to complete"), sayMigrationPauses("3f9c2d1", opens), sayRolls("3f9c2d1"), sayBakes("3f9c2d1", opens),
 			sayBakeWaits("3f9c2d1", "logs", `no log line matches the required pattern "listening" yet`), sayFails("c51d9e6", death), sayReverts("8b04e7a", death), sayRestores("8b04e7a"), sayRestoresDrift("8b04e7a"),
-			sayServesAgain("8b04e7a"), sayCountBack(0), saySuperseded("3f9c2d1", "a9d7713"), sayWritesDown("what was good, rejected and migrated"), sayOlderLedger(),
+			sayServesAgain("8b04e7a"), sayCountBack(0), saySuperseded("3f9c2d1", "a9d7713"), sayWritesDown("what was good, rejected and migrated"), sayOlderLedger(), sayUnsound("3f9c2d1", "its migration has not succeeded"),
 		},
 		"What somebody else deployed": {
 			sayDriftReported("orders:41", "8b04e7a"), sayDriftSeen("orders:41", "8b04e7a", 10*time.Minute), sayDriftLeft("orders:41", "8b04e7a", "alarm orders-dev-5xx is red already"),

@@ -54,12 +54,10 @@ func toward(in Input, rec Record, target Target) Decision {
 	trigger := TriggerGit
 	verdict := rec.RejectionOf(target.Ask)
 	if verdict != nil && cleared(*verdict, *rec.Intent) {
-		if !rec.Stalled.spent(*verdict, target, *rec.Intent) {
-			trigger = TriggerRetry
-		}
-		verdict = nil
+		verdict, trigger = nil, TriggerRetry
 	}
-	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && trigger != TriggerRetry && !well {
+	again := trigger == TriggerRetry && !rec.Stalled.spent(*rec.RejectionOf(target.Ask))
+	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && !again && !well {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	if leftBehind(rec, target.Ask) {
@@ -96,7 +94,7 @@ func toward(in Input, rec Record, target Target) Decision {
 			return standing(in, rec, verdict, print)
 		}
 	}
-	if s := rec.Stalled; trigger != TriggerRetry && s.holds(target, *rec.Intent) && s.Fingerprint == print {
+	if s := rec.Stalled; !(again && trigger == TriggerRetry) && s.holds(target, *rec.Intent) && s.Fingerprint == print {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	return begin(in, rec, goal, print, trigger, secrets)

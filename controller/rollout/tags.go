@@ -55,14 +55,17 @@ func judged(in Input, rec Record) (Decision, bool) {
 // tag numbers the writing of tags. The number is saved in the record before it is sent, so that the record's is never lower
 // than the account's, unless the record is an older copy.
 func tag(in Input, rec Record, set map[string]string) Tag {
-	set[TagCount] = strconv.Itoa(max(rec.Count, counted(in)) + 1)
+	set[TagCount] = strconv.Itoa(max(min(rec.Count, countMax), counted(in)) + 1)
 	return Tag{Set: set}
 }
+
+// countMax is more tags than are ever written. A higher number is somebody else's, and one could not be added to it for ever.
+const countMax = 1 << 40
 
 // counted is the number of the newest tags that the account shows.
 func counted(in Input) int {
 	n, err := strconv.Atoi(in.Seen.Tags[TagCount])
-	if err != nil {
+	if err != nil || n < 0 || n > countMax {
 		return 0
 	}
 	return n
@@ -85,7 +88,7 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	}
 	rec.Count = max(rec.Count, counted(in))
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
-		rec.Migrated = []string{key}
+		rec.Migrated = remember(rec.Migrated, key, migratedMax)
 	}
 	if rec.Good != nil {
 		return rec.rejectedBefore(in, rec.Good.Target.Ask), nil
@@ -174,10 +177,19 @@ func catchUp(in Input, rec Record) Decision {
 // overruled since.
 func (r Record) rejectedBefore(in Input, good string) Record {
 	if ask := in.Seen.Tags[TagRejected]; ask != "" && ask != good && r.RejectionOf(ask) == nil {
-		r.Rejected = []Rejection{{Ask: ask, At: in.Now, Retry: r.Intent.Service.Spec.Retry, Reason: "Remembered",
-			Message: "it was rejected before; the tag that says so does not say why", Inferred: true}}
+		r.Rejected = append([]Rejection{{Ask: ask, At: in.Now, Retry: r.retry(), Reason: "Remembered",
+			Message: "it was rejected before; the tag that says so does not say why", Inferred: true}}, r.Rejected...)
+		r.Rejected = r.Rejected[:min(len(r.Rejected), rejectionsMax)]
 	}
 	return r
+}
+
+// retry is git's word as the record has it, 0 before git ever said anything.
+func (r Record) retry() int {
+	if r.Intent == nil {
+		return 0
+	}
+	return r.Intent.Service.Spec.Retry
 }
 
 // know remembers a registered revision.
