@@ -35,8 +35,17 @@ var lawsOfBeginning = []law{
 		}
 		_, open := window(s.in.Want.Policy.Windows, s.in.Now)
 		limit := s.in.Want.Policy.MaxConcurrentRollouts
-		if !open || len(s.in.Want.Waiting) > 0 || limit > 0 && s.in.Want.Others >= limit {
+		if !open || len(s.in.Want.Waiting) > 0 || limit > 0 && s.in.Want.Others+s.in.Want.Ahead >= limit {
 			return true, "begins"
+		}
+		return true, ""
+	}},
+	{15, "no deploy begins in a pause of the environment, unless it is an emergency", func(s stepped) (bool, string) {
+		if a := s.adopted(); s.in.Want.Pause == nil || a.Intent == nil || a.Intent.Service.Spec.Emergency.Active(s.in.Now) {
+			return false, ""
+		}
+		if ro := s.begun(); ro != nil && ro.Kind == KindDeploy {
+			return true, "begins one"
 		}
 		return true, ""
 	}},

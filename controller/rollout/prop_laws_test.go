@@ -193,7 +193,7 @@ var lawsOfTelling = []law{
 			return false, ""
 		}
 		alone := s.in
-		alone.Want.Others, alone.Want.Waiting, alone.Want.LockHolder = 0, nil, ""
+		alone.Want.Others, alone.Want.Ahead, alone.Want.Waiting, alone.Want.LockHolder = 0, 0, nil, ""
 		if other := Decide(alone, s.before); !reflect.DeepEqual(other, s.d) {
 			return true, "alone it decides " + shown(other)
 		}

@@ -129,6 +129,13 @@ func (p *pool) input(t *rapid.T, rec Record) Input {
 	}
 	in.Want.LockHolder = one(t, "lock holder", "", "orders", "orders", "billing")
 	in.Want.Others = anyCount(t, "others")
+	if seldom(t, "ahead") {
+		in.Want.Ahead = anyCount(t, "so many ahead")
+	}
+	if seldom(t, "paused") {
+		in.Want.Pause = &Pause{Reason: one(t, "pause", StateMassChange, StateManyMissing), Commit: "a9d7713", Count: 6, Of: 9, Share: 50}
+		in.Want.Withheld = maybe(t, "withheld")
+	}
 	if seldom(t, "depends") {
 		in.Want.Waiting = []string{"billing", "mail"}[:rapid.IntRange(1, 2).Draw(t, "waits for")]
 	}
