@@ -157,6 +157,11 @@ func (o *Observer) middleware() wire.Middleware {
 			case err != nil:
 			case sender == tooLate:
 				o.world.journal.add("effect", "%s, late: nobody waits for it any more", c.Operation)
+				if in, ok := c.Input.(*awsecs.RunTaskInput); ok { // its task is a migration like any other: who asks again is answered with it
+					o.mu.Lock()
+					o.ran(in, was, out.(*awsecs.RunTaskOutput))
+					o.mu.Unlock()
+				}
 			default:
 				o.mustLead(c, sender)
 				o.effect(c, was, out)

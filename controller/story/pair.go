@@ -325,6 +325,9 @@ func pairVerbs() []verb {
 			return t.plan(l, plans{stallAt: asksFor(a[0])})
 		}),
 		`it comes back`: func(t *Telling, _ []string) error {
+			if t.before == nil {
+				return errors.New("nothing was done to a leader")
+			}
 			t.journal.add("cut", "%s is back", t.before)
 			t.before.gate.heal()
 			return nil
