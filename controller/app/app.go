@@ -100,6 +100,7 @@ func New(cfg Config) (*App, error) {
 		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
 		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
 	}
+	a.asked.Clock = cfg.Clock
 	a.board.Queue(a.queueStats)
 	a.board.Paused(a.paused)
 	a.handler = server.New(server.Config{

@@ -15,6 +15,8 @@ import (
 // Asked is the newest word of git, shared between who follows the repository and the passes; and of a mass change that nobody has
 // confirmed, the word before.
 type Asked struct {
+	Clock func() time.Time // the time by which emergencies end; nil: time.Now. Set it before use
+
 	mu          sync.RWMutex
 	environment *desired.Environment
 	newest      *desired.Snapshot
@@ -119,7 +121,11 @@ func (a *Asked) weigh() (concerned []string) {
 	if a.environment != nil {
 		policy = a.environment.Spec.MassChange
 	}
-	mass := rollout.MassChange(time.Now(), before, a.newest, policy, append(slices.Clone(a.waiting), a.newest.Parents...))
+	now := time.Now
+	if a.Clock != nil {
+		now = a.Clock
+	}
+	mass := rollout.MassChange(now(), before, a.newest, policy, append(slices.Clone(a.waiting), a.newest.Parents...))
 	concerned = slices.Collect(maps.Keys(a.withheld))
 	concerned = slices.AppendSeq(concerned, maps.Keys(mass.Withheld))
 	if was != nil && mass.Pause == nil {
