@@ -38,7 +38,7 @@ func need(t *testing.T) {
 	if os.Getenv("CI") != "" {
 		give = t.Fatalf
 	}
-	for _, tool := range []string{"buildah", "git", "make"} {
+	for _, tool := range []string{"buildah", "git", "make", "unshare"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			give("%v (Debian: apt-get install buildah debootstrap git make)", err)
 		}
@@ -146,12 +146,12 @@ func (w *workshop) buildah(args ...string) string {
 	return out
 }
 
-// command runs a program where there is no network at all, and where what it mounts is gone when it ends. The error has the end
-// of what it wrote on standard error.
+// command runs a program where there is no network at all, and where what it mounts and starts is gone when it ends, or the test
+// does. The error has the end of what it wrote on standard error.
 func (w *workshop) command(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command("unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", name}, args...)...)
 	cmd.Dir, cmd.Env = dir, w.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
