@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // schools have time zones, and a container from scratch has none
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"

@@ -21,26 +21,29 @@ func migrateCommand(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			source, err := store.FromEnv(env.getenv)
+			source, role, err := store.ForMigration(env.getenv)
 			if err != nil {
 				return err
 			}
 			log = log.With(zap.Stringer("database", source))
 			if len(args) == 0 || args[0] == "up" {
-				return migrateUp(cmd.Context(), source, log)
+				return migrateUp(cmd.Context(), source, role, log)
 			}
 			return tellSchema(cmd.Context(), source, log, args[0] == "status")
 		},
 	}
 }
 
-func migrateUp(ctx context.Context, source store.Source, log *zap.Logger) error {
+func migrateUp(ctx context.Context, source store.Source, role string, log *zap.Logger) error {
 	log.Info("migrating", zap.String("version", version()))
 	applied, err := source.Up(ctx)
 	for _, m := range applied {
 		log.Info("migration applied", zap.Int64("schema", m.Version), zap.String("file", m.Name), zap.Duration("took", m.Took))
 	}
 	if err != nil {
+		return err
+	}
+	if err := source.Grant(ctx, role); err != nil {
 		return err
 	}
 	needed, err := source.Needed()

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/canteen/deploy/worker/order"
+	"github.com/canteen/deploy/worker/outbox"
+	"github.com/canteen/deploy/worker/queue"
 	"github.com/canteen/deploy/worker/store"
 	"github.com/canteen/deploy/worker/web"
 	"github.com/cenkalti/backoff/v4"
@@ -37,40 +40,6 @@ func serveCommand(env environment) *cobra.Command {
 	}
 }
 
-type settings struct {
-	port        int
-	inFlightMax int
-	drain       time.Duration
-	source      store.Source
-}
-
-func readSettings(getenv func(string) string) (settings, error) {
-	port, errPort := number(getenv, "PORT", 8080, 0, 65535)
-	inFlight, errInFlight := number(getenv, "MAX_IN_FLIGHT", 256, 1, 100_000)
-	source, errSource := store.FromEnv(getenv)
-	drain, errDrain := 2*time.Second, error(nil)
-	if text := getenv("DRAIN"); text != "" {
-		drain, errDrain = time.ParseDuration(text)
-		if errDrain != nil || drain < 0 || drain > drainMax {
-			errDrain = fmt.Errorf("DRAIN must be a duration from 0s to %s, is %q", drainMax, text)
-		}
-	}
-	return settings{port: port, inFlightMax: inFlight, drain: drain, source: source},
-		errors.Join(errPort, errInFlight, errDrain, errSource)
-}
-
-func number(getenv func(string) string, name string, fallback, low, high int) (int, error) {
-	text := getenv(name)
-	if text == "" {
-		return fallback, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("%s must be a number from %d to %d, is %q", name, low, high, text)
-	}
-	return n, nil
-}
-
 func serve(ctx context.Context, env environment) (err error) {
 	log, err := env.logger()
 	if err != nil {
@@ -80,7 +49,13 @@ func serve(ctx context.Context, env environment) (err error) {
 	if err != nil {
 		return err
 	}
-	orders, err := store.Open(set.source)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	give := func(err error) { end(failure{err}) }
+	orders, err := store.Open(set.source, store.Options{PoolMax: set.poolMax, Refused: func(err error) {
+		// A secret that was rotated: this process has the old one for ever, the next one reads the new one.
+		give(fmt.Errorf("the database refuses our credentials, and a new process reads them anew: %w", err))
+	}})
 	if err != nil {
 		return err
 	}
@@ -89,16 +64,55 @@ func serve(ctx context.Context, env environment) (err error) {
 		return fmt.Errorf("check %s: %w", set.source, err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewDBStatsCollector(orders.DB(), "orders"))
-	server := web.New(web.Config{Orders: orders, Log: log, Registry: registry, InFlightMax: set.inFlightMax})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newPoolCollector(orders))
+	relay, consumer, err := workers(ctx, set, orders, log, registry)
+	if err != nil {
+		return err
+	}
+	server := web.New(web.Config{Orders: orders, Log: log, Registry: registry, InFlightMax: set.inFlightMax, Placed: relay.Wake})
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(set.port)))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	log.Info("listening", zap.Int("port", listener.Addr().(*net.TCPAddr).Port), zap.String("version", version()),
 		zap.Stringer("database", set.source))
-	return server.Serve(ctx, listener, set.drain)
+	var work sync.WaitGroup
+	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx)) // the last orders' events leave, too
+	defer stopRelay()
+	work.Go(func() { relay.Run(relaying) })
+	if consumer != nil {
+		work.Go(func() {
+			if err := consumer.Run(ctx); err != nil {
+				give(err)
+			}
+		})
+	}
+	served := server.Serve(ctx, listener, set.drain)
+	end(nil) // where it is Serve that ended
+	stopRelay()
+	work.Wait()
+	log.Info("stopped")
+	if f, ok := errors.AsType[failure](context.Cause(ctx)); ok {
+		served = errors.Join(f.error, served)
+	}
+	return served
+}
+
+// failure is why the service ends by itself, in contrast to a signal.
+type failure struct{ error }
+
+// workers makes what brings events out of the outbox, and what takes them from the queue: nil where there is none, as the
+// service then does what the events ask by itself.
+func workers(ctx context.Context, set settings, orders *store.Store, log *zap.Logger, registry *prometheus.Registry) (*outbox.Relay, *queue.Consumer, error) {
+	if set.queueURL == "" {
+		return outbox.New(orders, outbox.Direct(orders.Apply, log), log, registry), nil, nil
+	}
+	q, err := queue.Connect(ctx, set.queueURL)
+	if err != nil {
+		return nil, nil, err
+	}
+	return outbox.New(orders, q.Send, log, registry), queue.NewConsumer(queue.Config{Queue: q, Apply: orders.Apply, Log: log,
+		Registry: registry, Pollers: set.pollers, Visibility: set.visibility}), nil
 }
 
 // awaitSchema returns nil once the database has the schema that this program needs. Only a database that does not

@@ -1,5 +1,5 @@
-// Package order holds the rules of a canteen order: what a client may ask for, and when two requests ask for the
-// same thing. It is pure: no I/O, no clock, no randomness.
+// Package order holds the rules of a canteen order: what a client may ask for and until when, what it costs, whether the
+// kitchen can take it, and how it moves on. It is pure: no I/O, no clock, no randomness.
 package order
 
 import (
@@ -25,6 +25,10 @@ var (
 	ErrNotFound = errors.New("order not found")
 	// ErrKeyReused says that the idempotency key belongs to an order with other content.
 	ErrKeyReused = errors.New("idempotency key was used for a different order")
+	// ErrUnknownEvent says that an event cannot be understood: no repetition mends it.
+	ErrUnknownEvent = errors.New("event not understood")
+	// ErrTooEarly says that an event came before one that has to come first: the same event may succeed later.
+	ErrTooEarly = errors.New("event came too early")
 	// ErrUnavailable says that the store did not answer: the same request may succeed later.
 	ErrUnavailable = errors.New("order store unavailable")
 )
@@ -43,11 +47,23 @@ type Draft struct {
 	Lines  []Line `json:"lines"`
 }
 
-// Order is a draft that was placed.
+// Order is a draft that was placed, and how far it has come.
 type Order struct {
-	ID string `json:"id"`
-	Draft
-	CreatedAt time.Time `json:"createdAt"` // UTC, microseconds
+	ID     string       `json:"id"`
+	School string       `json:"school"`
+	Date   string       `json:"date"`
+	Lines  []PricedLine `json:"lines"`
+	// Total is nil for an order of a release that knew no prices, until it is accepted.
+	Total     *Money    `json:"total,omitempty"`
+	Status    Status    `json:"status"`
+	Reason    Reason    `json:"reason,omitempty"` // why it was cancelled
+	CreatedAt time.Time `json:"createdAt"`        // UTC, microseconds
+}
+
+// PricedLine is a line at the price of the day on which it was ordered.
+type PricedLine struct {
+	Line
+	UnitPrice *int64 `json:"unitPrice,omitempty"` // minor units of the total's currency; nil like the total
 }
 
 var id = regexp.MustCompile(`^[A-Z2-7]{26,64}$`)
@@ -65,6 +81,15 @@ type Violation struct {
 
 var identifier = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
 
+// ValidIdentifier tells whether s can name a school or an item.
+func ValidIdentifier(s string) bool { return identifier.MatchString(s) }
+
+// ValidDay tells whether s is a day of the calendar written YYYY-MM-DD.
+func ValidDay(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
 const identifierRule = "must be 1 to 64 lower-case letters, digits and inner hyphens"
 
 // Validate returns every rule that the draft breaks, in the order of the document; none means that it may be placed.
@@ -76,7 +101,7 @@ func (d Draft) Validate() []Violation {
 	if !identifier.MatchString(d.School) {
 		report("#/school", identifierRule)
 	}
-	if _, err := time.Parse(time.DateOnly, d.Date); err != nil {
+	if !ValidDay(d.Date) {
 		report("#/date", "must be a day of the calendar written YYYY-MM-DD")
 	}
 	switch {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
@@ -26,6 +27,7 @@ const (
 	statementTimeout = 4 * time.Minute
 	// lockTimeout keeps an ALTER TABLE from queueing behind a long query, and every request behind it.
 	lockTimeout = 5 * time.Second
+	clientCheck = 2 * time.Second
 )
 
 // Migration is one step of the schema.
@@ -140,9 +142,12 @@ func (s Source) up(ctx context.Context, db *sql.DB) ([]Migration, error) {
 
 func (s Source) openForMigration() (*sql.DB, error) {
 	// Two connections: goose holds one for the session lock.
-	db, err := s.open(session{name: "worker migrate", create: true, params: map[string]string{
+	db, err := s.forMigration(session{name: "worker migrate", create: true, params: map[string]string{
 		"statement_timeout": fmt.Sprint(statementTimeout.Milliseconds()),
 		"lock_timeout":      fmt.Sprint(lockTimeout.Milliseconds()),
+		// A task that was stopped must not leave a statement behind that holds locks: the server looks this often whether
+		// anybody still waits for its answer (PostgreSQL 14 and newer).
+		"client_connection_check_interval": fmt.Sprint(clientCheck.Milliseconds()),
 	}}, 2)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s, err)
@@ -177,11 +182,11 @@ func (s Source) Status(ctx context.Context) (_ []Migration, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := s.open(session{name: "worker migrate"}, 1)
+	db, err := s.open(session{name: "worker migrate"}, 1, func(error) {})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s, err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, db.close()) }()
 	versions, err := s.applied(ctx, db)
 	if err != nil {
 		return nil, err
@@ -213,15 +218,15 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
-// applied reads goose's table with goose's own queries; unlike its Provider it does not create the table.
-func (s Source) applied(ctx context.Context, db *sql.DB) (map[int64]bool, error) {
+// applied reads which migrations the database has. Unlike goose's Provider it does not create goose's table.
+func (s Source) applied(ctx context.Context, db querier) (map[int64]bool, error) {
 	versions := map[int64]bool{}
 	exists := `SELECT to_regclass('` + goose.DefaultTablename + `') IS NOT NULL`
 	if s.dialect == database.DialectSQLite3 {
 		exists = `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '` + goose.DefaultTablename + `')`
 	}
 	var found bool
-	if err := db.QueryRowContext(ctx, exists).Scan(&found); missingFile(err) {
+	if _, err := one(ctx, db, []any{&found}, exists); missingFile(err) {
 		return versions, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("read the schema version of %s: %w", s, classify(err))
@@ -229,16 +234,54 @@ func (s Source) applied(ctx context.Context, db *sql.DB) (map[int64]bool, error)
 	if !found {
 		return versions, nil
 	}
-	table, err := database.NewStore(s.dialect, goose.DefaultTablename)
-	if err != nil {
-		return nil, fmt.Errorf("read the schema version: %w", err)
-	}
-	list, err := table.ListMigrations(ctx, db)
+	err := each(ctx, db, func(scan func(...any) error) error {
+		var version int64
+		var done bool
+		if err := scan(&version, &done); err != nil {
+			return err
+		}
+		versions[version] = done // the newest word about a version comes last
+		return nil
+	}, `SELECT version_id, is_applied FROM `+goose.DefaultTablename+` ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("read the schema version of %s: %w", s, classify(err))
 	}
-	for _, m := range list {
-		versions[m.Version] = m.IsApplied
-	}
 	return versions, nil
+}
+
+// Grant lets a role, the one that serves, read and write what the migrations made, and change none of it. It is
+// idempotent, and does nothing for the role "" and for SQLite.
+func (s Source) Grant(ctx context.Context, role string) (err error) {
+	if role == "" || s.dialect == database.DialectSQLite3 {
+		return nil
+	}
+	db, err := s.open(session{name: "worker migrate", params: map[string]string{"lock_timeout": fmt.Sprint(lockTimeout.Milliseconds())}}, 1, func(error) {})
+	if err != nil {
+		return fmt.Errorf("open %s: %w", s, err)
+	}
+	defer func() { err = errors.Join(err, db.close()) }()
+	to := pgx.Identifier{role}.Sanitize()
+	var list []statement
+	err = each(ctx, db, func(scan func(...any) error) error {
+		var schema, table string
+		if err := scan(&schema, &table); err != nil {
+			return err
+		}
+		rights := "SELECT, INSERT, UPDATE, DELETE"
+		if table == goose.DefaultTablename {
+			rights = "SELECT"
+		}
+		if len(list) == 0 {
+			list = append(list, statement{query: "GRANT USAGE ON SCHEMA " + pgx.Identifier{schema}.Sanitize() + " TO " + to})
+		}
+		list = append(list, statement{query: "GRANT " + rights + " ON " + pgx.Identifier{schema, table}.Sanitize() + " TO " + to})
+		return nil
+	}, `SELECT schemaname::text, tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tableowner = current_user ORDER BY tablename`)
+	if err == nil {
+		err = db.all(ctx, list)
+	}
+	if err != nil {
+		return fmt.Errorf("grant the tables of %s to %s: %w", s, role, classify(err))
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/canteen/deploy/worker/order"
 	"github.com/canteen/deploy/worker/pgtest"
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -85,7 +85,7 @@ func TestConcurrentUpAppliesEachMigrationOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if diff := cmp.Diff(map[int64]int{1: 1, 2: 1}, applied); diff != "" {
+		if diff := cmp.Diff(map[int64]int{1: 1, 2: 1, 3: 1, 4: 1}, applied); diff != "" {
 			t.Errorf("times applied (-want +got):\n%s", diff)
 		}
 	})
@@ -119,21 +119,21 @@ func TestOlderSchemaIsRefusedThenExpanded(t *testing.T) {
 		upTo(t, source, 1)
 		s := open(t, source)
 		err := s.CheckSchema(t.Context())
-		if diff := cmp.Diff(&SchemaError{Have: 1, Need: 2}, err); diff != "" {
+		if diff := cmp.Diff(&SchemaError{Have: 1, Need: 4}, err); diff != "" {
 			t.Fatalf("version 1 (-want +got):\n%s", diff)
 		}
 		const byOldRelease = `INSERT INTO orders (id, school, date, created_at) VALUES ($1, 'north', '2026-12-01', $2)`
 		at := time.Date(2026, 11, 1, 7, 0, 0, 0, time.UTC)
-		if _, err := s.db.ExecContext(t.Context(), byOldRelease, "OLD1", at); err != nil {
+		if _, err := s.db.exec(t.Context(), byOldRelease, "OLD1", at); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := source.Up(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.db.ExecContext(t.Context(), byOldRelease, "OLD2", at); err != nil {
+		if _, err := s.db.exec(t.Context(), byOldRelease, "OLD2", at); err != nil {
 			t.Errorf("the old release cannot write beside the new schema: %v", err)
 		}
-		want := order.Order{ID: "OLD1", CreatedAt: at, Draft: order.Draft{School: "north", Date: "2026-12-01", Lines: []order.Line{}}}
+		want := order.Order{ID: "OLD1", CreatedAt: at, School: "north", Date: "2026-12-01", Lines: []order.PricedLine{}, Status: order.StatusPlaced}
 		got, err := s.Get(t.Context(), "OLD1")
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("an order of the old release: error %v, (-want +got):\n%s", err, diff)
@@ -145,7 +145,7 @@ func TestOlderSchemaIsRefusedThenExpanded(t *testing.T) {
 func TestNewerSchemaServes(t *testing.T) {
 	onBoth(t, func(t *testing.T, source Source) {
 		s := migrated(t, source)
-		if _, err := s.db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)`); err != nil {
+		if _, err := s.db.exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)`); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.CheckSchema(t.Context()); err != nil {
@@ -163,13 +163,13 @@ func TestMigrationGivesUpOnALockedTable(t *testing.T) {
 	source := Postgres(pgtest.URL(t))
 	upTo(t, source, 1)
 	s := open(t, source)
-	tx, err := s.db.BeginTx(t.Context(), nil)
+	tx, err := s.db.begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// SHARE ROW EXCLUSIVE is what CREATE TABLE … REFERENCES orders needs; a reader's transaction does not conflict with
 	// it, a writer's does.
-	if _, err := tx.ExecContext(t.Context(), `LOCK TABLE orders IN ROW EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.exec(t.Context(), `LOCK TABLE orders IN ROW EXCLUSIVE MODE`); err != nil {
 		t.Fatal(err)
 	}
 	// The session's own rule against idle transactions (10 s) would end the lock; the migration must be faster.
@@ -182,13 +182,11 @@ func TestMigrationGivesUpOnALockedTable(t *testing.T) {
 	if took := time.Since(start); took < lockTimeout {
 		t.Errorf("gave up after %s, lock_timeout is %s", took, lockTimeout)
 	}
-	if diff := cmp.Diff(&SchemaError{Have: 1, Need: 2}, open(t, source).CheckSchema(t.Context())); diff != "" {
+	if diff := cmp.Diff(&SchemaError{Have: 1, Need: 4}, open(t, source).CheckSchema(t.Context())); diff != "" {
 		t.Errorf("schema after the failure (-want +got):\n%s", diff)
 	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 1 {
+	tx.rollback(t.Context())
+	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 3 {
 		t.Errorf("Up afterwards: applied %v, error %v", applied, err)
 	}
 }
@@ -205,7 +203,7 @@ func TestSQLiteMigrationWaitsForTheLock(t *testing.T) {
 		t.Errorf("Up beside another: %v", err)
 	}
 	unlock()
-	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 2 {
+	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 4 {
 		t.Errorf("Up afterwards: applied %v, error %v", applied, err)
 	}
 }
@@ -220,11 +218,11 @@ func TestBothDialectsHaveTheSameMigrations(t *testing.T) {
 
 func TestPostgresMigrationWaitsForTheSessionLock(t *testing.T) {
 	source := Postgres(pgtest.URL(t))
-	other, err := open(t, source).db.Conn(t.Context())
+	other, err := pgx.Connect(t.Context(), source.dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID); err != nil {
+	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
@@ -232,10 +230,10 @@ func TestPostgresMigrationWaitsForTheSessionLock(t *testing.T) {
 	if applied, err := source.Up(ctx); !errors.Is(err, context.DeadlineExceeded) || len(applied) != 0 {
 		t.Errorf("Up beside another: applied %v, error %v", applied, err)
 	}
-	if err := errors.Join(other.Raw(func(any) error { return driver.ErrBadConn }), other.Close()); !errors.Is(err, driver.ErrBadConn) {
+	if err := other.Close(t.Context()); err != nil {
 		t.Fatalf("end the other session: %v", err)
 	}
-	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 2 {
+	if applied, err := source.Up(t.Context()); err != nil || len(applied) != 4 {
 		t.Errorf("Up afterwards: applied %v, error %v", applied, err)
 	}
 }

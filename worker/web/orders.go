@@ -48,6 +48,7 @@ func (s *Server) placeOrder(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if created {
 		s.metrics.created.Inc()
+		s.placed()
 		status = http.StatusCreated
 		s.logger(r).Info("order placed", zap.String("order_id", placed.ID), zap.Int("lines", len(placed.Lines)))
 	}
@@ -102,6 +103,12 @@ func decodeDraft(w http.ResponseWriter, r *http.Request) (order.Draft, *problem)
 
 // fail answers an error of the store.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if refusal, ok := errors.AsType[*order.Refusal](err); ok {
+		first := refusal.Violations[0]
+		s.problem(w, r, problem{Status: http.StatusUnprocessableEntity, Type: typeOrderRefused, Title: "The order cannot be placed",
+			Detail: first.Pointer + " " + first.Detail, Errors: refusal.Violations})
+		return
+	}
 	switch {
 	case errors.Is(err, order.ErrNotFound):
 		s.problem(w, r, problem{Status: http.StatusNotFound, Detail: "there is no order with this id"})

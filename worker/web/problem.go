@@ -14,6 +14,8 @@ import (
 // (RFC 9457 §4.2.1).
 const (
 	typeInvalidOrder = "urn:problem-type:canteen:invalid-order"
+	typeOrderRefused = "urn:problem-type:canteen:order-refused"
+	typeInvalidQuery = "urn:problem-type:canteen:invalid-query"
 	typeKeyMissing   = "urn:problem-type:canteen:idempotency-key-missing"
 	typeKeyReused    = "urn:problem-type:canteen:idempotency-key-reused"
 )

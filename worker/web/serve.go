@@ -61,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	if err := errors.Join(finished, server.Close()); err != nil {
 		return err
 	}
-	s.log.Info("stopped")
+	s.log.Info("served")
 	return nil
 }
 

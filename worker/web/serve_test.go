@@ -81,6 +81,9 @@ func TestDrainBreaksNoRequest(t *testing.T) {
 	if fresh.StatusCode != http.StatusOK {
 		t.Errorf("/health while draining: %d", fresh.StatusCode)
 	}
+	if got := get(s.Handler(), "/ready"); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("/ready while draining: %d", got.Code)
+	}
 
 	select {
 	case err := <-ended:

@@ -1,0 +1,247 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/canteen/deploy/worker/order"
+	"github.com/cenkalti/backoff/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+const (
+	// pollWait is SQS's longest: fewer empty answers, and a message still comes at once.
+	// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+	pollWait = 20 * time.Second
+	// pollGrace is what the last poll may take after the stop began: its answer would otherwise be lost, and its messages
+	// stay invisible until their time is over.
+	pollGrace = time.Second
+	// applyTimeout is what one attempt at an event has.
+	applyTimeout = 5 * time.Second
+	// finishTimeout bounds the requests after the work: deleting and releasing.
+	finishTimeout = 3 * time.Second
+)
+
+// Config is what a Consumer is made of.
+type Config struct {
+	Queue *Queue
+	// Apply does what an event asks, once in effect. An error that wraps order.ErrUnavailable is tried again here, for as long
+	// as it takes, with the message kept; any other one gives the message back to SQS, whose redrive policy counts.
+	Apply    func(context.Context, order.Event) (applied bool, err error)
+	Log      *zap.Logger
+	Registry prometheus.Registerer
+	// Pollers is how many batches of up to ten messages are worked on at once, each with its groups side by side.
+	Pollers int
+	// Visibility is how long a message stays with a process that died; one that works renews it. 2 s or more.
+	Visibility time.Duration
+}
+
+// Consumer works on the messages of a queue. Make one with NewConsumer.
+type Consumer struct {
+	Config
+	messages *prometheus.CounterVec
+	duration prometheus.Histogram
+}
+
+// NewConsumer registers the consumer's metrics.
+func NewConsumer(c Config) *Consumer {
+	made := &Consumer{Config: c,
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orders_queue_messages_total",
+			Help: "Messages by what became of them: applied, repeated (without effect), again (given back), poison (given back, nobody can handle it), released (by a stop)."}, []string{"result"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "orders_queue_apply_seconds",
+			Help:    "Time that one message took, waiting for the database included.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 30}}),
+	}
+	for _, r := range []string{"applied", "repeated", "again", "poison", "released"} {
+		made.messages.WithLabelValues(r)
+	}
+	c.Registry.MustRegister(made.messages, made.duration)
+	return made
+}
+
+// Run works until ctx ends. Then it receives nothing more, ends what it has begun, gives back what it has not begun, deletes
+// what is done, and returns nil. ErrNoDeadLetters is its only error.
+func (c *Consumer) Run(ctx context.Context) error {
+	wait := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	err := backoff.RetryNotify(func() error {
+		if err := c.Queue.Check(ctx); errors.Is(err, ErrNoDeadLetters) {
+			return backoff.Permanent(err)
+		} else {
+			return err
+		}
+	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		c.Log.Warn("queue not available yet", zap.Error(err), zap.Duration("again_in", next))
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Bool("fifo", c.Queue.fifo))
+	var all sync.WaitGroup
+	for range c.Pollers {
+		all.Go(func() { c.poll(ctx) })
+	}
+	all.Wait()
+	return nil
+}
+
+func (c *Consumer) poll(ctx context.Context) {
+	failing := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	for ctx.Err() == nil {
+		messages, err := c.receive(ctx)
+		if err == nil {
+			failing.Reset()
+			c.work(ctx, messages)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		wait := failing.NextBackOff()
+		c.Log.Warn("queue not available", zap.Error(err), zap.Duration("again_in", wait))
+		sleep(ctx, wait)
+	}
+}
+
+// receive waits for messages. When ctx ends it waits a moment longer, see pollGrace.
+func (c *Consumer) receive(ctx context.Context) ([]types.Message, error) {
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(pollGrace, cancel) })
+	defer stop()
+	out, err := c.Queue.client.ReceiveMessage(asking, &sqs.ReceiveMessageInput{
+		QueueUrl: &c.Queue.url, MaxNumberOfMessages: batchMax, WaitTimeSeconds: int32(pollWait / time.Second),
+		VisibilityTimeout: int32(c.Visibility / time.Second),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount,
+			types.MessageSystemAttributeNameMessageGroupId},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("receive messages: %w", err)
+	}
+	return out.Messages, nil
+}
+
+// work handles a batch, groups side by side and each group's messages one after another.
+func (c *Consumer) work(ctx context.Context, messages []types.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	b := newBatch(c.Queue, messages)
+	renewed := b.renew(context.WithoutCancel(ctx), c.Visibility, c.Log)
+	var all sync.WaitGroup
+	for _, group := range c.groups(messages) {
+		all.Go(func() { c.group(ctx, b, group) })
+	}
+	all.Wait()
+	renewed()
+	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	if err := b.finish(finishing); err != nil {
+		// What was not deleted comes again, and has no effect then.
+		c.Log.Warn("messages come again", zap.Error(err))
+	}
+}
+
+// groups keeps messages of one group together, in their order; a message without a group is one of its own.
+func (c *Consumer) groups(messages []types.Message) [][]types.Message {
+	var all [][]types.Message
+	at := map[string]int{}
+	for _, m := range messages {
+		name, grouped := m.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]
+		if i, known := at[name]; grouped && c.Queue.fifo && known {
+			all[i] = append(all[i], m)
+			continue
+		}
+		at[name] = len(all)
+		all = append(all, []types.Message{m})
+	}
+	return all
+}
+
+func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message) {
+	for i, m := range messages {
+		if ctx.Err() != nil {
+			c.messages.WithLabelValues("released").Add(float64(len(messages) - i))
+			b.release(0, messages[i:]...)
+			return
+		}
+		start := time.Now()
+		result := c.one(ctx, m)
+		c.duration.Observe(time.Since(start).Seconds())
+		c.messages.WithLabelValues(result).Inc()
+		switch result {
+		case "applied", "repeated":
+			b.done(m)
+		case "released":
+			b.release(0, messages[i:]...)
+			return
+		default:
+			// The rest of its group waits for it: while it is invisible, SQS gives out none of them.
+			b.release(later(m), m)
+			b.release(0, messages[i+1:]...)
+			return
+		}
+	}
+}
+
+// one handles one message and tells what became of it.
+func (c *Consumer) one(ctx context.Context, m types.Message) string {
+	log := c.Log.With(zap.String("message_id", aws.ToString(m.MessageId)), zap.String("receive_count", m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]))
+	e, err := order.ParseEvent([]byte(aws.ToString(m.Body)))
+	if err != nil {
+		log.Error("poison message", zap.Error(err))
+		return "poison"
+	}
+	log = log.With(zap.String("order_id", e.OrderID), zap.String("event", e.Type))
+	waiting := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+	for {
+		applied, err := c.attempt(ctx, e)
+		switch {
+		case err == nil && applied:
+			log.Info("event applied")
+			return "applied"
+		case err == nil:
+			log.Info("event repeated")
+			return "repeated"
+		case errors.Is(err, order.ErrUnavailable):
+			// Not given back: each time that would count as a try, and a database that is away for minutes would send every
+			// order to the dead letters.
+			wait := waiting.NextBackOff()
+			log.Warn("store unavailable", zap.Error(err), zap.Duration("again_in", wait))
+			if sleep(ctx, wait); ctx.Err() != nil {
+				return "released"
+			}
+		case errors.Is(err, order.ErrNotFound):
+			log.Error("poison message", zap.Error(err))
+			return "poison"
+		default:
+			log.Warn("event given back", zap.Error(err))
+			return "again"
+		}
+	}
+}
+
+// attempt ends what it has begun also when ctx ends meanwhile.
+func (c *Consumer) attempt(ctx context.Context, e order.Event) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
+	return c.Apply(ctx, e)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
