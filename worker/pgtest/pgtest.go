@@ -1,4 +1,4 @@
-// Package pgtest gives a test a real PostgreSQL: a fresh database on the server of TEST_DATABASE_URL, or a throw-away
+// Package pgtest gives a test a real PostgreSQL: a fresh database on the server of TEST_DATABASE_URL, or on a throw-away
 // server if its programs are installed.
 package pgtest
 
@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +32,53 @@ func URL(t *testing.T) string {
 	if given := os.Getenv("TEST_DATABASE_URL"); given != "" {
 		return freshDatabase(t, given)
 	}
-	return Start(t).URL
+	shared.once.Do(func() {
+		shared.server = begin(t)
+		// Of the whole program, not of this test: see Main.
+		shared.server.t = program{}
+	})
+	if shared.server == nil {
+		t.Skip("no PostgreSQL: see the first test that was skipped")
+	}
+	return freshDatabase(t, shared.server.URL)
+}
+
+// shared is the server of all tests of a program that want no more than a database.
+var shared struct {
+	once   sync.Once
+	server *Server
+}
+
+// Main runs a program's tests and then ends the server that URL may have started. TestMain must exit with its result.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.Stop()
+		if err := os.RemoveAll(shared.server.dir); err != nil {
+			program{}.Errorf("remove the PostgreSQL cluster: %v", err)
+		}
+	}
+	return code
+}
+
+// tester is what a server tells its troubles: a test, or the program.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+type program struct{}
+
+func (program) Helper() {}
+func (program) Errorf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "pgtest: "+format+"\n", args...)
+}
+func (p program) Fatal(args ...any) { p.Fatalf("%s", fmt.Sprint(args...)) }
+func (p program) Fatalf(format string, args ...any) {
+	p.Errorf(format, args...)
+	os.Exit(1)
 }
 
 func freshDatabase(t *testing.T, server string) string {
@@ -51,7 +100,7 @@ func execute(t *testing.T, server, statement string) {
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server)
 	if err != nil {
-		t.Fatalf("connect to the server of TEST_DATABASE_URL: %v", err)
+		t.Fatalf("connect to the test server: %v", err)
 	}
 	_, err = conn.Exec(ctx, statement)
 	if err := errors.Join(err, conn.Close(ctx)); err != nil {
@@ -61,17 +110,30 @@ func execute(t *testing.T, server, statement string) {
 
 // Server is a PostgreSQL of the test's own, reached by a Unix socket, that may be stopped and resumed.
 type Server struct {
-	URL     string
-	t       *testing.T
+	URL     string // as its superuser, without a password, over its socket
+	t       tester
 	bin     string
 	dir     string
 	account *syscall.Credential
+	args    []string
 	process *exec.Cmd
 	log     bytes.Buffer
 }
 
 // Start makes a server and runs it until the test ends. It skips the test if the server's programs are not installed.
 func Start(t *testing.T) *Server {
+	t.Helper()
+	s := begin(t)
+	t.Cleanup(func() {
+		s.Stop()
+		if err := os.RemoveAll(s.dir); err != nil {
+			t.Errorf("remove the PostgreSQL cluster: %v", err)
+		}
+	})
+	return s
+}
+
+func begin(t *testing.T) *Server {
 	t.Helper()
 	bin := programs()
 	if bin == "" {
@@ -82,32 +144,69 @@ func Start(t *testing.T) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove the PostgreSQL cluster: %v", err)
-		}
-	})
-	s := &Server{t: t, bin: bin, dir: dir, account: unprivileged(t)}
+	s := &Server{t: t, bin: bin, dir: dir, account: unprivileged(t), args: []string{"-h", "", "-F"}}
 	if s.account != nil {
 		if err := os.Chown(dir, int(s.account.Uid), int(s.account.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	initdb := s.command("initdb", "--pgdata", filepath.Join(dir, "data"), "--username", "postgres", "--auth", "trust",
+	initdb := s.command("initdb", "--pgdata", filepath.Join(dir, "data"), "--username", "postgres",
+		"--auth-local", "trust", "--auth-host", "scram-sha-256",
 		"--encoding", "UTF8", "--no-locale", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	s.URL = "postgres://postgres@/postgres?" + url.Values{"host": {dir}, "sslmode": {"disable"}}.Encode()
 	s.Resume()
-	t.Cleanup(s.Stop)
 	return s
+}
+
+// Secure starts the server again, to be reached also over TCP on this machine, with passwords and with TLS by the given
+// certificate.
+func (s *Server) Secure(certificate, key []byte) (port int) {
+	s.t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	port = free.Addr().(*net.TCPAddr).Port
+	if err := free.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"server.crt": certificate, "server.key": key} {
+		file := filepath.Join(s.dir, name)
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		if s.account != nil {
+			if err := os.Chown(file, int(s.account.Uid), int(s.account.Gid)); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	s.Restart("-h", "127.0.0.1", "-p", strconv.Itoa(port), "-F", "-c", "ssl=on",
+		"-c", "ssl_cert_file="+filepath.Join(s.dir, "server.crt"), "-c", "ssl_key_file="+filepath.Join(s.dir, "server.key"))
+	return port
+}
+
+// Restart starts the server again with other arguments; without "-F" it writes through to the disk as it does in earnest.
+func (s *Server) Restart(args ...string) {
+	s.t.Helper()
+	s.Stop()
+	s.args = args
+	// The socket's name has the port in it.
+	at := url.Values{"host": {s.dir}, "sslmode": {"disable"}}
+	if i := slices.Index(args, "-p"); i >= 0 {
+		at.Set("port", args[i+1])
+	}
+	s.URL = "postgres://postgres@/postgres?" + at.Encode()
+	s.Resume()
 }
 
 // Resume runs the server, again after Stop, and waits until it answers.
 func (s *Server) Resume() {
 	s.t.Helper()
-	s.process = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-h", "", "-F")
+	s.process = s.command("postgres", append([]string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir}, s.args...)...)
 	s.process.Stdout, s.process.Stderr = &s.log, &s.log
 	if err := s.process.Start(); err != nil {
 		s.t.Fatalf("start postgres: %v", err)

@@ -24,6 +24,8 @@ func onBoth(t *testing.T, test func(*testing.T, Source)) {
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(pgtest.URL(t))) })
 }
 
+func onPostgres(t *testing.T, test func(*testing.T, Source)) { test(t, Postgres(pgtest.URL(t))) }
+
 func open(t *testing.T, source Source) *Store {
 	t.Helper()
 	s, err := Open(source, Options{})
