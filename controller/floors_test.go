@@ -61,10 +61,22 @@ var banned = []struct{ from, to, why string }{
 	{"controller/rehearsal", "github.com/aws/", "a rehearsal must have no way to the account but the one that it is given"},
 	{"controller/release", "github.com/aws/", "whoever writes to git has no say in the account"},
 	{"worker", module + "controller", "the worker knows nothing of who deploys it"},
+	{"worker/order", "net/http", "the rules of orders do no I/O"},
+	{"worker/order", "database/sql", "the rules of orders do no I/O"},
+	{"worker/order", "go.uber.org/zap", "the rules of orders write no log"},
+	{"worker/order", module + "worker/", "the rules of orders know nobody"},
+	{"worker/store", "github.com/aws/", "the store knows no queue"},
+	{"worker/store", module + "worker/web", "data goes one way: web, store, outbox, queue"},
+	{"worker/store", module + "worker/outbox", "data goes one way: web, store, outbox, queue"},
+	{"worker/web", "github.com/aws/", "the endpoints know no queue"},
+	{"worker/web", module + "worker/store", "the endpoints know no database"},
+	{"worker/outbox", "github.com/aws/", "the outbox knows no queue"},
+	{"worker/outbox", module + "worker/store", "the outbox says what it needs of a store"},
+	{"worker/queue", module + "worker/store", "the queue says what it needs of a store"},
 }
 
 // speaksAWS are the only packages of the product that import the SDK themselves.
-var speaksAWS = []string{"controller/account", "controller/ledger/dynamo", "controller/sim", "controller/cmd/demo", "controller/story"}
+var speaksAWS = []string{"controller/account", "controller/ledger/dynamo", "controller/sim", "controller/cmd/demo", "controller/story", "worker/queue"}
 
 func TestFloors(t *testing.T) {
 	for _, p := range list(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}") {

@@ -138,11 +138,16 @@ func refused(deed string, failed []types.BatchResultErrorEntry) error {
 // againMax is the longest time until a message that failed comes again.
 const againMax = 5 * time.Minute
 
-// later is when a message that failed shall come again: after 1 s, 2 s, 4 s …, by how often it was received.
-func later(m types.Message) time.Duration {
+// later is when a message that failed so often shall come again: after 1 s, 2 s, 4 s …
+func later(tries int) time.Duration {
+	return min(time.Second<<min(max(tries, 1)-1, 20), againMax)
+}
+
+// receiveCount is how often SQS has given the message out, this time included.
+func receiveCount(m types.Message) int {
 	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
 	if err != nil || n < 1 {
-		n = 1
+		return 1
 	}
-	return min(time.Second<<min(n-1, 20), againMax)
+	return n
 }

@@ -33,7 +33,8 @@ const (
 type Config struct {
 	Queue *Queue
 	// Apply does what an event asks, once in effect. An error that wraps order.ErrUnavailable is tried again here, for as long
-	// as it takes, with the message kept; any other one gives the message back to SQS, whose redrive policy counts.
+	// as it takes, with the message kept. After any other one the message is tried as often as the queue's redrive policy
+	// says, then it is with the dead letters.
 	Apply    func(context.Context, order.Event) (applied bool, err error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
@@ -46,6 +47,7 @@ type Config struct {
 // Consumer works on the messages of a queue. Make one with NewConsumer.
 type Consumer struct {
 	Config
+	policy   policy
 	messages *prometheus.CounterVec
 	duration prometheus.Histogram
 }
@@ -54,12 +56,12 @@ type Consumer struct {
 func NewConsumer(c Config) *Consumer {
 	made := &Consumer{Config: c,
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orders_queue_messages_total",
-			Help: "Messages by what became of them: applied, repeated (without effect), again (given back), poison (given back, nobody can handle it), released (by a stop)."}, []string{"result"}),
+			Help: "Messages by what became of them: applied, repeated (without effect), again (failed, comes again), poison (the same, and nobody can handle it), buried (moved to the dead letters by us), released (by a stop)."}, []string{"result"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "orders_queue_apply_seconds",
 			Help:    "Time that one message took, waiting for the database included.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 30}}),
 	}
-	for _, r := range []string{"applied", "repeated", "again", "poison", "released"} {
+	for _, r := range []string{"applied", "repeated", "again", "poison", "buried", "released"} {
 		made.messages.WithLabelValues(r)
 	}
 	c.Registry.MustRegister(made.messages, made.duration)
@@ -71,11 +73,12 @@ func NewConsumer(c Config) *Consumer {
 func (c *Consumer) Run(ctx context.Context) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
-		if err := c.Queue.Check(ctx); errors.Is(err, ErrNoDeadLetters) {
+		policy, err := c.Queue.policy(ctx)
+		if errors.Is(err, ErrNoDeadLetters) {
 			return backoff.Permanent(err)
-		} else {
-			return err
 		}
+		c.policy = policy
+		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		c.Log.Warn("queue not available yet", zap.Error(err), zap.Duration("again_in", next))
 	})
@@ -167,30 +170,51 @@ func (c *Consumer) groups(messages []types.Message) [][]types.Message {
 	return all
 }
 
+// group handles messages of one group. One that fails holds up those behind it, on a FIFO queue, until it succeeds or is
+// buried; on another one it is alone.
 func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message) {
 	for i, m := range messages {
-		if ctx.Err() != nil {
-			c.messages.WithLabelValues("released").Add(float64(len(messages) - i))
-			b.release(0, messages[i:]...)
-			return
-		}
-		start := time.Now()
-		result := c.one(ctx, m)
-		c.duration.Observe(time.Since(start).Seconds())
-		c.messages.WithLabelValues(result).Inc()
-		switch result {
-		case "applied", "repeated":
-			b.done(m)
-		case "released":
-			b.release(0, messages[i:]...)
-			return
-		default:
-			// The rest of its group waits for it: while it is invisible, SQS gives out none of them.
-			b.release(later(m), m)
-			b.release(0, messages[i+1:]...)
-			return
+		for tries := receiveCount(m); ; tries++ {
+			result := "released"
+			if ctx.Err() == nil {
+				start := time.Now()
+				result = c.one(ctx, m)
+				c.duration.Observe(time.Since(start).Seconds())
+			}
+			if result == "released" {
+				c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
+				b.release(0, messages[i:]...)
+				return
+			}
+			c.messages.WithLabelValues(result).Inc()
+			if result == "applied" || result == "repeated" {
+				b.done(m)
+				break
+			}
+			if !c.Queue.fifo {
+				b.release(later(tries), m)
+				break
+			}
+			if tries >= c.policy.tries && c.buried(ctx, m) {
+				b.done(m)
+				break
+			}
+			sleep(ctx, later(tries))
 		}
 	}
+}
+
+// buried tells whether the message is with the dead letters now.
+func (c *Consumer) buried(ctx context.Context, m types.Message) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	if err := c.Queue.bury(ctx, c.policy, m); err != nil {
+		c.Log.Error("poison message stays", zap.Error(err))
+		return false
+	}
+	c.Log.Error("message moved to the dead letters", zap.String("message_id", aws.ToString(m.MessageId)))
+	c.messages.WithLabelValues("buried").Inc()
+	return true
 }
 
 // one handles one message and tells what became of it.
@@ -224,7 +248,7 @@ func (c *Consumer) one(ctx context.Context, m types.Message) string {
 			log.Error("poison message", zap.Error(err))
 			return "poison"
 		default:
-			log.Warn("event given back", zap.Error(err))
+			log.Warn("event failed", zap.Error(err))
 			return "again"
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
 // batchMax is what one request of SQS takes or gives.
@@ -43,16 +42,3 @@ func New(cfg aws.Config, url string) *Queue {
 
 // ErrNoDeadLetters says that a message which nobody can handle would come again until the queue's retention ends.
 var ErrNoDeadLetters = errors.New("the queue has no dead-letter queue: give it a RedrivePolicy with deadLetterTargetArn and maxReceiveCount")
-
-// Check returns ErrNoDeadLetters for a queue without a redrive policy. Another error may be gone at the next call.
-func (q *Queue) Check(ctx context.Context) error {
-	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url,
-		AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameRedrivePolicy}})
-	if err != nil {
-		return fmt.Errorf("look at the queue: %w", err)
-	}
-	if out.Attributes[string(types.QueueAttributeNameRedrivePolicy)] == "" {
-		return ErrNoDeadLetters
-	}
-	return nil
-}
