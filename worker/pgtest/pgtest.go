@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -159,34 +158,6 @@ func begin(t *testing.T) *Server {
 	s.URL = "postgres://postgres@/postgres?" + url.Values{"host": {dir}, "sslmode": {"disable"}}.Encode()
 	s.Resume()
 	return s
-}
-
-// Secure starts the server again, to be reached also over TCP on this machine, with passwords and with TLS by the given
-// certificate.
-func (s *Server) Secure(certificate, key []byte) (port int) {
-	s.t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	port = free.Addr().(*net.TCPAddr).Port
-	if err := free.Close(); err != nil {
-		s.t.Fatal(err)
-	}
-	for name, text := range map[string][]byte{"server.crt": certificate, "server.key": key} {
-		file := filepath.Join(s.dir, name)
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			s.t.Fatal(err)
-		}
-		if s.account != nil {
-			if err := os.Chown(file, int(s.account.Uid), int(s.account.Gid)); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-	}
-	s.Restart("-h", "127.0.0.1", "-p", strconv.Itoa(port), "-F", "-c", "ssl=on",
-		"-c", "ssl_cert_file="+filepath.Join(s.dir, "server.crt"), "-c", "ssl_key_file="+filepath.Join(s.dir, "server.key"))
-	return port
 }
 
 // Restart starts the server again with other arguments; without "-F" it writes through to the disk as it does in earnest.

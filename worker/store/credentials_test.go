@@ -2,14 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,36 +18,6 @@ import (
 
 func environment(all map[string]string) func(string) string {
 	return func(name string) string { return all[name] }
-}
-
-// authority signs a certificate for localhost.
-func authority(t *testing.T) (ca, certificate, key []byte) {
-	t.Helper()
-	sign := func(template, parent *x509.Certificate, public *ecdsa.PublicKey, signer *ecdsa.PrivateKey) []byte {
-		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	}
-	made := func() *ecdsa.PrivateKey {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	day := time.Now().Add(24 * time.Hour)
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotAfter: day,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"}, NotAfter: day, DNSNames: []string{"localhost"}}
-	rootKey, leafKey := made(), made()
-	der, err := x509.MarshalECPrivateKey(leafKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sign(root, root, &rootKey.PublicKey, rootKey), sign(leaf, root, &leafKey.PublicKey, rootKey),
-		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
 }
 
 func run(t *testing.T, url string, statements ...string) {
@@ -74,7 +37,7 @@ func run(t *testing.T, url string, statements ...string) {
 // secured is a server with TLS and passwords, a role that owns the schema and one that serves.
 func secured(t *testing.T) (server *pgtest.Server, ca string, env map[string]string) {
 	t.Helper()
-	rootPEM, certificate, key := authority(t)
+	rootPEM, certificate, key := pgtest.Authority(t)
 	server = pgtest.Start(t)
 	port := server.Secure(certificate, key)
 	run(t, server.URL, `CREATE ROLE owner LOGIN PASSWORD 'owner-1'`, `CREATE ROLE app LOGIN PASSWORD 'app-1'`, `CREATE DATABASE canteen OWNER owner`)
@@ -120,7 +83,7 @@ func TestServingRoleCannotChangeTheSchema(t *testing.T) {
 // A named authority is asked, and the host's name with it, whatever sslmode says; another authority's server is refused.
 func TestAuthorityIsAsked(t *testing.T) {
 	_, ca, env := secured(t)
-	other, _, _ := authority(t)
+	other, _, _ := pgtest.Authority(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, []byte(ca), 0o600); err != nil {
 		t.Fatal(err)
