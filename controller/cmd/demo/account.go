@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/canteen/deploy/controller/permit"
 	"github.com/canteen/deploy/controller/sim"
@@ -36,20 +37,8 @@ const (
 	container  = "AppContainer"
 )
 
-// openAccount makes the account, with its delays shortened and its clock as it is.
-func openAccount(ctx context.Context, dir, seedFile string) (*sim.Account, error) {
-	seed, from := []byte(strings.ReplaceAll(demoSeed, "@DATABASE@", filepath.Join(dir, "orders.db"))), dir
-	if seedFile != "" {
-		data, err := os.ReadFile(seedFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the seed: %w", err)
-		}
-		seed, from = data, filepath.Dir(seedFile)
-	}
-	parsed, err := sim.ReadSeed(seed, from)
-	if err != nil {
-		return nil, err
-	}
+// openAccount makes the account, with its delays shortened and its clock as it is. endpoint is where it will be served.
+func openAccount(ctx context.Context, dir, seedFile, endpoint string) (*sim.Account, error) {
 	guard, err := newGuard()
 	if err != nil {
 		return nil, err
@@ -60,11 +49,49 @@ func openAccount(ctx context.Context, dir, seedFile string) (*sim.Account, error
 	if err != nil {
 		return nil, err
 	}
-	if err := account.Plant(ctx, parsed); err != nil {
+	if err := plant(ctx, account, dir, seedFile, endpoint); err != nil {
 		_ = account.Close()
 		return nil, err
 	}
 	return account, nil
+}
+
+func plant(ctx context.Context, account *sim.Account, dir, seedFile, endpoint string) error {
+	var seed []byte
+	from := dir
+	if seedFile == "" {
+		queue, err := createQueue(ctx, account)
+		if err != nil {
+			return err
+		}
+		seed = []byte(strings.NewReplacer("@DATABASE@", filepath.Join(dir, "orders.db"), "@QUEUE@", queue, "@ENDPOINT@", endpoint).Replace(demoSeed))
+	} else {
+		data, err := os.ReadFile(seedFile)
+		if err != nil {
+			return fmt.Errorf("read the seed: %w", err)
+		}
+		seed, from = data, filepath.Dir(seedFile)
+	}
+	parsed, err := sim.ReadSeed(seed, from)
+	if err != nil {
+		return err
+	}
+	return account.Plant(ctx, parsed)
+}
+
+// createQueue makes the queue of order events, first in first out for each school, and its dead letters.
+func createQueue(ctx context.Context, account *sim.Account) (url string, err error) {
+	client := sqs.NewFromConfig(account.AWSConfig())
+	attributes := map[string]string{"FifoQueue": "true"}
+	for _, name := range []string{"order-processing-dev-dead.fifo", "order-processing-dev.fifo"} {
+		out, err := client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
+		if err != nil {
+			return "", fmt.Errorf("create queue %s: %w", name, err)
+		}
+		url = aws.ToString(out.QueueUrl)
+		attributes["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:%s:%s:%s","maxReceiveCount":5}`, sim.DefaultRegion, sim.DefaultAccount, name)
+	}
+	return url, nil
 }
 
 // controllerKey is what the controller signs with: it may do what the infrastructure's policy allows, and no more. Everybody else

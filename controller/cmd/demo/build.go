@@ -19,8 +19,14 @@ var crashSource []byte
 //go:embed versions/panic.go.txt
 var panicSource []byte
 
-//go:embed versions/00003_broken.sql
+//go:embed versions/00005_diets.sql
+var dietsMigration []byte
+
+//go:embed versions/00006_broken.sql
 var brokenMigration []byte
+
+//go:embed versions/00006_seasons.sql
+var seasonsMigration []byte
 
 // version is one version of the worker, as a developer would have pushed it.
 type version struct {
@@ -30,15 +36,21 @@ type version struct {
 	adds    map[string][]byte // files that it adds to the repository's worker
 }
 
-// The versions of the story. They are built from the worker of this checkout; the bad ones add one file to it.
+const migrationsFolder = "worker/store/migrations/sqlite/"
+
+// The versions of the story. They are built from the worker of this checkout; all but the first add files to it. The first
+// brings the schema of this checkout, the second expands it, and the last expands it again.
 func versions() map[string]*version {
+	after := func(path string, content []byte) map[string][]byte {
+		return map[string][]byte{migrationsFolder + "00005_diets.sql": dietsMigration, path: content}
+	}
 	return map[string]*version{
 		"first":     {tag: "3f9c2d1", subject: "worker: take orders"},
-		"better":    {tag: "8b04e7a", subject: "worker: answer faster"},
-		"crash":     {tag: "c51d9e6", subject: "worker: read the menu from MENU_URL", adds: map[string][]byte{"worker/menu_url.go": crashSource}},
-		"panic":     {tag: "e27ab40", subject: "worker: count soups in the background", adds: map[string][]byte{"worker/soups.go": panicSource}},
-		"migration": {tag: "f60b8c3", subject: "worker: menus have seasons", adds: map[string][]byte{"worker/store/migrations/sqlite/00003_seasons.sql": brokenMigration}},
-		"healing":   {tag: "a9d7713", subject: "worker: menus have seasons, for real"},
+		"better":    {tag: "8b04e7a", subject: "worker: orders may name a diet", adds: after(migrationsFolder+"00005_diets.sql", dietsMigration)},
+		"crash":     {tag: "c51d9e6", subject: "worker: read the menu from MENU_URL", adds: after("worker/menu_url.go", crashSource)},
+		"panic":     {tag: "e27ab40", subject: "worker: count soups in the background", adds: after("worker/soups.go", panicSource)},
+		"migration": {tag: "f60b8c3", subject: "worker: menus have seasons", adds: after(migrationsFolder+"00006_seasons.sql", brokenMigration)},
+		"healing":   {tag: "a9d7713", subject: "worker: menus have seasons, for real", adds: after(migrationsFolder+"00006_seasons.sql", seasonsMigration)},
 	}
 }
 

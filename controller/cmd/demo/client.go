@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +19,8 @@ type visitor struct {
 
 	sent, failed atomic.Int64
 	mu           sync.Mutex
-	reasons      []string // of the first failures
+	placed       map[string]bool // ids of the orders that were answered 201
+	reasons      []string        // of the first failures
 }
 
 // The pace of the visitor, and how many reasons it keeps.
@@ -28,8 +30,13 @@ const (
 	reasonsMax = 5
 )
 
+// The schools that order, and the day that they order for.
+var schools = []string{"north", "south", "east", "west"}
+
+const visitDay = "2030-01-01"
+
 func newVisitor(url string) *visitor {
-	return &visitor{url: url, client: &http.Client{Timeout: visitFor}}
+	return &visitor{url: url, client: &http.Client{Timeout: visitFor}, placed: map[string]bool{}}
 }
 
 // visit sends requests until ctx ends, and returns when the last one was answered.
@@ -61,6 +68,22 @@ func (v *visitor) one(ctx context.Context, n int) {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
 	if res.StatusCode != want {
 		v.fail(fmt.Sprintf("%s %s: %s %s", req.Method, req.URL.Path, res.Status, bytes.TrimSpace(body)))
+		return
+	}
+	if want == http.StatusCreated {
+		v.remember(body)
+	}
+}
+
+func (v *visitor) remember(body []byte) {
+	var o struct{ ID string }
+	err := json.Unmarshal(body, &o)
+	v.mu.Lock()
+	twice := v.placed[o.ID]
+	v.placed[o.ID] = true
+	v.mu.Unlock()
+	if err != nil || o.ID == "" || twice {
+		v.fail(fmt.Sprintf("201 with an order that cannot be read or was answered before: %s", bytes.TrimSpace(body)))
 	}
 }
 
@@ -69,7 +92,7 @@ func (v *visitor) request(ctx context.Context, n int) (*http.Request, int) {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, v.url+"/health", nil)
 		return req, http.StatusOK
 	}
-	order := fmt.Sprintf(`{"school":"school-%d","date":"2030-01-01","lines":[{"item":"soup","quantity":1}]}`, n%7)
+	order := fmt.Sprintf(`{"school":%q,"date":%q,"lines":[{"item":"soup","quantity":1}]}`, schools[n/4%len(schools)], visitDay)
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, v.url+"/orders", bytes.NewReader([]byte(order)))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", fmt.Sprintf("visit-%d", n))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -75,15 +76,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serveAccount serves the account alone.
 func serveAccount(ctx context.Context, f flags, dir string, stdout io.Writer) error {
-	account, err := openAccount(ctx, dir, f.seed)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = account.Close() }()
 	l, err := sim.Listen(ctx, f.awsListen)
 	if err != nil {
 		return err
 	}
+	account, err := openAccount(ctx, dir, f.seed, "http://"+l.Addr().String())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer func() { _ = account.Close() }()
 	fmt.Fprintf(stdout, "The account is at http://%s (account %s, %s). Any AWS client works on it:\n", l.Addr(), sim.DefaultAccount, sim.DefaultRegion)
 	fmt.Fprintf(stdout, "  export AWS_ENDPOINT_URL=http://%[1]s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=%[2]s AWS_DEFAULT_REGION=%[2]s\n  aws ecs describe-clusters --clusters order-processing-dev\nCtrl-C ends it.\n", l.Addr(), sim.DefaultRegion)
 	return account.Serve(ctx, l)
@@ -110,12 +111,16 @@ func demo(ctx context.Context, f flags, dir string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	account, err := openAccount(ctx, dir, "")
+	endpoint, err := listen(ctx, f.awsListen)
 	if err != nil {
 		return err
 	}
+	account, err := openAccount(ctx, dir, "", "http://"+endpoint.Addr().String())
+	if err != nil {
+		return errors.Join(err, endpoint.Close())
+	}
 	defer func() { _ = account.Close() }()
-	s, wait, err := raise(ctx, cancel, f, dir, account, build.root, binary, all, say)
+	s, wait, err := raise(ctx, cancel, f, dir, account, endpoint, build.root, binary, all, say)
 	if err != nil {
 		return err
 	}
@@ -153,11 +158,7 @@ func narrator(stdout io.Writer) func(string, ...any) {
 }
 
 // raise starts the endpoint and the controller. wait returns when both have ended.
-func raise(ctx context.Context, cancel context.CancelCauseFunc, f flags, dir string, account *sim.Account, root, binary string, all map[string]*version, say func(string, ...any)) (stage, func(), error) {
-	endpoint, err := listen(ctx, f.awsListen)
-	if err != nil {
-		return stage{}, nil, err
-	}
+func raise(ctx context.Context, cancel context.CancelCauseFunc, f flags, dir string, account *sim.Account, endpoint net.Listener, root, binary string, all map[string]*version, say func(string, ...any)) (stage, func(), error) {
 	page, err := listen(ctx, f.listen)
 	if err != nil {
 		return stage{}, nil, err
@@ -242,6 +243,11 @@ func (s stage) play(ctx context.Context, say func(string, ...any)) error {
 	if failed := s.visitor.failed.Load(); failed > 0 {
 		return fmt.Errorf("%d requests failed, such as %v", failed, s.visitor.reasons)
 	}
+	n, err := s.visitor.recount(ctx)
+	if err != nil {
+		return fmt.Errorf("count the orders: %w", err)
+	}
+	say("Each of the %d orders that were answered 201 is there once, and the kitchen has accepted it.", n)
 	return nil
 }
 

@@ -52,6 +52,9 @@ func TestStory(t *testing.T) {
 			if code := run(t.Context(), args, &out, &errs); code != 0 {
 				t.Fatalf("exit code %d: %s\n%s", code, errs.String(), out.String())
 			}
+			if !strings.Contains(out.String(), "orders that were answered 201 is there once") {
+				t.Error("the orders were not counted")
+			}
 			if !strings.Contains(out.String(), "\nfailed requests: 0 of ") || strings.Count(out.String(), "✔ as expected") != 7 {
 				t.Errorf("the story reads:\n%s", out.String())
 			}
