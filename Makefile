@@ -49,6 +49,7 @@ demo:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./controller/...
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./worker
 
 # Breaks the controller one line at a time and tells which test caught it. Takes minutes.
 breaks:

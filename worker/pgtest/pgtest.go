@@ -120,7 +120,7 @@ type Server struct {
 }
 
 // Start makes a server and runs it until the test ends. It skips the test if the server's programs are not installed.
-func Start(t *testing.T) *Server {
+func Start(t testing.TB) *Server {
 	t.Helper()
 	s := begin(t)
 	t.Cleanup(func() {
@@ -132,7 +132,7 @@ func Start(t *testing.T) *Server {
 	return s
 }
 
-func begin(t *testing.T) *Server {
+func begin(t testing.TB) *Server {
 	t.Helper()
 	bin := programs()
 	if bin == "" {
@@ -245,7 +245,7 @@ func programs() string {
 }
 
 // unprivileged is whom to run the server as: PostgreSQL refuses to be root.
-func unprivileged(t *testing.T) *syscall.Credential {
+func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
