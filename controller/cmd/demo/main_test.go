@@ -91,7 +91,7 @@ func TestWrongCalls(t *testing.T) {
 
 // The controller may do what the infrastructure's policy allows; others in the story are not held to it.
 func TestControllerIsHeldToItsPolicy(t *testing.T) {
-	account, err := openAccount(t.Context(), t.TempDir(), "")
+	account, err := openAccount(t.Context(), t.TempDir(), "", "http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
