@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/canteen/deploy/worker/order"
@@ -107,7 +108,7 @@ func catalogue(ctx context.Context, from querier, d order.Draft) (*order.School,
 			return err
 		}
 		if school == nil {
-			at, err := time.LoadLocation(zone)
+			at, err := location(zone)
 			if err != nil {
 				return fmt.Errorf("time zone of school %s: %w", d.School, err)
 			}
@@ -118,6 +119,20 @@ func catalogue(ctx context.Context, from querier, d order.Draft) (*order.School,
 	}, `SELECT s.time_zone, s.days_before, s.cut_off_minute, m.id, m.price, m.currency, m.stock, m.first_day, m.last_day
 		FROM schools s LEFT JOIN menu_items m ON m.id IN (`+placeholders(2, len(d.Lines))+`) WHERE s.id = $1`, args...)
 	return school, menu, err
+}
+
+// locations keeps time zones that were read: reading one takes as long as a statement. There are some hundred in all.
+var locations sync.Map
+
+func location(name string) (*time.Location, error) {
+	if known, ok := locations.Load(name); ok {
+		return known.(*time.Location), nil
+	}
+	at, err := time.LoadLocation(name)
+	if err == nil {
+		locations.Store(name, at)
+	}
+	return at, err
 }
 
 // menuRow is an item of the menu, all null where a left join found none.
