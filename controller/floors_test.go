@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"controller/desired", "controller/observed", "controller/fault", "controller/urgency"},
 	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
-	{"controller/account", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
+	{"controller/account", "controller/events", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
 	{"controller/server", "controller/status", "controller/reconcile"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},

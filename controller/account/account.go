@@ -33,6 +33,14 @@ type Options struct {
 	BatchWait time.Duration
 
 	Clock func() time.Time // for the time of an observation; nil: time.Now
+
+	// Told, where set, is asked how a migration's task ended that ECS does not show any more.
+	Told Told
+}
+
+// Told knows from events how tasks ended. An error says that it may still be told, nil that it will not.
+type Told interface {
+	Ended(task string) (*observed.EndedTask, error)
 }
 
 // The default ages.
@@ -76,6 +84,7 @@ type Account struct {
 	services   *cache[placement]
 	tasks      *cache[taskList]
 	looks      *cache[types.Service]
+	noticed    *cache[bool]   // services of which an event came
 	records    *cache[string] // deployment id → service deployment ARN
 	ended      *cache[observed.ServiceDeployment]
 	logs       *cache[logState]
@@ -111,6 +120,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		versions:   newCache[string](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
 		looks:      newCache[types.Service](servicesMax),
+		noticed:    newCache[bool](servicesMax),
 		records:    newCache[string](servicesMax),
 		ended:      newCache[observed.ServiceDeployment](servicesMax),
 		logs:       newCache[logState](servicesMax),

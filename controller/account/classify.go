@@ -82,6 +82,8 @@ func kindOf(operation string, api smithy.APIError) fault.Kind {
 		"ServiceDeploymentNotFoundException", "ResourceNotFoundException", "ImageNotFoundException",
 		"RepositoryNotFoundException", "ParameterNotFound", "TargetGroupNotFound", "TargetGroupNotFoundException":
 		return missing(operation)
+	case "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue":
+		return fault.Blocked
 	case "ConflictException":
 		return fault.Conflict
 	case "LimitExceededException", "BlockedException", "UnsupportedFeatureException", "PlatformUnknownException",

@@ -2,8 +2,6 @@ package account
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,8 +19,9 @@ import (
 // migrationLines is how many of a migration's last lines an observation keeps.
 const migrationLines = 50
 
-// observeMigration answers the one-off task, and its last lines where they are asked for. A task that ECS does not know is
-// nil and no error: seconds after RunTask it may not be visible yet, and one hour after its end it may not be any more.
+// observeMigration answers the one-off task, and its last lines where they are asked for. A task that ECS does not show is the one
+// that an event told the end of. Where none did it is nil and no error: seconds after RunTask it may not be visible yet, and one
+// hour after its end it may not be any more.
 func (a *Account) observeMigration(ctx context.Context, s *observed.Service, look observed.Look) error {
 	cluster := name(s.Stack.Outputs[OutputCluster])
 	out, err := a.tasker.ask(ctx, cluster, look.Migration)
@@ -32,39 +31,57 @@ func (a *Account) observeMigration(ctx context.Context, s *observed.Service, loo
 	found, mentioned := out[look.Migration]
 	switch {
 	case !mentioned || found.failure == notThere:
-		return nil
+		ended, err := a.toldEnd(look.Migration)
+		if err != nil || ended == nil {
+			return err
+		}
+		return a.keepMigration(ctx, s, look, *ended)
 	case found.failure != "":
 		return fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), found.failure)
 	}
-	task := taskOf(found.is)
-	s.Migration = &task
-	if !look.MigrationLog {
-		return nil
+	ended := observed.EndedTask{Task: taskOf(found.is)}
+	if o := found.is.Overrides; o != nil {
+		for _, o := range o.ContainerOverrides {
+			if len(o.Command) > 0 {
+				ended.Commands = append(ended.Commands, aws.ToString(o.Name))
+			}
+		}
 	}
-	s.MigrationLog, err = a.migrationLog(ctx, found.is)
+	return a.keepMigration(ctx, s, look, ended)
+}
+
+// toldEnd asks who reads events how the task ended.
+func (a *Account) toldEnd(task string) (*observed.EndedTask, error) {
+	if a.opts.Told == nil {
+		return nil, nil
+	}
+	ended, err := a.opts.Told.Ended(task)
+	if err != nil {
+		return nil, fmt.Errorf("describe migration task %s: %w", name(task), err)
+	}
+	return ended, nil
+}
+
+func (a *Account) keepMigration(ctx context.Context, s *observed.Service, look observed.Look, task observed.EndedTask) (err error) {
+	s.Migration = &task.Task
+	if look.MigrationLog {
+		s.MigrationLog, err = a.migrationLog(ctx, task)
+	}
 	return err
 }
 
 // migrationLog answers the last lines of the container whose command was overridden.
-func (a *Account) migrationLog(ctx context.Context, task types.Task) ([]string, error) {
-	r, err := a.revision(ctx, aws.ToString(task.TaskDefinitionArn), forever)
+func (a *Account) migrationLog(ctx context.Context, task observed.EndedTask) ([]string, error) {
+	r, err := a.revision(ctx, task.Task.TaskDefinition, forever)
 	if err != nil {
 		return nil, err
 	}
-	var overridden []string
-	if task.Overrides != nil {
-		for _, o := range task.Overrides.ContainerOverrides {
-			if len(o.Command) > 0 {
-				overridden = append(overridden, aws.ToString(o.Name))
-			}
-		}
-	}
 	var lines []string
 	for _, target := range r.logs {
-		if len(overridden) > 0 && !slices.Contains(overridden, target.container) || target.region != "" && target.region != a.opts.Region {
+		if len(task.Commands) > 0 && !slices.Contains(task.Commands, target.container) || target.region != "" && target.region != a.opts.Region {
 			continue
 		}
-		part, err := a.lastLines(ctx, target, name(aws.ToString(task.TaskArn)), migrationLines)
+		part, err := a.lastLines(ctx, target, task.Task.ID(), migrationLines)
 		if err != nil {
 			return lines, err
 		}
@@ -85,7 +102,7 @@ func (a *Account) runMigration(ctx context.Context, s stack, m rollout.RunMigrat
 		TaskDefinition: &m.Revision,
 		Count:          aws.Int32(1),
 		ClientToken:    &m.Token,
-		StartedBy:      aws.String(startedBy(m.Token)),
+		StartedBy:      aws.String(rollout.TaskMark(m.Token)),
 		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{
 			{Name: &m.Container, Command: m.Command},
 		}},
@@ -129,10 +146,4 @@ func notStarted(m rollout.RunMigration, failures []types.Failure) error {
 		return fault.New(fault.Blocked, reason, err)
 	}
 	return fault.New(fault.Unavailable, reason, err)
-}
-
-// startedBy is a mark of the request on its task; ECS takes at most 36 characters of letters, digits, - and _ there.
-func startedBy(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return "deploy-" + hex.EncodeToString(sum[:12])
 }

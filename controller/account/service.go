@@ -32,7 +32,8 @@ type placement struct {
 // describeService fills in what DescribeServices says. A service that does not exist is StatusMissing, not an error; an
 // answer that has neither the service nor its absence is an error: a short listing never means that it is gone.
 func (a *Account) describeService(ctx context.Context, s stack, fresh bool, into *observed.Service) error {
-	if recent, ok := a.looks.get(s.key(), age(a.opts.ServiceAge, fresh)); ok {
+	_, noticed := a.noticed.get(s.key(), a.opts.ServiceAge)
+	if recent, ok := a.looks.get(s.key(), age(a.opts.ServiceAge, fresh || noticed)); ok {
 		fillService(into, recent)
 		return nil
 	}

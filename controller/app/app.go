@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
 	"github.com/canteen/deploy/controller/queue"
@@ -31,6 +32,9 @@ type Account interface {
 	CheckIdentity(context.Context) error
 	// Forget drops what is kept of earlier answers.
 	Forget()
+	// Notice drops what is kept of the last moment of one service, which an event was about.
+	Notice(cluster, service string)
+	events.Queue
 }
 
 // Config is everything that a controller is started with.
@@ -45,6 +49,7 @@ type Config struct {
 	Workers       int
 	WebhookSecret string
 	Build         status.Build
+	Events        *events.Listener // hints from a queue; nil for none. The account that Connect opens must be told by it (account.Options)
 
 	// Connect opens the account that the environment names. It is called once, after the environment was read. With a
 	// shared ledger its writes must ask Shared.Lease.MayWrite.
@@ -103,6 +108,9 @@ func New(cfg Config) (*App, error) {
 	a.asked.Clock = cfg.Clock
 	a.board.Queue(a.queueStats)
 	a.board.Paused(a.paused)
+	if cfg.Events != nil {
+		a.board.Events(cfg.Events.State)
+	}
 	a.handler = server.New(server.Config{
 		Board: a.board, Gatherer: cfg.Registry, History: memory.History, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Version: cfg.Build.Version,
@@ -210,8 +218,9 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	}
 	r := &reconcile.Reconciler{
 		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
+	defer a.listen(ctx, account, env.Spec, r, known)()
 	for _, name := range services {
 		a.queue.WakeAt(name, time.Now())
 	}

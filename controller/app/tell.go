@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/reconcile"
@@ -13,8 +14,9 @@ import (
 
 // teller hands passes to the board, and writes one line for each that changed something.
 type teller struct {
-	board *status.Board
-	log   *zap.Logger
+	board  *status.Board
+	log    *zap.Logger
+	events *events.Listener // nil for none
 }
 
 // Passed implements reconcile.Teller.
@@ -39,6 +41,9 @@ func (t *teller) Passed(p reconcile.Pass) {
 		view.Observed, view.Seen = old.Observed, old.Seen // the account could not be looked at: the last look stands, with its time
 	}
 	t.board.Publish(view)
+	if t.events != nil {
+		t.events.Note(p.Service, known(p.Record, p.Seen))
+	}
 	if p.Action != nil || old == nil || old.Status.Phase != view.Status.Phase {
 		fields := []zap.Field{zap.String("service", p.Service), zap.String("phase", string(view.Status.Phase)), zap.String("why", view.Status.Why),
 			zap.Int("generation", p.Record.Generation), zap.Duration("took", p.Took)}

@@ -327,3 +327,16 @@ func lastPart(arn string) string {
 	}
 	return arn
 }
+
+// EndedTask is a task that has ended, as an event told it.
+type EndedTask struct {
+	Task     Task
+	Commands []string // the containers whose command was overridden
+}
+
+// Message is one message of the queue of events.
+type Message struct {
+	Body    string
+	Receipt string    // by which it is deleted
+	SentAt  time.Time // by the account's clock
+}

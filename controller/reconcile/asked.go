@@ -207,6 +207,19 @@ func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok 
 	return want, true
 }
 
+// Where answers the services of whose newest valid file the condition holds, in order of name.
+func (a *Asked) Where(holds func(desired.ServiceSpec) bool) []string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(a.intents)) {
+		if holds(a.intents[name].Service.Spec) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // digest is what git asks of the service now, or asked before a pause, in short, for comparing.
 func (a *Asked) digest(service string) string {
 	a.mu.RLock()

@@ -60,6 +60,7 @@ type Reconciler struct {
 	Fleet   *Fleet
 	Teller  Teller
 	Pace    rollout.Pace
+	Sweep   func(service string) time.Duration // where set, answers Pace.Sweep of a service
 	Log     *zap.Logger
 	Clock   func() time.Time // the time that decisions are made by; nil: time.Now
 }
@@ -100,6 +101,9 @@ func (r *Reconciler) pass(ctx context.Context, service string, now time.Time) (P
 		return Pass{Record: rec, NextAt: now.Add(r.Pace.Idle)}, nil
 	}
 	want.Pace = r.Pace
+	if r.Sweep != nil {
+		want.Pace.Sweep = r.Sweep(service)
+	}
 	if err := r.others(ctx, service, rec, &want); err != nil {
 		return Pass{Record: rec, NextAt: now.Add(rollout.Backoff(1))}, err
 	}

@@ -186,3 +186,18 @@ func (i Intent) Images() []string {
 	}
 	return out
 }
+
+// markPrefix begins what is said of a migration's task to be by whom it was started.
+const markPrefix = "deploy-"
+
+// TaskMark is the mark of a migration's request on its task (startedBy), by the request's token. ECS took at most 36 characters of
+// letters, digits, - and _ there for long.
+func TaskMark(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return markPrefix + hex.EncodeToString(sum[:12])
+}
+
+// IsTaskMark reports whether a task was started by a controller.
+func IsTaskMark(startedBy string) bool {
+	return len(startedBy) == len(markPrefix)+24 && strings.HasPrefix(startedBy, markPrefix)
+}

@@ -32,6 +32,9 @@ type Want struct {
 type Pace struct {
 	Watch time.Duration // at a service that is rolling or unwell
 	Idle  time.Duration // at a service that is settled
+	// Sweep, where longer than Idle, is taken in its place where nothing but somebody else's deed can change the decision, and
+	// that is told.
+	Sweep time.Duration
 }
 
 // Input is everything one decision is made from, besides the record.
@@ -243,6 +246,14 @@ func (in Input) watchOr(at time.Time) time.Time {
 // down by a clock that was wrong, and holds nothing up.
 func (in Input) pauses(until time.Time, longest time.Duration) bool {
 	return in.Now.Before(until) && until.Sub(in.Now) <= longest
+}
+
+// sweepAt is idleAt, or later while events tell of what would change the decision.
+func (in Input) sweepAt() time.Time {
+	if in.Want.Pace.Sweep > in.Want.Pace.Idle {
+		return in.Now.Add(in.Want.Pace.Sweep)
+	}
+	return in.idleAt()
 }
 
 // sooner returns the earlier of two times, and the other where one is zero.

@@ -228,15 +228,15 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 	}
 	switch {
 	case rec.Stalled != nil:
-		return wait(in, rec, sayStalled(*rec.Stalled), in.idleAt())
+		return wait(in, rec, sayStalled(*rec.Stalled), in.sweepAt())
 	case verdict != nil:
-		return wait(in, rec, sayReverted(rec.Good.Target.Name(), nameOf(rec, verdict.Ask), verdict.Message), in.idleAt())
+		return wait(in, rec, sayReverted(rec.Good.Target.Name(), nameOf(rec, verdict.Ask), verdict.Message), in.sweepAt())
 	case same && rec.WayBack.Reason != "":
 		return wait(in, rec, sayRunsOnce(rec.Good.Target.Name(), rec.WayBack.Reason), in.idleAt())
 	case same:
-		return wait(in, rec, sayRuns(rec.Good.Target.Name()), in.idleAt())
+		return wait(in, rec, sayRuns(rec.Good.Target.Name()), in.sweepAt())
 	}
-	return wait(in, rec, sayTemplateReported(rec.Good.Target.Name()), in.idleAt())
+	return wait(in, rec, sayTemplateReported(rec.Good.Target.Name()), in.sweepAt())
 }
 
 // astray decides for a service that runs something else than the last good revision, which is to serve.

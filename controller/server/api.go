@@ -11,6 +11,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -29,8 +30,9 @@ type Services struct {
 	Version     string             `json:"version,omitempty"` // of the controller
 	At          time.Time          `json:"at"`
 	Repository  status.RepoView    `json:"repository"`
-	Lease       *status.Lease      `json:"lease,omitempty"` // where several controllers share a ledger: which of them acts
-	Services    []condition.Status `json:"services"`        // in order of name
+	Lease       *status.Lease      `json:"lease,omitempty"`  // where several controllers share a ledger: which of them acts
+	Events      *events.State      `json:"events,omitempty"` // where a queue of events is read
+	Services    []condition.Status `json:"services"`         // in order of name
 }
 
 // Service is the answer of /api/v1/services/{name}.
@@ -102,7 +104,7 @@ type Evidence struct {
 
 func (s *server) listServices(w http.ResponseWriter, _ *http.Request) {
 	snap := s.Board.Snapshot()
-	out := Services{Environment: snap.Environment, Version: s.Version, At: snap.At, Repository: snap.Repo, Lease: snap.Lease, Services: []condition.Status{}}
+	out := Services{Environment: snap.Environment, Version: s.Version, At: snap.At, Repository: snap.Repo, Lease: snap.Lease, Events: snap.Events, Services: []condition.Status{}}
 	for _, v := range snap.Services {
 		out.Services = append(out.Services, v.Status)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/status"
 )
 
@@ -59,6 +60,7 @@ type frame struct {
 	Now         time.Time
 	Repo        status.RepoView
 	Lease       *status.Lease
+	Events      *events.State
 	NotReady    []string
 	Query       string
 }
@@ -193,7 +195,7 @@ func refused(p condition.Phase, entries []Entry) *Entry {
 }
 
 func (s *server) frame(snap status.Snapshot, title string) frame {
-	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, NotReady: s.Ready()}
+	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, Events: snap.Events, NotReady: s.Ready()}
 }
 
 // render writes the whole page or none of it.

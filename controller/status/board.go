@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -38,6 +39,7 @@ type Board struct {
 	started  time.Time
 	queue    func() queue.Stats
 	paused   func() *rollout.Pause
+	events   func() events.State // nil where no queue of events is read
 }
 
 // New returns an empty board for one environment and registers its metrics; it panics where they are registered already.
@@ -177,12 +179,25 @@ func (b *Board) Paused(why func() *rollout.Pause) {
 	b.paused = why
 }
 
+// Events names who is asked for what the queue of events tells.
+func (b *Board) Events(state func() events.State) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = state
+}
+
 // Snapshot returns what is told of everything now.
 func (b *Board) Snapshot() Snapshot {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.shared = true
-	return Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Lease: b.lease, LedgerWritten: b.ledger, Services: b.services}
+	out := Snapshot{Environment: b.env, Build: b.build, At: time.Now(), Repo: b.repo, Lease: b.lease, LedgerWritten: b.ledger, Services: b.services}
+	ask := b.events
+	b.mu.Unlock()
+	if ask != nil { // outside the lock: the listener has its own
+		state := ask()
+		out.Events = &state
+	}
+	return out
 }
 
 // Service returns what is told of one service, nil when there is nothing. It must not be changed.

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -23,6 +24,9 @@ type collector struct {
 
 	held, fence, readAt *prometheus.Desc // where several controllers share a ledger
 	writable            *prometheus.Desc // where the ledger is a file
+
+	// where a queue of events is read
+	events, eventsReadable, eventsRead, eventsLast, eventsBehind, eventsMissed, eventsSlow *prometheus.Desc
 }
 
 // flag is one 0/1 gauge of a service.
@@ -66,13 +70,22 @@ func newCollector(b *Board) *collector {
 		fence:      prometheus.NewDesc("deploy_lease_fencing_number", "The newest fencing number of the lease that was seen.", nil, here),
 		writable:   prometheus.NewDesc("deploy_ledger_writable", "Whether the last write to the ledger reached its disk. While it does not, nothing is begun.", nil, nil),
 		readAt:     prometheus.NewDesc("deploy_ledger_read_timestamp_seconds", "When a standby last read what the acting controller has saved.", nil, here),
+
+		events:         prometheus.NewDesc("deploy_events_total", "Messages of the queue of events, by what they are about and what came of them.", []string{"kind", "outcome"}, here),
+		eventsReadable: prometheus.NewDesc("deploy_events_readable", "Whether the newest request to the queue of events succeeded. Only of the controller that reads it.", nil, here),
+		eventsRead:     prometheus.NewDesc("deploy_events_read_timestamp_seconds", "When the queue of events last answered.", nil, here),
+		eventsLast:     prometheus.NewDesc("deploy_events_last_timestamp_seconds", "When the newest message of the queue of events was read.", nil, here),
+		eventsBehind:   prometheus.NewDesc("deploy_events_oldest_age_seconds", "How long the oldest message of the queue's newest answer had waited.", nil, here),
+		eventsMissed:   prometheus.NewDesc("deploy_events_missed_total", "Changes that were found by looking and that no event told.", nil, here),
+		eventsSlow:     prometheus.NewDesc("deploy_events_slow_sweep", "Whether settled services are looked at less often, because events can be relied on.", nil, here),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
-		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.held, c.fence, c.readAt, c.writable} {
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.held, c.fence, c.readAt, c.writable,
+		c.events, c.eventsReadable, c.eventsRead, c.eventsLast, c.eventsBehind, c.eventsMissed, c.eventsSlow} {
 		ch <- d
 	}
 	for _, f := range c.flags {
@@ -101,6 +114,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(ch, c.writable, number(*well))
 	}
 	c.collectPause(ch)
+	if e := snap.Events; e != nil {
+		c.collectEvents(ch, *e)
+	}
 	if stats, ok := c.board.queueStats(); ok {
 		gauge(ch, c.depth, float64(stats.Due))
 		age := 0.0
@@ -127,6 +143,22 @@ func (c *collector) collectPause(ch chan<- prometheus.Metric) {
 		}
 		gauge(ch, c.paused, float64(n), string(reason))
 	}
+}
+
+// collectEvents leaves the gauges out while another controller reads the queue.
+func (c *collector) collectEvents(ch chan<- prometheus.Metric, e events.State) {
+	for _, n := range e.Counts {
+		ch <- prometheus.MustNewConstMetric(c.events, prometheus.CounterValue, float64(n.Number), string(n.Kind), string(n.Outcome))
+	}
+	ch <- prometheus.MustNewConstMetric(c.eventsMissed, prometheus.CounterValue, float64(e.Missed))
+	if !e.Listens {
+		return
+	}
+	gauge(ch, c.eventsReadable, number(e.Error == ""))
+	gauge(ch, c.eventsBehind, e.Behind.Seconds())
+	gauge(ch, c.eventsSlow, number(e.Slow))
+	timestamp(ch, c.eventsRead, e.ReadAt)
+	timestamp(ch, c.eventsLast, e.LastAt)
 }
 
 func (c *collector) collectService(ch chan<- prometheus.Metric, v *View) {

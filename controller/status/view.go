@@ -8,6 +8,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -47,7 +48,8 @@ type Snapshot struct {
 	Lease       *Lease // nil where there is only one controller
 	// LedgerWritten is whether the last write to the ledger reached its disk; nil where nobody tells.
 	LedgerWritten *bool
-	Services      []*View // in order of name
+	Events        *events.State // nil where no queue of events is read
+	Services      []*View       // in order of name
 }
 
 // Service returns the view of the named service, nil when there is none.

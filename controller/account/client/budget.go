@@ -1,5 +1,7 @@
 package client
 
+import "time"
+
 // Bucket is one of AWS's request budgets: Burst requests at once, Refill requests a second after that.
 type Bucket struct {
 	Burst  float64
@@ -28,6 +30,7 @@ const (
 	BucketParameterModify   = "ssm modify"
 	BucketSecrets           = "secretsmanager read"
 	BucketIdentity          = "sts read"
+	BucketQueue             = "sqs"
 )
 
 // defaultBuckets are AWS's own numbers, before the controller's share is taken of them.
@@ -52,14 +55,19 @@ func defaultBuckets() map[string]Bucket {
 		BucketParameterModify:   {3, 3},
 		BucketSecrets:           {50, 50},
 		BucketIdentity:          {100, 100},
+		BucketQueue:             {100, 100}, // of a standard queue AWS says "a very high, nearly unlimited number of API calls per second"
 	}
 }
 
-// call says which budget an operation draws on and whether it changes the account.
+// call says which budget an operation draws on, whether it changes the account, and how long it may wait at AWS by itself.
 type call struct {
 	bucket string
 	write  bool
+	waits  time.Duration
 }
+
+// QueueWait is how long ReceiveMessage waits for a message: the most that AWS allows.
+const QueueWait = 20 * time.Second
 
 // The services, by the words that metrics use.
 const (
@@ -72,6 +80,7 @@ const (
 	serviceSSM            = "ssm"
 	serviceSTS            = "sts"
 	serviceSecrets        = "secretsmanager"
+	serviceSQS            = "sqs"
 )
 
 // calls is every operation that the controller may make. One that is not here is refused before it is sent: it would draw
@@ -79,26 +88,31 @@ const (
 func calls() map[string]map[string]call {
 	return map[string]map[string]call{
 		serviceECS: {
-			"DescribeServices":           {BucketServiceRead, false},
-			"UpdateService":              {BucketServiceModify, true},
-			"DescribeTaskDefinition":     {BucketTaskDefRead, false},
-			"ListTaskDefinitions":        {BucketTaskDefRead, false},
-			"RegisterTaskDefinition":     {BucketTaskDefModify, true},
-			"ListTasks":                  {BucketTaskRead, false},
-			"DescribeTasks":              {BucketTaskRead, false},
-			"RunTask":                    {BucketRunTask, true},
-			"StopTask":                   {BucketTaskModify, true},
-			"ListServiceDeployments":     {BucketServiceDeployment, false},
-			"DescribeServiceDeployments": {BucketServiceDeployment, false},
-			"TagResource":                {BucketTagModify, true},
+			"DescribeServices":           {bucket: BucketServiceRead},
+			"UpdateService":              {bucket: BucketServiceModify, write: true},
+			"DescribeTaskDefinition":     {bucket: BucketTaskDefRead},
+			"ListTaskDefinitions":        {bucket: BucketTaskDefRead},
+			"RegisterTaskDefinition":     {bucket: BucketTaskDefModify, write: true},
+			"ListTasks":                  {bucket: BucketTaskRead},
+			"DescribeTasks":              {bucket: BucketTaskRead},
+			"RunTask":                    {bucket: BucketRunTask, write: true},
+			"StopTask":                   {bucket: BucketTaskModify, write: true},
+			"ListServiceDeployments":     {bucket: BucketServiceDeployment},
+			"DescribeServiceDeployments": {bucket: BucketServiceDeployment},
+			"TagResource":                {bucket: BucketTagModify, write: true},
 		},
-		serviceELB:            {"DescribeTargetHealth": {BucketELB, false}},
-		serviceLogs:           {"FilterLogEvents": {BucketFilterLogs, false}, "GetLogEvents": {BucketGetLogs, false}},
-		serviceECR:            {"DescribeImages": {BucketImages, false}},
-		serviceCloudFormation: {"DescribeStacks": {BucketStacks, false}},
-		serviceCloudWatch:     {"DescribeAlarms": {BucketAlarms, false}},
-		serviceSSM:            {"GetParameter": {BucketParameterRead, false}, "PutParameter": {BucketParameterModify, true}},
-		serviceSTS:            {"GetCallerIdentity": {BucketIdentity, false}},
-		serviceSecrets:        {"DescribeSecret": {BucketSecrets, false}},
+		serviceELB:            {"DescribeTargetHealth": {bucket: BucketELB}},
+		serviceLogs:           {"FilterLogEvents": {bucket: BucketFilterLogs}, "GetLogEvents": {bucket: BucketGetLogs}},
+		serviceECR:            {"DescribeImages": {bucket: BucketImages}},
+		serviceCloudFormation: {"DescribeStacks": {bucket: BucketStacks}},
+		serviceCloudWatch:     {"DescribeAlarms": {bucket: BucketAlarms}},
+		serviceSSM:            {"GetParameter": {bucket: BucketParameterRead}, "PutParameter": {bucket: BucketParameterModify, write: true}},
+		serviceSTS:            {"GetCallerIdentity": {bucket: BucketIdentity}},
+		serviceSecrets:        {"DescribeSecret": {bucket: BucketSecrets}},
+		// A message is hidden for a while by receiving it, whoever does; nothing is lost by that. To delete one is a write.
+		serviceSQS: {
+			"ReceiveMessage":     {bucket: BucketQueue, waits: QueueWait},
+			"DeleteMessageBatch": {bucket: BucketQueue, write: true},
+		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
@@ -29,6 +30,7 @@ type Clients struct {
 	SSM            *ssm.Client
 	STS            *sts.Client
 	Secrets        *secretsmanager.Client
+	SQS            *sqs.Client
 }
 
 // Options are the controller's part of AWS's budgets, and its patience. The zero value is the default.
@@ -101,5 +103,6 @@ func New(cfg aws.Config, opts Options) *Clients {
 		SSM:            ssm.NewFromConfig(of(serviceSSM)),
 		STS:            sts.NewFromConfig(of(serviceSTS)),
 		Secrets:        secretsmanager.NewFromConfig(of(serviceSecrets)),
+		SQS:            sqs.NewFromConfig(of(serviceSQS)),
 	}
 }

@@ -72,7 +72,7 @@ func (g *gate) wait(service string, c call) finalize {
 func (g *gate) send(service, operation string, c call) finalize {
 	return func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 		from := time.Now()
-		by := from.Add(g.opts.AttemptMax)
+		by := from.Add(g.opts.AttemptMax + c.waits)
 		if c.write && g.opts.MayWrite != nil {
 			// Only here: a request may have waited long for its budget.
 			most, err := g.opts.MayWrite()

@@ -203,7 +203,7 @@ func (live) Assumed(string) []string { return nil }
 
 func fromAccount(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error) {
 	spec := in.snapshot.Environment.Spec
-	a, err := account.Connect(ctx, spec, client.Options{ReadOnly: true})
+	a, err := account.Connect(ctx, spec, client.Options{ReadOnly: true}, nil)
 	if err != nil {
 		return p, fmt.Errorf("connect to account %s: %w", spec.Account, err)
 	}

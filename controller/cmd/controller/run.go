@@ -22,6 +22,7 @@ import (
 	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/ledger"
@@ -48,6 +49,7 @@ type runFlags struct {
 	workers             int
 	share               float64
 	webhookSecretFile   string
+	events              string
 	logFormat, logLevel string
 }
 
@@ -74,6 +76,7 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.ledger, "ledger", "", "file that remembers rollouts, or dynamodb:TABLE for several controllers on one ledger (default deploy-ENV.db)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of page, API and metrics; empty for none")
 	flags.StringVar(&f.webhookSecretFile, "webhook-secret-file", "", "file with the secret of /webhook/github (or the variable "+webhookSecretEnv+")")
+	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
 	flags.DurationVar(&f.pace.Idle, "resync", app.DefaultIdle, "time between two looks at a settled service")
@@ -99,6 +102,11 @@ func (f *runFlags) check() error {
 		return usageError{errors.New("--api-share must be above 0 and at most 1")}
 	case f.ledger == tablePrefix:
 		return usageError{errors.New("--ledger dynamodb: must name a table, such as --ledger dynamodb:deploy-ledger")}
+	}
+	if f.events != "" {
+		if err := events.CheckURL(f.events); err != nil {
+			return usageError{fmt.Errorf("--events: %w", err)}
+		}
 	}
 	if f.ledger == "" {
 		f.ledger = "deploy-" + f.env + ".db"
@@ -126,12 +134,18 @@ func runController(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	var listener *events.Listener
+	var told account.Told // stays nil, not a nil listener
+	if f.events != "" {
+		listener = events.New(f.events, log)
+		told = listener
+	}
 	clock := client.NewClock(nil)
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock})
+			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},
 	}
 	if f.listen != "" {
