@@ -144,6 +144,9 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Timing = quick()
 		return true, nil
 	}
+	if given, err := s.givenEvents(text); given {
+		return true, err
+	}
 	for pattern, into := range map[*regexp.Regexp][]*time.Duration{
 		givenStale: {&s.Options.Doubts.StaleReadMax},
 		givenLate:  {&s.Options.Doubts.SDRecordLagMax, &s.Options.Doubts.TaskRecordLagMax},
@@ -268,7 +271,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hostileVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hintVerbs(), hostileVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -78,12 +78,13 @@ func (w *World) begin(name string) (*life, error) {
 		shared = &app.Shared{Table: table, Lease: lease.New(table, fmt.Sprintf("%s-%d", name, w.starts), log)}
 		options.MayWrite = shared.Lease.MayWrite
 	}
+	listener, told := w.listener(log)
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
 		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1, Clock: clock.Now,
-		Build: status.Build{Version: "story"}, Registry: registry, Log: log,
+		Build: status.Build{Version: "story"}, Registry: registry, Log: log, Events: listener,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now}), nil
+			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now, Told: told}), nil
 		},
 		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})

@@ -123,6 +123,7 @@ func (o *Observer) heard() wire.Middleware {
 			}
 			out, err := next(ctx, c)
 			switch {
+			case c.Service == queueService && err == nil: // hints, no facts
 			case c.Service == ledgerService && err == nil: // what is in the ledger is told where it is saved
 			case err != nil:
 				o.world.journal.add("answer", "%s: %v", c.Operation, err)
@@ -150,6 +151,13 @@ func (o *Observer) middleware() wire.Middleware {
 		return func(ctx context.Context, c *wire.Call) (any, error) {
 			if c.Service == ledgerService || isRead(c.Operation) {
 				return next(ctx, c)
+			}
+			if c.Service == queueService {
+				out, err := next(ctx, c)
+				if err == nil && c.Operation == "DeleteMessageBatch" {
+					o.mustLead(c, sender(ctx)) // who acts, and nobody else, takes what is told
+				}
+				return out, err
 			}
 			was, sender := o.look(c), sender(ctx)
 			out, err := next(ctx, c)

@@ -47,6 +47,8 @@ type Options struct {
 	Wanders   bool            // the story does not tell how its rollouts end
 	Two       bool            // two controllers on one ledger
 	SmallDisk bool            // the ledger has a disk of its own, of 4 MiB; takes root
+	Events    bool            // a queue with the account's events
+	Trouble   Trouble         // with these events
 	Outermost wire.Middleware // where set, changes what everybody is told
 	Watch     time.Duration   // zero: production's
 	// Infra, where set, makes another infrastructure of base/account.yaml.
@@ -139,7 +141,7 @@ func New(dir string, opts Options) (*World, error) {
 	if opts.Two {
 		w.account.DynamoDB.AddTable(dynamodb.Table{Name: sharedTable, HashKey: "pk", SortKey: "sk", StaleMax: 900 * time.Millisecond})
 	}
-	if err := w.plant(); err != nil {
+	if err := errors.Join(w.plant(), w.listens()); err != nil {
 		return nil, errors.Join(err, w.account.Close())
 	}
 	return w, nil
