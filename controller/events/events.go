@@ -42,6 +42,8 @@ const (
 	distrustFor = time.Hour
 	// slower is how many times the ordinary pace the sweep takes while events can be relied on.
 	slower = 5
+	// keptMax is how many receipts are kept for one task: a message that is kept comes again every minute, with a new one.
+	keptMax = 100
 	// gap is the least time between two wakes of one service. Events come in bursts, and one look sees all of it.
 	gap = time.Second
 )
@@ -294,7 +296,8 @@ func (l *Listener) taskEnded(o Office, e Event, receipt string, now time.Time) (
 		return OutcomeIgnored, true
 	}
 	l.ended[e.Task.ARN] = observed.EndedTask{Task: *e.Task, Commands: e.Commands}
-	l.kept[e.Task.ARN] = append(l.kept[e.Task.ARN], receipt)
+	kept := append(l.kept[e.Task.ARN], receipt)
+	l.kept[e.Task.ARN] = kept[max(0, len(kept)-keptMax):] // one that is forgotten comes again, and is deleted then
 	l.hear(service, now)
 	l.mu.Unlock()
 	l.wake(o, service, now)
