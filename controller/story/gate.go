@@ -223,7 +223,9 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errKilled{}
 	}
 	res, err := g.next.RoundTrip(r)
-	over()
+	if !g.closed() { // else the end of the process has ended it
+		over()
+	}
 	if k != nil {
 		g.close()
 	}
