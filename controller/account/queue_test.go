@@ -28,7 +28,7 @@ func TestReceiveWaits(t *testing.T) {
 	bubble(t, sim.Config{Seed: 1}, func(w *world) {
 		w.hints(0)
 		from := time.Now()
-		got, err := w.account.Receive(t.Context(), hintsURL, time.Minute)
+		got, err := w.account.Receive(w.Context(), hintsURL, time.Minute)
 		if took := time.Since(from); err != nil || len(got) != 0 || took != 20*time.Second {
 			t.Errorf("%d messages after %s, %v", len(got), took, err)
 		}
@@ -42,7 +42,7 @@ func TestReceiveAndDelete(t *testing.T) {
 		time.Sleep(time.Second)
 		var receipts []string
 		for len(receipts) < 25 {
-			got, err := w.account.Receive(t.Context(), hintsURL, time.Minute)
+			got, err := w.account.Receive(w.Context(), hintsURL, time.Minute)
 			if err != nil || len(got) == 0 {
 				t.Fatalf("%d messages after %d, %v", len(got), len(receipts), err)
 			}
@@ -53,11 +53,11 @@ func TestReceiveAndDelete(t *testing.T) {
 				receipts = append(receipts, m.Receipt)
 			}
 		}
-		if err := w.account.Delete(t.Context(), hintsURL, receipts[:24]); err != nil { // in three requests
+		if err := w.account.Delete(w.Context(), hintsURL, receipts[:24]); err != nil { // in three requests
 			t.Fatal(err)
 		}
 		time.Sleep(61 * time.Second)
-		got, err := w.account.Receive(t.Context(), hintsURL, time.Minute)
+		got, err := w.account.Receive(w.Context(), hintsURL, time.Minute)
 		if err != nil || len(got) != 1 {
 			t.Errorf("%d messages come again, %v; want the one that was not deleted", len(got), err)
 		}
@@ -66,26 +66,26 @@ func TestReceiveAndDelete(t *testing.T) {
 
 func TestQueueTrouble(t *testing.T) {
 	bubble(t, sim.Config{Seed: 1}, func(w *world) {
-		if _, err := w.account.Receive(t.Context(), hintsURL, time.Minute); fault.KindOf(err) != fault.Blocked {
+		if _, err := w.account.Receive(w.Context(), hintsURL, time.Minute); fault.KindOf(err) != fault.Blocked {
 			t.Errorf("a queue that does not exist: %v is %q", err, fault.KindOf(err))
 		}
 		w.hints(1)
 		w.sim.Faults.Add(wire.Fault{Operation: "DeleteMessageBatch", Times: 1, Before: &wire.StatusError{Status: 400, Code: "AccessDenied", Message: "no"}})
-		got, err := w.account.Receive(t.Context(), hintsURL, time.Minute)
+		got, err := w.account.Receive(w.Context(), hintsURL, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.account.Delete(t.Context(), hintsURL, []string{got[0].Receipt}); fault.KindOf(err) != fault.Blocked {
+		if err := w.account.Delete(w.Context(), hintsURL, []string{got[0].Receipt}); fault.KindOf(err) != fault.Blocked {
 			t.Errorf("a deletion that is denied: %v is %q", err, fault.KindOf(err))
 		}
 		// An answer that is lost is no reason to stop reading: the message comes again.
 		w.sim.Faults.Add(wire.Fault{Operation: "ReceiveMessage", Times: 1, After: wire.ErrResponseLost})
 		time.Sleep(61 * time.Second)
-		if got, err = w.account.Receive(t.Context(), hintsURL, time.Minute); err != nil || len(got) != 0 {
+		if got, err = w.account.Receive(w.Context(), hintsURL, time.Minute); err != nil || len(got) != 0 {
 			t.Errorf("after an answer that was lost: %d messages, %v", len(got), err)
 		}
 		time.Sleep(61 * time.Second)
-		if got, err = w.account.Receive(t.Context(), hintsURL, time.Minute); err != nil || len(got) != 1 {
+		if got, err = w.account.Receive(w.Context(), hintsURL, time.Minute); err != nil || len(got) != 1 {
 			t.Errorf("once it is visible again: %d messages, %v", len(got), err)
 		}
 	})

@@ -31,7 +31,7 @@ func (a *App) listen(ctx context.Context, account Account, env desired.Environme
 	var listening sync.WaitGroup
 	listening.Go(func() {
 		l.Listen(ctx, events.Office{
-			Account: env.Account, Region: env.Region, Idle: a.cfg.Pace.Idle, Queue: account, Wake: a.queue.WakeAt, Watching: a.watching,
+			Account: env.Account, Region: env.Region, Clock: a.cfg.Clock, Idle: a.cfg.Pace.Idle, Queue: account, Wake: a.queue.WakeAt, Watching: a.watching,
 			Notice: func(p events.Place) { account.Notice(p.Cluster, p.Service) },
 		})
 	})

@@ -34,6 +34,7 @@ var quick = []target{
 	{"./controller/strategy/...", nil},
 	{"./controller/ledger", []string{"-rapid.nofailfile"}},
 	{"./controller/ledger/lease", nil},
+	{"./controller/events", []string{"-rapid.nofailfile"}},
 	{"./controller/reconcile", nil},
 }
 

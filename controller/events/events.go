@@ -234,7 +234,7 @@ func (l *Listener) Ended(task string) (*observed.EndedTask, error) {
 	if l.began.IsZero() || l.drained || time.Since(sign) > drainFor {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("ECS does not show it, and the queue of events, which may tell how it ended, was not read to its end since %s", l.began.UTC().Format(time.TimeOnly))
+	return nil, fmt.Errorf("ECS does not show it, and the queue of events, which may tell how it ended, was not read to its end since the start")
 }
 
 // Sweep is the time between two looks at a settled service, by the ordinary one: longer while events can be relied on.
@@ -290,7 +290,7 @@ func (l *Listener) taskEnded(o Office, e Event, receipt string, now time.Time) (
 	}
 	if service == "" {
 		l.mu.Unlock()
-		if rollout.IsTaskMark(e.Task.Deployment) && now.Sub(e.Task.StoppedAt) < youngFor {
+		if rollout.IsTaskMark(e.Task.Deployment) && o.clock().Sub(e.Task.StoppedAt) < youngFor {
 			return OutcomeLater, false
 		}
 		return OutcomeIgnored, true

@@ -13,12 +13,20 @@ import (
 
 // Office is what the listener works for while this controller acts.
 type Office struct {
-	Account, Region string // events of others are ignored
+	Account, Region string           // events of others are ignored
+	Clock           func() time.Time // the account's time, which messages and tasks bear; nil: time.Now
 	Idle            time.Duration
 	Queue           Queue
 	Wake            func(service string, at time.Time)
 	Notice          func(Place)                 // told before a wake: what is kept of the service's last look is old
 	Watching        func(alarm string) []string // services whose files name the alarm
+}
+
+func (o Office) clock() time.Time {
+	if o.Clock == nil {
+		return time.Now()
+	}
+	return o.Clock()
 }
 
 // Listen reads the queue until ctx ends. A queue that cannot be read is told (State, log) and tried again, 2 s later and after
@@ -55,15 +63,15 @@ func (l *Listener) round(ctx context.Context, o Office) error {
 	l.mu.Lock()
 	l.readAt, l.tally.behind = now, 0
 	l.mu.Unlock()
-	old := false
+	old, there := false, o.clock()
 	for _, m := range batch {
 		event, bad := Read(m.Body)
 		outcome, done := OutcomeUnreadable, true
 		if bad == nil {
 			outcome, done = l.take(o, event, m.Receipt, now)
 		}
-		l.count(event.Kind, outcome, now.Sub(m.SentAt), now, bad)
-		old = old || done && now.Sub(m.SentAt) > hideFor
+		l.count(event.Kind, outcome, there.Sub(m.SentAt), there, bad)
+		old = old || done && there.Sub(m.SentAt) > hideFor
 		if done {
 			l.mu.Lock()
 			l.done = append(l.done, m.Receipt)

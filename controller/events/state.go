@@ -35,7 +35,7 @@ type State struct {
 	Listens bool          `json:"listens"`          // this is the controller that reads it
 	Error   string        `json:"error,omitempty"`  // why it cannot be read now
 	ReadAt  time.Time     `json:"readAt,omitzero"`  // newest answer of the queue
-	LastAt  time.Time     `json:"lastAt,omitzero"`  // when the newest message was read
+	LastAt  time.Time     `json:"lastAt,omitzero"`  // when the newest message was read, by the account's clock
 	Behind  time.Duration `json:"-"`                // how long the oldest message of the newest answer had waited
 	Missed  int           `json:"missed,omitempty"` // changes that were found by looking and that no event told
 	Slow    bool          `json:"slow"`             // settled services are looked at less often
@@ -75,11 +75,11 @@ func (l *Listener) State() State {
 }
 
 // count counts one message. Of those that nobody should send, the first of each kind is written to the log.
-func (l *Listener) count(k Kind, o Outcome, waited time.Duration, now time.Time, bad error) {
+func (l *Listener) count(k Kind, o Outcome, waited time.Duration, at time.Time, bad error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tally.counts[k][o]++
-	l.tally.lastAt = now
+	l.tally.lastAt = at
 	l.tally.behind = max(l.tally.behind, waited)
 	if k != KindUnreadable && k != KindOther || l.tally.logged[k] {
 		return

@@ -7,10 +7,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
@@ -340,4 +342,48 @@ func BenchmarkScrape(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Every kind with every outcome is there from the beginning, so that the first one is an increase; the gauges are only told by the
+// controller that reads the queue.
+func TestEventMetrics(t *testing.T) {
+	b, reg := board(t)
+	state := events.New("https://sqs.eu-central-1.amazonaws.com/123456789012/x", zap.NewNop()).State()
+	b.Events(func() events.State { return state })
+	for _, k := range events.Kinds() {
+		for _, o := range events.Outcomes() {
+			if got := value(t, reg, "deploy_events_total", "kind", string(k), "outcome", string(o)); got != 0 {
+				t.Errorf("%s %s is %v", k, o, got)
+			}
+		}
+	}
+	if n := count(t, reg, "deploy_events_readable", "deploy_events_slow_sweep", "deploy_events_oldest_age_seconds"); n != 0 {
+		t.Errorf("a standby tells %d gauges of a queue that it does not read", n)
+	}
+	state.Listens, state.Slow, state.Behind, state.LastAt, state.Missed = true, true, 90*time.Second, time.Unix(7, 0), 2
+	for name, want := range map[string]float64{
+		"deploy_events_readable": 1, "deploy_events_slow_sweep": 1, "deploy_events_oldest_age_seconds": 90, "deploy_events_last_timestamp_seconds": 7, "deploy_events_missed_total": 2,
+	} {
+		if got := value(t, reg, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	state.Error = "denied"
+	if got := value(t, reg, "deploy_events_readable"); got != 0 {
+		t.Errorf("a queue that cannot be read: %v", got)
+	}
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
+
+// count is how many series of the named metrics there are.
+func count(t *testing.T, reg prometheus.Gatherer, names ...string) int {
+	t.Helper()
+	n, err := testutil.GatherAndCount(reg, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
