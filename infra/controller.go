@@ -80,7 +80,7 @@ func (s Settings) newControllerTask(stack awscdk.Stack, token string) awsecs.Cfn
 		ContainerDefinitions: []any{&awsecs.CfnTaskDefinition_ContainerDefinitionProperty{
 			Name: text("controller"), Image: &image, Essential: true, ReadonlyRootFilesystem: true, StopTimeout: number(30),
 			Command: texts("run", "--env", s.Folder, "--source", s.Source, "--branch", s.Branch, "--git-token-env", "GIT_TOKEN",
-				"--ledger", "dynamodb:"+s.named("ledger"), "--listen", fmt.Sprintf("0.0.0.0:%d", port)),
+				"--ledger", "dynamodb:"+s.named("ledger"), "--events", s.eventsURL(), "--listen", fmt.Sprintf("0.0.0.0:%d", port)),
 			HealthCheck: &awsecs.CfnTaskDefinition_HealthCheckProperty{
 				Command: texts("CMD", "/controller", "health"), Interval: number(30), Timeout: number(5), Retries: number(3), StartPeriod: number(30),
 			},
@@ -110,24 +110,32 @@ func (s Settings) newGate(stack awscdk.Stack, n network) (elb.CfnLoadBalancer, e
 	return balancer, targets
 }
 
-// newEvents brings what ECS tells of the cluster into a queue. Messages are hints that something is worth a look: late ones are
-// worth nothing, so they go after a quarter of an hour, and there are no dead letters.
+// eventsURL is the queue's, by its name: so the task definition does not wait for the queue.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html
+func (s Settings) eventsURL() string {
+	return fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/%s", s.Region, s.Account, s.named("events"))
+}
+
+// newEvents brings what ECS tells of the cluster, and CloudWatch of the stack's alarms, into a queue. Messages are hints that
+// something is worth a look, but for the end of a migration's task, which nobody else tells an hour later: they stay as long as SQS
+// keeps any. There are no dead letters, since the controller deletes what it cannot read, and keeps what it needs.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html
 func newEvents(stack awscdk.Stack, s Settings) {
 	events := awssqs.NewQueue(stack, text("Events"), &awssqs.QueueProps{
-		QueueName: text(s.named("events")), RetentionPeriod: awscdk.Duration_Minutes(number(15)), VisibilityTimeout: awscdk.Duration_Seconds(number(30)),
+		QueueName: text(s.named("events")), RetentionPeriod: awscdk.Duration_Days(number(14)), VisibilityTimeout: awscdk.Duration_Seconds(number(30)),
 		ReceiveMessageWaitTime: awscdk.Duration_Seconds(number(20)), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
 	})
 	rule := awsevents.NewCfnRule(stack, text("EventsRule"), &awsevents.CfnRuleProps{
-		Name: text(s.named("events")), Description: text("What ECS tells of this cluster, for the controller"), State: text("ENABLED"),
+		Name: text(s.named("events")), Description: text("What ECS tells of this cluster and CloudWatch of its alarms, for the controller"), State: text("ENABLED"),
 		EventPattern: map[string]any{
-			"source":      []string{"aws.ecs"},
-			"detail-type": []string{"ECS Task State Change", "ECS Deployment State Change", "ECS Service Action"},
+			"source":      []string{"aws.ecs", "aws.cloudwatch"},
+			"detail-type": []string{"ECS Task State Change", "ECS Deployment State Change", "ECS Service Action", "CloudWatch Alarm State Change"},
 			"account":     []string{s.Account},
-			// A task's event names the cluster in its detail, a service's only in its resources.
+			// A task's event names the cluster in its detail, a service's only in its resources, as an alarm's names the alarm.
 			"$or": []any{
 				map[string]any{"detail": map[string]any{"clusterArn": []string{s.arn("ecs", "cluster/"+s.stackName())}}},
 				map[string]any{"resources": []any{map[string]any{"prefix": s.arn("ecs", "service/"+s.stackName()+"/")}}},
+				map[string]any{"resources": []any{map[string]any{"prefix": s.arn("cloudwatch", "alarm:"+s.named(""))}}},
 			},
 		},
 		Targets: []any{&awsevents.CfnRule_TargetProperty{Id: text("queue"), Arn: events.QueueArn()}},

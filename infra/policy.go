@@ -67,6 +67,7 @@ func (s Settings) controllerPolicy() []statement {
 		// TransactWriteItems is authorized as what is in it.
 		{sid: "KeepLedger", actions: []string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"},
 			resources: []string{s.arn("dynamodb", "table/"+s.named("ledger"))}},
+		{sid: "ReadEvents", actions: []string{"sqs:ReceiveMessage", "sqs:DeleteMessage"}, resources: []string{s.arn("sqs", s.named("events"))}},
 	}...)
 }
 

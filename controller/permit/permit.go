@@ -28,6 +28,7 @@ type Names struct {
 	Parameters              string // the same
 	Execution, Task         string // roles
 	Table                   string
+	Queue                   string // of events
 }
 
 // For is the policy for an infrastructure of other names: each of its resources under the name that it has there, and nothing
@@ -53,6 +54,7 @@ func For(n Names) (iam.Policy, error) {
 		":role/" + env + "-execution":                       ":role/" + n.Execution,
 		":role/" + env + "-task":                            ":role/" + n.Task,
 		":table/" + env + "-ledger":                         ":table/" + n.Table,
+		":" + env + "-events":                               ":" + n.Queue,
 	}
 	rename := func(arns []string) ([]string, error) {
 		out := slices.Clone(arns)

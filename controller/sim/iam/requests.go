@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -89,6 +90,10 @@ func (p Place) others(input any) ([]Request, bool) {
 		}
 		// Of one that is there the ARN counts, which ends in six characters more; of one that is not, the name.
 		return on("secretsmanager:DescribeSecret", nil, p.arn("secretsmanager", "secret:"+id), p.arn("secretsmanager", "secret:"+id+"-AbCdEf")), true
+	case *sqs.ReceiveMessageInput:
+		return on("sqs:ReceiveMessage", nil, p.queue(in.QueueUrl)), true
+	case *sqs.DeleteMessageBatchInput: // authorized as each of the deletions in it
+		return on("sqs:DeleteMessage", nil, p.queue(in.QueueUrl)), true
 	case *sts.GetCallerIdentityInput:
 		return nil, true // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permissions are required
 	}
@@ -110,6 +115,18 @@ func (p Place) alarms(in *cloudwatch.DescribeAlarmsInput) []Request {
 		out = append(out, on("cloudwatch:DescribeAlarms", nil, p.arn("cloudwatch", "alarm:"+name))...)
 	}
 	return out
+}
+
+// queue is the ARN of the queue of a URL, which ends in its account and name.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html
+func (p Place) queue(url *string) string {
+	parts := strings.Split(aws.ToString(url), "/")
+	if len(parts) < 2 {
+		return p.arn("sqs", "")
+	}
+	there := p
+	there.Account = parts[len(parts)-2]
+	return there.arn("sqs", parts[len(parts)-1])
 }
 
 func (p Place) parameter(name *string) string {
