@@ -2,6 +2,7 @@ package gitrepo_test
 
 import (
 	"fmt"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,13 +16,27 @@ import (
 	"github.com/canteen/deploy/controller/gitrepo"
 )
 
-// many commits a folder of so many files, each with a content of its own. Call it once for a repository.
-func (b *builder) many(n int) plumbing.Hash {
-	tree := files{}
+// many commits a folder of so many files, each with a content of its own, as one pack: ten thousand loose objects would make the test
+// one of the disk.
+func (b *builder) many(t *testing.T, n int) plumbing.Hash {
+	t.Helper()
+	var in strings.Builder
+	in.WriteString("commit refs/heads/main\ncommitter Ada <ada@example.com> 1772366400 +0000\ndata 4\nbase\n")
 	for i := range n {
-		tree[fmt.Sprintf("desired/dev/service-%05d.yaml", i)] = fmt.Sprintf("name: service-%d\n%s", i, strings.Repeat("key: value\n", 40))
+		text := fmt.Sprintf("name: service-%d\n%s", i, strings.Repeat("key: value\n", 40))
+		fmt.Fprintf(&in, "M 644 inline desired/dev/service-%05d.yaml\ndata %d\n%s\n", i, len(text), text)
 	}
-	return b.commit("base", tree)
+	cmd := exec.CommandContext(t.Context(), needGit(t), "-C", b.path, "fast-import", "--quiet")
+	cmd.Stdin = strings.NewReader(in.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b.repo = reopened(t, b.path)
+	ref, err := b.repo.Reference("refs/heads/main", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.Hash()
 }
 
 // touch commits one changed file of desired/dev on a commit, at the cost of that file and its folders.
@@ -76,14 +91,14 @@ func heap() uint64 {
 func TestTheHeapStaysBounded(t *testing.T) {
 	const nFiles, grows = 10_000, 4 << 20
 	b := newRepo(t, true)
-	tip := b.many(nFiles)
+	tip := b.many(t, nFiles)
 	for _, way := range []struct {
 		name           string
 		fetches, after int
 		source         func(*builder) gitrepo.Config
 	}{
 		{"local", 200, 10, func(b *builder) gitrepo.Config { return gitrepo.Config{Source: b.path} }},
-		{"http", 12, 3, func(b *builder) gitrepo.Config {
+		{"http", 10, 3, func(b *builder) gitrepo.Config {
 			return gitrepo.Config{Source: serve(t, b, new(atomic.Int32)), Auth: tokenFile(t, token)}
 		}},
 		{"http through a directory", 5, 2, func(b *builder) gitrepo.Config {
