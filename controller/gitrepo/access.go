@@ -89,7 +89,8 @@ func (r *remote) way(ctx context.Context) transport.ProxyOptions {
 		return transport.ProxyOptions{}
 	}
 	bounding()
-	return transport.ProxyOptions{URL: fmt.Sprintf("%s://%d", boundScheme, until.UnixNano())}
+	// A little later than ctx, so that its end is what the caller is told.
+	return transport.ProxyOptions{URL: fmt.Sprintf("%s://%d", boundScheme, until.Add(time.Second).UnixNano())}
 }
 
 // sshKey is a key pair with a bound on the time that connecting takes.

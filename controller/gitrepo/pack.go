@@ -135,8 +135,40 @@ func (p *pack) take(r io.Reader) error {
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return fmt.Errorf("pack: %w", err)
 	}
-	return p.resolve(whole, wait)
+	there, err := p.there(wait.hashes)
+	if err != nil {
+		return err
+	}
+	return p.resolve(append(whole, there...), wait)
 }
+
+// there are the objects of an earlier pack that differences of this one wait for: a second fetch into the same store may be sent only what
+// is new, against what the server knows to be here (git's thin packs).
+func (p *pack) there(waited map[plumbing.Hash][]arrival) ([]arrival, error) {
+	var out []arrival
+	for hash := range waited {
+		object, err := p.EncodedObject(plumbing.AnyObject, hash)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			continue // it is in this pack, or too large
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pack: %w", err)
+		}
+		r, err := object.Reader()
+		if err != nil {
+			return nil, fmt.Errorf("pack: %w", err)
+		}
+		data, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return nil, fmt.Errorf("pack: %w", err)
+		}
+		out = append(out, arrival{kind: object.Type(), offset: nowhere, data: data})
+	}
+	return out, nil
+}
+
+// nowhere is the offset of what is not in the pack.
+const nowhere = -1
 
 // content reads one object, or nil of one that is too large.
 func (p *pack) content(scanner *packfile.Scanner, header *packfile.ObjectHeader) ([]byte, error) {

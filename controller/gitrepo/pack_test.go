@@ -127,6 +127,33 @@ func TestAPackKnowsTheSizeOfWhatItDoesNotHold(t *testing.T) {
 	}
 }
 
+// A second pack may hold differences from what the first one brought.
+func TestAThinPack(t *testing.T) {
+	p := newPack()
+	one := begin(1)
+	one.add(plumbing.BlobObject, 5, []byte("hello"), 0)
+	if err := packfile.UpdateObjectStorage(p, one.end()); err != nil {
+		t.Fatal(err)
+	}
+	hash := func(text string) plumbing.Hash { return plumbing.ComputeHash(plumbing.BlobObject, []byte(text)) }
+	two := begin(1)
+	delta := append(binary.AppendUvarint(binary.AppendUvarint(nil, 5), 4), 0x80|0x10, 4) // its first four bytes
+	two.WriteByte(byte(plumbing.REFDeltaObject)<<4 | byte(len(delta)))
+	base := hash("hello")
+	two.Write(base[:])
+	z := zlib.NewWriter(two)
+	_, _ = z.Write(delta)
+	_ = z.Close()
+	if err := packfile.UpdateObjectStorage(p, two.end()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"hello", "hell"} {
+		if size, err := p.EncodedObjectSize(hash(text)); err != nil || size != int64(len(text)) {
+			t.Errorf("%s has %d bytes, %v", text, size, err)
+		}
+	}
+}
+
 // Whatever bytes a server sends instead of a pack, there is an error and an end.
 func TestAPackThatIsNone(t *testing.T) {
 	good := begin(3)
