@@ -124,6 +124,8 @@ func TestRequests(t *testing.T) {
 		{"ssm", &ssm.GetParameterInput{Name: aws.String("/a/b")}, []string{"ssm:GetParameter arn:aws:ssm:eu-west-1:111111111111:parameter/a/b"}},
 		{"secretsmanager", &secretsmanager.DescribeSecretInput{SecretId: aws.String("a/b")},
 			[]string{"secretsmanager:DescribeSecret arn:aws:secretsmanager:eu-west-1:111111111111:secret:a/b", "secretsmanager:DescribeSecret arn:aws:secretsmanager:eu-west-1:111111111111:secret:a/b-AbCdEf"}},
+		{"sqs", &sqs.ReceiveMessageInput{QueueUrl: aws.String("https://sqs.eu-west-1.amazonaws.com/222222222222/hints")}, []string{"sqs:ReceiveMessage arn:aws:sqs:eu-west-1:222222222222:hints"}},
+		{"sqs", &sqs.DeleteMessageBatchInput{QueueUrl: aws.String("http://127.0.0.1:4566/111111111111/hints")}, []string{"sqs:DeleteMessage arn:aws:sqs:eu-west-1:111111111111:hints"}},
 		{"dynamodb", &dynamodb.TransactWriteItemsInput{TransactItems: []dbtypes.TransactWriteItem{{Put: &dbtypes.Put{TableName: aws.String("t")}}, {ConditionCheck: &dbtypes.ConditionCheck{TableName: aws.String("t")}}}},
 			[]string{"dynamodb:PutItem arn:aws:dynamodb:eu-west-1:111111111111:table/t", "dynamodb:ConditionCheckItem arn:aws:dynamodb:eu-west-1:111111111111:table/t"}},
 	} {
@@ -136,7 +138,7 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%T: %v, %v; want %v", tt.input, got, err, tt.want)
 		}
 	}
-	if _, err := here.Requests(&wire.Call{Service: "sqs", Operation: "ReceiveMessage", Input: &sqs.ReceiveMessageInput{}}); err == nil {
+	if _, err := here.Requests(&wire.Call{Service: "sqs", Operation: "SendMessage", Input: &sqs.SendMessageInput{}}); err == nil {
 		t.Error("an operation without a row is answered")
 	}
 }
