@@ -49,7 +49,7 @@ var breakages = []breakage{
 	{7, "something new begins under a suspension", "rollout/begin.go", "if s := spec.Suspend; s.Active(in.Now) {", "if s := spec.Suspend; s != nil && false {"},
 	{7, "a deploy begins outside its window", "rollout/begin.go", "in.Now); !open {", "in.Now); !open && false {"},
 	{7, "what is begun is decided on reads that may be stale", "rollout/begin.go", "if !in.Look.Fresh {", "if false {"},
-	{8, "a migration's end is deleted from the queue before its record has it", "events/events.go", "return OutcomeKept, false", "return OutcomeKept, true"},
+	{8, "a migration's end is deleted from the queue before its record has it", "events/take.go", "return OutcomeKept, false", "return OutcomeKept, true"},
 	{8, "a lost answer is asked for again at once", "rollout/roll.go", "case in.Now.Before(d.RequestedAt.Add(staleFor)):", "case false:"},
 	{8, "a deployment that took effect is not adopted", "rollout/roll.go", "case primary.TaskDefinition == ro.Revision && primary.ID != \"\":", "case false:"},
 	{8, "a registration is repeated without looking", "rollout/register.go", "Look: ro.Registers > 1,", "Look: false,"},

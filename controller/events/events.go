@@ -10,16 +10,12 @@ package events
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/canteen/deploy/controller/observed"
-	"github.com/canteen/deploy/controller/rollout"
 )
 
 const (
@@ -104,28 +100,6 @@ func New(queueURL string, log *zap.Logger) *Listener {
 	l := &Listener{url: queueURL, log: log, tally: newTally()}
 	l.reset(time.Time{})
 	return l
-}
-
-var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
-
-// CheckURL says what is wrong with the URL of a queue.
-// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html
-func CheckURL(s string) error {
-	const right = "write the queue's URL, such as https://sqs.eu-central-1.amazonaws.com/123456789012/deploy-events"
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return fmt.Errorf("%q is not the URL of an SQS queue; %s", s, right)
-	}
-	parts := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
-	switch {
-	case len(parts) != 2 || len(parts[0]) != 12 || strings.Trim(parts[0], "0123456789") != "":
-		return fmt.Errorf("%q has no account and name as its path; %s", s, right)
-	case strings.HasSuffix(parts[1], ".fifo"):
-		return fmt.Errorf("%q is a FIFO queue, in which a message that is kept holds up those behind it; name a standard queue", s)
-	case !queueName.MatchString(parts[1]):
-		return fmt.Errorf("%q has no queue's name at its end; %s", s, right)
-	}
-	return nil
 }
 
 // reset is called with the lock held, or before anybody else knows the listener.
@@ -251,88 +225,4 @@ func (l *Listener) Sweep(service string, idle time.Duration) time.Duration {
 // reliable is called with the lock held. An event must have come before their absence says anything.
 func (l *Listener) reliable(now time.Time) bool {
 	return l.useful && now.Sub(l.readAt) < unreadFor && !now.Before(l.distrust)
-}
-
-// take gives one event its effect. It answers what came of it, and whether the message is needed no more.
-func (l *Listener) take(o Office, e Event, receipt string, now time.Time) (outcome Outcome, done bool) {
-	if e.Account != o.Account || e.Region != o.Region {
-		return OutcomeIgnored, true
-	}
-	var services []string
-	switch {
-	case e.Kind == KindAlarm:
-		services = o.Watching(e.Alarm)
-	case e.Service != (Place{}):
-		services = l.at(e.Service)
-	case e.Task != nil && e.Task.Stopped():
-		return l.taskEnded(o, e, receipt, now)
-	}
-	l.mu.Lock()
-	for _, s := range services {
-		l.hear(s, now)
-	}
-	l.mu.Unlock()
-	if len(services) == 0 || !e.Wakes() {
-		return OutcomeIgnored, true
-	}
-	for _, s := range services {
-		l.wake(o, s, now)
-	}
-	return OutcomeWoke, true
-}
-
-// taskEnded keeps the end of a task that a record has in flight.
-func (l *Listener) taskEnded(o Office, e Event, receipt string, now time.Time) (Outcome, bool) {
-	l.mu.Lock()
-	service := l.marks[e.Task.Deployment]
-	if service == "" {
-		service = l.marks[e.Task.ARN]
-	}
-	if service == "" {
-		l.mu.Unlock()
-		if rollout.IsTaskMark(e.Task.Deployment) && o.clock().Sub(e.Task.StoppedAt) < youngFor {
-			return OutcomeLater, false
-		}
-		return OutcomeIgnored, true
-	}
-	l.ended[e.Task.ARN] = observed.EndedTask{Task: *e.Task, Commands: e.Commands}
-	kept := append(l.kept[e.Task.ARN], receipt)
-	l.kept[e.Task.ARN] = kept[max(0, len(kept)-keptMax):] // one that is forgotten comes again, and is deleted then
-	l.hear(service, now)
-	l.mu.Unlock()
-	l.wake(o, service, now)
-	return OutcomeKept, false
-}
-
-// at are the services at a place, in no order.
-func (l *Listener) at(p Place) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []string
-	for s := range l.places[p] {
-		out = append(out, s)
-	}
-	return out
-}
-
-// hear is called with the lock held.
-func (l *Listener) hear(service string, now time.Time) {
-	l.heard[service], l.useful = now, true
-	delete(l.suspected, service)
-}
-
-// wake wakes a service at once, or a moment after its last wake.
-func (l *Listener) wake(o Office, service string, now time.Time) {
-	l.mu.Lock()
-	due := now
-	if last := l.woken[service]; last.After(now) {
-		due = last // that one sees it too
-	} else if next := last.Add(gap); next.After(due) {
-		due = next
-	}
-	l.woken[service] = due
-	place := l.known[service].Place
-	l.mu.Unlock()
-	o.Notice(place)
-	o.Wake(service, due)
 }
