@@ -64,6 +64,15 @@ func OpenWith(path string, opts Options) (*File, error) {
 	if err := begin(path); err != nil {
 		return nil, fmt.Errorf("create ledger %s: %w", path, err)
 	}
+	var f *File
+	err := guarded(path, func() (err error) {
+		f, err = open(path, opts)
+		return err
+	})
+	return f, err
+}
+
+func open(path string, opts Options) (*File, error) {
 	if err := checkSize(path); err != nil {
 		return nil, unopened(path, err)
 	}
@@ -100,6 +109,9 @@ func (f *File) prepare() error {
 	case err != nil:
 		return damaged(f.path, err)
 	case schema == fileSchema:
+		if err := f.db.View(checkSeal); err != nil {
+			return damaged(f.path, err)
+		}
 		return nil // and not one write to a ledger that is only opened
 	case schema > fileSchema:
 		return fault.New(fault.Terminal, CodeSchema, fmt.Errorf("ledger %s has schema %d and this controller knows up to %d: run the controller that wrote it, or a newer one", f.path, schema, fileSchema))
@@ -200,7 +212,7 @@ func (f *File) Records(ctx context.Context, visit func(service string, rec rollo
 			if err != nil {
 				err = fmt.Errorf("load the record of %s from %s: %w", name, f.path, err)
 			}
-			visit(string(name), rec, err)
+			visited(func() { visit(string(name), rec, err) })
 			return nil
 		})
 	})
@@ -213,13 +225,13 @@ func (f *File) Records(ctx context.Context, visit func(service string, rec rollo
 // Environment returns the environment that was kept last, nil where there is none.
 func (f *File) Environment(ctx context.Context) (*desired.Environment, error) {
 	var env *desired.Environment
-	err := f.view(ctx, func(tx *bbolt.Tx) error {
+	err := f.view(ctx, func(tx *bbolt.Tx) (err error) {
 		data := tx.Bucket(metaBucket).Get(environKey)
 		if data == nil {
 			return nil
 		}
-		env = new(desired.Environment)
-		return json.Unmarshal(data, env)
+		env, err = DecodeEnvironment(data)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the environment of ledger %s: %w", f.path, err)
@@ -235,7 +247,15 @@ func (f *File) KeepEnvironment(ctx context.Context, env *desired.Environment) er
 	}
 	data, err := json.Marshal(env)
 	if err == nil {
-		err = f.write(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(environKey, data) })
+		err = f.write(func(tx *bbolt.Tx) error {
+			return sealing(tx, func(s *seal) error {
+				meta := tx.Bucket(metaBucket)
+				if meta.Get(environKey) == nil {
+					s.turn("environment")
+				}
+				return meta.Put(environKey, data)
+			})
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("keep the environment in ledger %s: %w", f.path, err)
@@ -254,13 +274,6 @@ func (f *File) LockHolder(ctx context.Context, lock string) (string, error) {
 		return "", fmt.Errorf("read the holder of lock %s from %s: %w", lock, f.path, err)
 	}
 	return holder, nil
-}
-
-func (f *File) view(ctx context.Context, read func(*bbolt.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return f.db.View(read)
 }
 
 func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {

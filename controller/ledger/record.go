@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -73,6 +74,9 @@ func Decode(data []byte, service string) (rollout.Record, error) {
 	if rec.Service != service {
 		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is the record of %q", rec.Service))
 	}
+	if rec.Version == 0 {
+		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, errors.New("it is not a record: it has no version, and each that was saved has one"))
+	}
 	return rec, nil
 }
 
@@ -83,4 +87,16 @@ func DecodeEntry(data []byte) (rollout.Entry, error) {
 		return e, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("an entry cannot be read: %w", err))
 	}
 	return e, nil
+}
+
+// DecodeEnvironment reads an environment that was kept.
+func DecodeEnvironment(data []byte) (*desired.Environment, error) {
+	env := new(desired.Environment)
+	if err := json.Unmarshal(data, env); err != nil {
+		return nil, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not an environment: %w", err))
+	}
+	if env.Spec.Account == "" {
+		return nil, fault.New(fault.Terminal, CodeDamaged, errors.New("it is not an environment: it names no account, and each that was kept does"))
+	}
+	return env, nil
 }

@@ -41,13 +41,19 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 		if before != next.Version {
 			return Overtaken(next.Version, before)
 		}
-		if err := moveLock(tx, next.Service, next.HoldsLock()); err != nil {
-			return err
-		}
-		if err := remember(tx, next.Service, history); err != nil {
-			return err
-		}
-		return tx.Bucket(recordsBucket).Put([]byte(next.Service), data)
+		return sealing(tx, func(s *seal) error {
+			if err := moveLock(tx, s, next.Service, next.HoldsLock()); err != nil {
+				return err
+			}
+			if err := remember(tx, next.Service, history); err != nil {
+				return err
+			}
+			records := tx.Bucket(recordsBucket)
+			if records.Get([]byte(next.Service)) == nil {
+				s.turn("record", next.Service)
+			}
+			return records.Put([]byte(next.Service), data)
+		})
 	})
 	if err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
@@ -59,11 +65,13 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 // write is one transaction. An error of its body comes back as it is; any other one is of CodeUnwritten.
 func (f *File) write(body func(*bbolt.Tx) error) error {
 	var wrong error
-	err := f.db.Update(func(tx *bbolt.Tx) error {
-		wrong = body(tx)
-		return wrong
+	err := guarded(f.path, func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			wrong = body(tx)
+			return wrong
+		})
 	})
-	if err == nil || wrong != nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+	if err == nil || wrong != nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || fault.Is(err, fault.Terminal) {
 		return err
 	}
 	return fault.New(fault.Unknown, CodeUnwritten, err)
@@ -74,7 +82,7 @@ func (f *File) unsaved(rec rollout.Record, err error) error {
 }
 
 // moveLock makes lock, "" for none, the only one that the service holds.
-func moveLock(tx *bbolt.Tx, service, lock string) error {
+func moveLock(tx *bbolt.Tx, s *seal, service, lock string) error {
 	locks := tx.Bucket(locksBucket)
 	if lock != "" {
 		if holder := string(locks.Get([]byte(lock))); holder != "" && holder != service {
@@ -96,9 +104,11 @@ func moveLock(tx *bbolt.Tx, service, lock string) error {
 		return nil
 	})
 	for _, name := range free {
+		s.turn("lock", string(name), service)
 		err = errors.Join(err, locks.Delete(name))
 	}
 	if lock != "" && !held {
+		s.turn("lock", lock, service)
 		err = errors.Join(err, locks.Put([]byte(lock), []byte(service)))
 	}
 	return err

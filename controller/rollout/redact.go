@@ -14,7 +14,8 @@ var secretShapes = []struct {
 	{regexp.MustCompile(`\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})`), "[redacted]"},
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@`), "${1}[redacted]@"},
 	{regexp.MustCompile(`(?i)\b(authorization"?\s*[:=]\s*"?(?:bearer|basic)\s+)[^\s",;]+`), "${1}[redacted]"},
-	{regexp.MustCompile(`(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)[a-z_]*["']?\s*[:=]\s*["']?)[^\s"',;&}]+`), "${1}[redacted]"},
+	// One name may follow the other (password= token: x), and quotes may be escaped, as they are in JSON within JSON.
+	{regexp.MustCompile(`(?i)((?:[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)[a-z_]*\\*["']?\s*[:=]\s*\\*["']?)+)[^\s"',;&}]+`), "${1}[redacted]"},
 }
 
 // Redact takes what looks like a secret out of a line, as well as can be.

@@ -43,14 +43,17 @@ type house struct {
 	broken  error // of the history
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB) *house { return houseOf(t, hostile) }
+
+// houseOf is a house in which everything that people or programs wrote is the text.
+func houseOf(t testing.TB, text string) *house {
 	reg := prometheus.NewRegistry()
 	h := &house{board: status.New(reg, "dev", status.Build{Version: "v1"}, zaptest.NewLogger(t))}
-	h.board.Publish(reverted())
+	h.board.Publish(revertedOf(text))
 	h.board.Publish(status.View{Record: rollout.Record{Service: "menu"}, Status: condition.Status{Phase: condition.PhaseHealthy, Why: "All is well."}})
 	h.board.Repo(status.RepoView{
-		Source: "https://git.example/shop.git", FetchedAt: noon, Head: desired.Commit{SHA: "0123456789abcdef", Subject: hostile, Author: hostile},
-		Invalid: map[string][]desired.Error{"desired/dev/kitchen.yaml": {{File: "desired/dev/kitchen.yaml", Line: 7, Col: 3, Message: hostile}}},
+		Source: "https://git.example/shop.git", FetchedAt: noon, Head: desired.Commit{SHA: "0123456789abcdef", Subject: text, Author: text},
+		Invalid: map[string][]desired.Error{"desired/dev/kitchen.yaml": {{File: "desired/dev/kitchen.yaml", Line: 7, Col: 3, Message: text}}},
 	})
 	h.config = server.Config{
 		Board: h.board, Gatherer: reg, WebhookSecret: secret, Version: "v1.2.3",
@@ -59,7 +62,7 @@ func newHouse(t testing.TB) *house {
 			if h.broken != nil {
 				return nil, h.broken
 			}
-			all := []rollout.Entry{entry(2, rollout.ResultReverted, nil), entry(1, rollout.ResultRejected, evidence())}
+			all := []rollout.Entry{entryOf(2, rollout.ResultReverted, nil, text), entryOf(1, rollout.ResultRejected, evidenceOf(text), text)}
 			if service != "orders" {
 				return nil, nil
 			}
@@ -70,48 +73,54 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func evidence() *rollout.Evidence {
+func evidenceOf(text string) *rollout.Evidence {
 	return &rollout.Evidence{
-		Check: "targets", Reason: "TargetsUnhealthy", Message: hostile, Complete: true,
-		Tasks:   []rollout.TaskEvidence{{Task: "arn:aws:ecs:x:1:task/shop/abc", StopCode: "EssentialContainerExited", Reason: hostile, ExitCodes: map[string]int{"AppContainer": 3}}},
-		Targets: []string{hostile}, Events: []string{hostile}, Log: []string{"panic: " + hostile},
-		Alarms: []observed.Alarm{{Name: "orders-5xx", State: observed.AlarmRed, Reason: hostile}},
+		Check: "targets", Reason: "TargetsUnhealthy", Message: text, Complete: true,
+		Tasks:   []rollout.TaskEvidence{{Task: "arn:aws:ecs:x:1:task/shop/abc", StopCode: "EssentialContainerExited", Reason: text, ExitCodes: map[string]int{"AppContainer": 3}}},
+		Targets: []string{text}, Events: []string{text}, Log: []string{"panic: " + text},
+		Alarms: []observed.Alarm{{Name: "orders-5xx", State: observed.AlarmRed, Reason: text}},
 	}
 }
 
 func entry(number int, result rollout.Result, e *rollout.Evidence) rollout.Entry {
+	return entryOf(number, result, e, hostile)
+}
+
+func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string) rollout.Entry {
 	return rollout.Entry{
-		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + hostile,
-		Commit: desired.Commit{SHA: "feedface00", Subject: hostile}, Images: []string{"AppContainer:1a2b3c4"},
+		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + text,
+		Commit: desired.Commit{SHA: "feedface00", Subject: text}, Images: []string{"AppContainer:1a2b3c4"},
 		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e,
 	}
 }
 
-func reverted() status.View {
-	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: hostile}, Containers: map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}}}
+func reverted() status.View { return revertedOf(hostile) }
+
+func revertedOf(text string) status.View {
+	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: text}, Containers: map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}}}
 	return status.View{
 		Record: rollout.Record{
 			Service: "orders", State: rollout.StateReverting,
 			Intent: &rollout.Intent{Service: desired.Service{
 				Metadata: desired.Metadata{Labels: map[string]string{"team": "ordering"}},
 				Spec: desired.ServiceSpec{Containers: map[string]desired.Container{"AppContainer": {
-					Image: desired.Image{Tag: "1a2b3c4"}, Env: map[string]string{"LOG_LEVEL": hostile},
+					Image: desired.Image{Tag: "1a2b3c4"}, Env: map[string]string{"LOG_LEVEL": text},
 					Secrets: map[string]string{"DB_PASSWORD": "secretsmanager:orders/db:password"},
 				}}},
 			}},
 			Good:     &rollout.Good{Target: target, Revision: "arn:aws:ecs:x:1:task-definition/orders:41", At: noon},
-			Rejected: []rollout.Rejection{{Ask: "v1:new", At: noon, Check: "targets", Message: hostile}},
+			Rejected: []rollout.Rejection{{Ask: "v1:new", At: noon, Check: "targets", Message: text}},
 			Rollout: &rollout.Rollout{Number: 3, Kind: rollout.KindRevert, Trigger: rollout.TriggerFailure, Target: target, Stage: rollout.StageRoll, StartedAt: noon, StageAt: noon,
-				Readings:   []observed.Reading{{Check: "steady", Verdict: observed.NoData, Detail: hostile, At: noon}},
+				Readings:   []observed.Reading{{Check: "steady", Verdict: observed.NoData, Detail: text, At: noon}},
 				Deployment: &rollout.Deployment{ID: "ecs-svc/9"}},
 		},
 		Status: condition.Status{
-			Phase: condition.PhaseReverting, Why: "Puts 41 back: " + hostile, Since: noon, NextActionAt: noon.Add(time.Minute),
-			Conditions: []condition.Condition{{Type: condition.Ready, Status: condition.False, Reason: "Reverting", Message: hostile}},
+			Phase: condition.PhaseReverting, Why: "Puts 41 back: " + text, Since: noon, NextActionAt: noon.Add(time.Minute),
+			Conditions: []condition.Condition{{Type: condition.Ready, Status: condition.False, Reason: "Reverting", Message: text}},
 			Wanted:     condition.Version{Commit: "feedface00", Images: []string{"AppContainer:1a2b3c4"}, Ask: "v1:new"},
 			Running:    condition.Version{Commit: "0badcafe00", Images: []string{"AppContainer:9f9f9f9"}, Ask: "v1:old"},
 		},
-		Observed: status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: hostile}}}),
+		Observed: status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: text}}}),
 	}
 }
 

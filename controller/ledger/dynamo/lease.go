@@ -29,7 +29,7 @@ func (t *Table) Look(ctx context.Context) (lease.Lease, error) {
 	if err != nil {
 		return lease.Lease{}, fmt.Errorf("read the lease in %s: %w", t, t.classify(err))
 	}
-	if schema := numberOf(out.Item, attrSchema); schema > tableSchema {
+	if schema := schemaOf(out.Item); schema > tableSchema {
 		return lease.Lease{}, fault.New(fault.Terminal, ledger.CodeSchema, fmt.Errorf("%s has schema %d and this controller knows up to %d: run the controller that wrote it, or a newer one", t, schema, tableSchema))
 	}
 	if out.Item != nil {
@@ -43,12 +43,15 @@ func (t *Table) Look(ctx context.Context) (lease.Lease, error) {
 	return lease.Lease{Fence: numberOf(fence, attrFence)}, nil
 }
 
+// termMax is longer than any term, in milliseconds. An absurd number must not become a negative time, which would end the lease.
+const termMax = uint64(24 * time.Hour / time.Millisecond)
+
 func leaseOf(i item) lease.Lease {
 	free, _ := i[attrFree].(*types.AttributeValueMemberBOOL)
 	since, _ := time.Parse(time.RFC3339Nano, textOf(i, attrSince)) // for people: one that cannot be read is left out
 	return lease.Lease{
 		Owner: textOf(i, attrOwner), Fence: numberOf(i, attrFence), Beat: numberOf(i, attrBeat),
-		Term:     time.Duration(numberOf(i, attrTerm)) * time.Millisecond,
+		Term:     time.Duration(min(numberOf(i, attrTerm), termMax)) * time.Millisecond,
 		Released: free != nil && free.Value, Since: since,
 	}
 }

@@ -109,7 +109,7 @@ func (f *Fenced) before(ctx context.Context, next rollout.Record) (meta, error) 
 // standsFor refuses an item that a save at the version must not replace.
 func standsFor(i item, version uint64) error {
 	if i != nil {
-		if err := ledger.CheckSchema(int(numberOf(i, attrSchema))); err != nil {
+		if err := ledger.CheckSchema(schemaOf(i)); err != nil {
 			return err
 		}
 	}

@@ -8,8 +8,8 @@ package dynamo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -124,6 +124,15 @@ func numberOf(i item, attribute string) uint64 {
 	return 0
 }
 
+// schemaOf is the layout that an item was written in. One that is no number is none that this controller knows.
+func schemaOf(i item) int {
+	n := numberOf(i, attrSchema)
+	if v, ok := i[attrSchema].(*types.AttributeValueMemberN); ok && n == 0 && v.Value != "0" {
+		return math.MaxInt
+	}
+	return int(min(n, math.MaxInt))
+}
+
 func (t *Table) key(kind, sort string) item {
 	return item{attrHash: text(t.opts.Environment + "/" + kind), attrSort: text(sort)}
 }
@@ -161,11 +170,22 @@ func (t *Table) Load(ctx context.Context, service string) (rollout.Record, error
 // read decodes an item and remembers what it carries beside the record.
 func (t *Table) read(service string, i item) (rollout.Record, error) {
 	rec, err := ledger.Decode([]byte(textOf(i, attrData)), service)
+	if err == nil {
+		err = agrees(i, rec)
+	}
 	if err != nil {
 		return rollout.Record{}, t.unloaded(service, err)
 	}
 	t.learn(service, metaOf(i))
 	return rec, nil
+}
+
+// agrees refuses an item whose version is not its record's: each save writes both, and saves build on the one beside the record.
+func agrees(i item, rec rollout.Record) error {
+	if beside := numberOf(i, attrVersion); beside != rec.Version {
+		return fault.New(fault.Terminal, ledger.CodeDamaged, fmt.Errorf("it is of version %d and says that it is of version %d", beside, rec.Version))
+	}
+	return nil
 }
 
 func metaOf(i item) meta {
@@ -209,8 +229,11 @@ func (t *Table) records(ctx context.Context, consistent bool, visit func(service
 	err := t.query(ctx, query{kind: "records", consistent: consistent}, func(i item) error {
 		service := textOf(i, attrSort)
 		rec, err := ledger.Decode([]byte(textOf(i, attrData)), service)
+		if err == nil {
+			err = agrees(i, rec)
+		}
 		if err != nil {
-			err = t.unloaded(service, err)
+			rec, err = rollout.Record{}, t.unloaded(service, err)
 		} else if consistent {
 			t.learn(service, metaOf(i))
 		}
@@ -229,9 +252,9 @@ func (t *Table) Environment(ctx context.Context) (*desired.Environment, error) {
 	if err == nil && i == nil {
 		return nil, nil
 	}
-	env := new(desired.Environment)
+	var env *desired.Environment
 	if err == nil {
-		err = json.Unmarshal([]byte(textOf(i, attrData)), env)
+		env, err = ledger.DecodeEnvironment([]byte(textOf(i, attrData)))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the environment in %s: %w", t, err)
