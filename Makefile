@@ -2,7 +2,7 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test soak demo check bench breaks build images synth test-infra
+.PHONY: test soak fuzz demo check bench breaks build images synth test-infra
 
 # Everything that must hold, as .ci/run runs it: with the race detector, but that the stories are told whole without it, and a
 # sample of their kills with it.
@@ -18,6 +18,18 @@ SEEDS ?= 2000
 soak:
 	$(GO) test -count=1 -timeout 120m ./controller/story -long
 	$(GO) test -count=1 -timeout 0 ./controller/story -run 'TestWander$$' -seeds $(SEEDS) -v
+	$(MAKE) fuzz FUZZTIME=10m
+
+# Every fuzz target for FUZZTIME, one after the other. What they begin with (f.Add and testdata/fuzz) is part of make test. An input
+# that fails is left in testdata/fuzz, to be committed with what mends it.
+FUZZTIME ?= 10s
+fuzz:
+	@list=$$($(GO) test -list '^Fuzz' $(PKG)) || { echo "$$list"; exit 1; }; \
+	echo "$$list" | awk '/^Fuzz/ { found[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, found[i]; n = 0 }' | \
+	while read -r package target; do \
+		echo "$$target of $$package for $(FUZZTIME)"; \
+		$(GO) test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	done
 
 # What costs seconds: form, suspicious code, the files of desired/, the module file, the workflows. actionlint is a module of its own,
 # so that its dependencies are not the project's.

@@ -76,7 +76,7 @@ func FuzzDamagedFile(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l, err := Open(path)
+		l, err := OpenWith(path, Options{Unsynced: true})
 		if err != nil {
 			return
 		}

@@ -6,8 +6,10 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,21 +43,45 @@ func FuzzWire(f *testing.F) {
 		{"cbor", "/service/x/operation", "", "", "\xbf\xff"},
 		{"cbor", "/service/GraniteServiceVersion20100801/operation/PutMetricAlarm", "", "monitoring", "\xa1\x69Threshold\xfb\x7f\xf0\x00\x00\x00\x00\x00\x00"},
 	} {
-		f.Add(r.protocol, r.path, r.target, r.service, []byte(r.body), false)
+		f.Add(r.protocol, r.path, r.target, r.service, []byte(r.body), uint16(0), false)
 	}
-	f.Fuzz(func(t *testing.T, protocol, path, target, service string, body []byte, zipped bool) {
+	for i := range uint16(len(every(f))) {
+		f.Add("", "/", "", "", []byte(`{}`), i+1, false)
+	}
+	operations := every(f)
+	var account *sim.Account
+	asked := 0
+	f.Cleanup(func() {
+		if account != nil {
+			_ = account.Close()
+		}
+	})
+	f.Fuzz(func(t *testing.T, protocol, path, target, service string, body []byte, operation uint16, zipped bool) {
 		if len(body) > 1<<16 {
 			return
 		}
-		a, err := sim.New(sim.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := a.Close(); err != nil {
-				t.Error(err)
+		if operation > 0 { // one that exists, since such names are hardly found by lot
+			o := operations[int(operation)%len(operations)]
+			service = o.service
+			if protocol, target = "query", jsonTargets[service]; target != "" {
+				protocol, target = "json", target+"."+o.name
+			} else {
+				body = append([]byte("Action="+o.name+"&Version="+queryVersions[service]+"&"), body...)
 			}
-		}()
+		}
+		// An account costs more than a request. What it remembers of the requests before is little, and it is made anew now and then.
+		if asked++; account == nil || asked%1000 == 0 {
+			if account != nil {
+				if err := account.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			var err error
+			if account, err = sim.New(sim.Config{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := account
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // a queue may be waited at for as long as it was asked
 		defer cancel()
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(body))).WithContext(ctx)
@@ -88,6 +114,25 @@ func FuzzWire(f *testing.F) {
 			t.Errorf("answers %d with code %q, %v: %q", out.StatusCode, code, err, answer)
 		}
 	})
+}
+
+type oneOperation struct{ service, name string }
+
+// every is each operation of the account, in order.
+func every(f *testing.F) []oneOperation {
+	a, err := sim.New(sim.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	var out []oneOperation
+	all := a.Operations()
+	for _, service := range slices.Sorted(maps.Keys(all)) {
+		for _, name := range all[service] {
+			out = append(out, oneOperation{service, name})
+		}
+	}
+	return out
 }
 
 // codeOf reads an answer as a client would: the code of an error, empty where it is none.
