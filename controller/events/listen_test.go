@@ -74,6 +74,12 @@ func (e *ear) start(known map[string]events.Known) {
 	e.stop = func() { cancel(); <-ended }
 }
 
+// rest lets time pass, and the listener finish what it does in the last moment of it.
+func (e *ear) rest(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func (e *ear) send(bodies ...string) {
 	e.Helper()
 	for _, b := range bodies {
@@ -134,7 +140,7 @@ func TestTheEndOfAMigrationIsKept(t *testing.T) {
 	listening(t, needed, func(e *ear) {
 		e.told("perhaps")
 		e.send(sample(e.T, "migration"))
-		time.Sleep(time.Second)
+		e.rest(time.Second)
 		e.told("known")
 		if len(e.wakes) != 1 || e.left() != "0+1" {
 			t.Errorf("%d wakes, %s messages", len(e.wakes), e.left())
@@ -144,16 +150,16 @@ func TestTheEndOfAMigrationIsKept(t *testing.T) {
 		e.stop() // killed before the record was concluded
 		e.start(needed)
 		e.told("perhaps")
-		time.Sleep(70 * time.Second)
+		e.rest(70 * time.Second)
 		e.told("known")
 
 		e.l.Note("orders", events.Known{}) // the record was saved without it
 		e.told("perhaps")
-		time.Sleep(30 * time.Second)
+		e.rest(30 * time.Second)
 		if e.left() != "0+0" {
 			t.Errorf("%s messages are left", e.left())
 		}
-		time.Sleep(2 * time.Minute)
+		e.rest(2 * time.Minute)
 		e.told("unknown")
 	})
 }
@@ -161,9 +167,9 @@ func TestTheEndOfAMigrationIsKept(t *testing.T) {
 // A killed controller's message is hidden for a minute: until then nobody may say that it will not come.
 func TestNothingIsLostTooSoon(t *testing.T) {
 	listening(t, orders(events.Known{Mark: mark, Task: taskARN}), func(e *ear) {
-		time.Sleep(59 * time.Second)
+		e.rest(59 * time.Second)
 		e.told("perhaps")
-		time.Sleep(45 * time.Second)
+		e.rest(45 * time.Second)
 		e.told("unknown")
 	})
 }
@@ -172,15 +178,15 @@ func TestNothingIsLostTooSoon(t *testing.T) {
 func TestUnreadableQueue(t *testing.T) {
 	listening(t, orders(events.Known{Mark: mark, Task: taskARN}), func(e *ear) {
 		e.sim.Faults.Add(wire.Fault{Operation: "ReceiveMessage", Before: &wire.StatusError{Status: 400, Code: "AccessDenied", Message: "no"}})
-		time.Sleep(9 * time.Minute)
+		e.rest(9 * time.Minute)
 		e.told("perhaps")
 		if s := e.l.State(); !strings.Contains(s.Error, "AccessDenied") || s.Slow {
 			t.Errorf("told %+v", s)
 		}
-		time.Sleep(3 * time.Minute)
+		e.rest(3 * time.Minute)
 		e.told("unknown")
 		e.sim.Faults.Clear()
-		time.Sleep(3 * time.Minute)
+		e.rest(3 * time.Minute)
 		if s := e.l.State(); s.Error != "" {
 			t.Errorf("told %+v", s)
 		}
@@ -208,13 +214,13 @@ func TestTheEndComesBeforeTheRecord(t *testing.T) {
 	listening(t, orders(events.Known{}), func(e *ear) {
 		now := time.Now().UTC().Format(time.RFC3339)
 		e.send(strings.Replace(sample(t, "migration"), `"stoppedAt": "2000-01-01T00:03:20.000Z"`, `"stoppedAt": "`+now+`"`, 1))
-		time.Sleep(time.Second)
+		e.rest(time.Second)
 		e.counted(events.KindTask, events.OutcomeLater, 1)
 		e.l.Note("orders", events.Known{Mark: mark})
-		time.Sleep(90 * time.Second)
+		e.rest(90 * time.Second)
 		e.told("known")
 		e.l.Note("orders", events.Known{})
-		time.Sleep(30 * time.Second)
+		e.rest(30 * time.Second)
 		if e.left() != "0+0" {
 			t.Errorf("%s messages are left", e.left())
 		}
@@ -224,9 +230,9 @@ func TestTheEndComesBeforeTheRecord(t *testing.T) {
 // The end of a task that bears a mark and that no record knows is dropped once it is old.
 func TestOldEndsOfNobodyAreDropped(t *testing.T) {
 	listening(t, orders(events.Known{}), func(e *ear) {
-		time.Sleep(10 * time.Minute) // the sample is of the third minute of the year 2000, in which this world begins
+		e.rest(10 * time.Minute) // the sample is of the third minute of the year 2000, in which this world begins
 		e.send(sample(t, "migration"))
-		time.Sleep(21 * time.Second)
+		e.rest(21 * time.Second)
 		if e.left() != "0+0" || len(e.wakes) != 0 {
 			t.Errorf("%s messages are left, %d wakes", e.left(), len(e.wakes))
 		}
@@ -240,7 +246,7 @@ func TestBursts(t *testing.T) {
 		for range 50 {
 			e.send(deploymentOf("orders"), deploymentOf("menus"))
 		}
-		time.Sleep(time.Second)
+		e.rest(time.Second)
 		distinct := map[time.Time]bool{}
 		for _, at := range e.wakes {
 			distinct[at] = true
@@ -260,7 +266,7 @@ func TestBursts(t *testing.T) {
 func TestForeignEvents(t *testing.T) {
 	listening(t, orders(events.Known{Mark: mark, Task: taskARN}), func(e *ear) {
 		e.send(strings.Replace(deploymentOf("orders"), sim.DefaultAccount, "111122223333", 1), strings.Replace(sample(t, "migration"), `"region": "eu-central-1"`, `"region": "eu-west-1"`, 1))
-		time.Sleep(30 * time.Second)
+		e.rest(30 * time.Second)
 		if len(e.wakes) != 0 || e.left() != "0+0" {
 			t.Errorf("%d wakes, %s messages are left", len(e.wakes), e.left())
 		}
@@ -277,31 +283,31 @@ func TestTrust(t *testing.T) {
 				t.Errorf("sweep every %s, want %s", got, want)
 			}
 		}
-		time.Sleep(10 * time.Minute)
+		e.rest(10 * time.Minute)
 		sweep(time.Minute) // nothing was ever heard
 		e.l.Note("orders", events.Known{Sign: "ecs-svc/1 COMPLETED"})
 		e.send(deploymentOf("orders"))
-		time.Sleep(time.Second)
+		e.rest(time.Second)
 		sweep(time.Minute) // a moment ago: what it was about may not show yet
 		e.l.Note("orders", events.Known{Sign: "ecs-svc/2 COMPLETED"})
-		time.Sleep(10 * time.Minute)
+		e.rest(10 * time.Minute)
 		sweep(5 * time.Minute)
 		e.l.Note("orders", events.Known{Sign: "ecs-svc/2 COMPLETED"})
-		time.Sleep(10 * time.Minute)
+		e.rest(10 * time.Minute)
 		woken := len(e.wakes)
 		e.l.Note("orders", events.Known{Sign: "ecs-svc/3 COMPLETED"})
 		sweep(time.Minute)
-		time.Sleep(3 * time.Minute)
+		e.rest(3 * time.Minute)
 		if s := e.l.State(); s.Missed != 1 || s.Slow || len(e.wakes) != woken+1 {
 			t.Errorf("%+v, %d wakes", s, len(e.wakes)-woken)
 		}
-		time.Sleep(90 * time.Minute)
+		e.rest(90 * time.Minute)
 		sweep(5 * time.Minute)
 		// An event that comes within two minutes is late, and no more.
 		e.l.Note("orders", events.Known{Sign: "ecs-svc/4 COMPLETED"})
-		time.Sleep(time.Minute)
+		e.rest(time.Minute)
 		e.send(deploymentOf("orders"))
-		time.Sleep(10 * time.Minute)
+		e.rest(10 * time.Minute)
 		sweep(5 * time.Minute)
 		if s := e.l.State(); s.Missed != 1 {
 			t.Errorf("%+v", s)
