@@ -4,12 +4,16 @@ PKG ?= ./...
 
 .PHONY: test soak fuzz demo check bench breaks build images synth test-infra
 
-# Everything that must hold, as .ci/run runs it: with the race detector, but that the stories are told whole without it, and a
-# sample of their kills with it.
+# What is slow without being concurrent, or measures memory: it is run whole without the race detector, and where it can be told
+# in short, in short with it.
+LONG := controller/gitrepo controller/scale controller/story images
+
+# Everything that must hold, as .ci/run runs it. Several packages wait for the clock, so that more of them run at once than there
+# are processors.
 test: check
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKG) | grep -v controller/story$$)
-	$(GO) test -race -short -timeout 40m ./controller/story
-	$(GO) test -timeout 40m ./controller/story
+	$(GO) test -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
+	$(GO) test -race -short -timeout 40m ./controller/gitrepo ./controller/story
+	$(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn

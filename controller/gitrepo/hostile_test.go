@@ -35,6 +35,15 @@ import (
 	"github.com/canteen/deploy/controller/strategy"
 )
 
+// atLength skips a test that takes long: it moves hundreds of megabytes, or waits for servers. Under the race detector it would
+// take minutes, and is not run.
+func atLength(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 // gitIn runs the real git in a repository.
 func gitIn(t *testing.T, dir string, stdin io.Reader, args ...string) string {
 	t.Helper()
@@ -85,6 +94,7 @@ func peak(f func()) uint64 {
 // Neither a file that is far too large, nor a large object elsewhere, nor one that unpacks to hundreds of MiB is ever held: the size is
 // told, and the files beside it are read.
 func TestLargeObjectsAreNeverHeld(t *testing.T) {
+	atLength(t)
 	b := newRepo(t, true)
 	put := func(r io.Reader, compression string) string {
 		return gitIn(t, b.path, r, "-c", "core.compression="+compression, "hash-object", "-w", "--stdin")
@@ -126,6 +136,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // What a server sends as differences is read as it was committed, over many commits, with files that were large once and are not now,
 // and others that are large and were sent as differences.
 func TestDifferencesAreApplied(t *testing.T) {
+	atLength(t)
 	b := newRepo(t, true)
 	base := noise(6<<20, 3)
 	text := func(i, n int) string {
@@ -169,6 +180,7 @@ func TestDifferencesAreApplied(t *testing.T) {
 
 // What a tree can hold and a work tree may not, over a real clone: each odd entry is told of its own file, and the good one is read.
 func TestOddTreesOverAClone(t *testing.T) {
+	atLength(t)
 	b := newRepo(t, true)
 	const good = "apiVersion: deploy/v1\nkind: Service\nmetadata: {name: shop}\nspec:\n  stack: shop-dev\n  containers:\n    App:\n      image: {tag: 1a2b3c4}\n"
 	const env = "apiVersion: deploy/v1\nkind: Environment\nmetadata:\n  name: dev\nspec:\n  account: \"000000000000\"\n  region: eu-central-1\n"
@@ -291,6 +303,7 @@ func answering(code int, contentType, body string, which func(*http.Request) boo
 // Whatever a server does, a fetch ends within the caller's deadline, its error is short and repeats neither token nor page, the head before
 // stays good, and the next fetch from a server that is well again succeeds.
 func TestServersThatMisbehave(t *testing.T) {
+	atLength(t)
 	b := newRepo(t, true)
 	var everything = func(*http.Request) bool { return true }
 	page := "<html><body>" + strings.Repeat("Please log in. ", 5000) + token + "</body></html>"
@@ -361,6 +374,7 @@ func TestServersThatMisbehave(t *testing.T) {
 
 // An ssh server that accepts and says nothing keeps neither goroutines nor connections beyond the caller's deadline.
 func TestSilentSSHServersKeepNothing(t *testing.T) {
+	atLength(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -406,6 +420,7 @@ func TestSilentSSHServersKeepNothing(t *testing.T) {
 // A branch that is moved, renamed, deleted, covered by a tag, or begun anew; a repository that is emptied, shallow, or pruned: what cannot be
 // read is told, and what can be read again is.
 func TestRepositoriesThatAreChangedUnderneath(t *testing.T) {
+	atLength(t)
 	b := newRepo(t, true)
 	root := b.commit("one", services(3, "one"))
 	w, source := wayTo(t, b)
@@ -475,6 +490,7 @@ func TestRepositoriesThatAreChangedUnderneath(t *testing.T) {
 
 // A disk that is full, or can only be read, under what is fetched: told, nothing is left on it, and the next fetch with room succeeds.
 func TestADiskWithoutRoomForAFetch(t *testing.T) {
+	atLength(t)
 	dir := conformance.SmallDisk(t, "1024")
 	b := newRepo(t, true)
 	b.commit("one", services(3, string(noise(100_000, 5))))

@@ -89,6 +89,7 @@ func heap() uint64 {
 // However often a large folder is fetched, and however many generations it has by then, what is kept is the newest head alone:
 // neither go-git's objects nor heads of before.
 func TestTheHeapStaysBounded(t *testing.T) {
+	atLength(t)
 	const nFiles, grows = 10_000, 4 << 20
 	b := newRepo(t, true)
 	tip := b.many(t, nFiles)
