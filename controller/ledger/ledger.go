@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -46,6 +47,9 @@ type File struct {
 	path string
 	db   *bbolt.DB
 	memo *memo
+	// broken, once set, is why no write is begun any more: one ended in a panic over a damaged page, maybe with bbolt's lock held,
+	// for which the next one, and Close, would wait for ever.
+	broken atomic.Pointer[error]
 }
 
 // Options change how the file is kept.
@@ -89,6 +93,9 @@ func open(path string, opts Options) (*File, error) {
 
 // Close lets go of the file. Calls that are under way are finished first; later ones fail.
 func (f *File) Close() error {
+	if f.broken.Load() != nil {
+		return nil // the file is let go of when the process ends
+	}
 	if err := f.db.Close(); err != nil {
 		return fmt.Errorf("close ledger %s: %w", f.path, err)
 	}

@@ -64,6 +64,9 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 
 // write is one transaction. An error of its body comes back as it is; any other one is of CodeUnwritten.
 func (f *File) write(body func(*bbolt.Tx) error) error {
+	if broken := f.broken.Load(); broken != nil {
+		return *broken
+	}
 	var wrong error
 	err := guarded(f.path, func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
@@ -71,6 +74,9 @@ func (f *File) write(body func(*bbolt.Tx) error) error {
 			return wrong
 		})
 	})
+	if err != nil && wrong == nil && fault.Is(err, fault.Terminal) {
+		f.broken.Store(&err)
+	}
 	if err == nil || wrong != nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || fault.Is(err, fault.Terminal) {
 		return err
 	}
