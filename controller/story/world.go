@@ -141,7 +141,8 @@ func New(dir string, opts Options) (*World, error) {
 	if opts.Two {
 		w.account.DynamoDB.AddTable(dynamodb.Table{Name: sharedTable, HashKey: "pk", SortKey: "sk", StaleMax: 900 * time.Millisecond})
 	}
-	if err := errors.Join(w.plant(), w.listens()); err != nil {
+	// The queue is there before the services: what their beginning tells must be in it in each run.
+	if err := errors.Join(w.listens(), w.plant()); err != nil {
 		return nil, errors.Join(err, w.account.Close())
 	}
 	return w, nil

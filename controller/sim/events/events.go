@@ -68,13 +68,14 @@ type Event struct {
 type Engine struct {
 	config Config
 
-	mu        sync.Mutex
-	rules     map[string]*rule
-	trouble   Trouble
-	published uint64
-	failed    int
-	pending   map[*time.Timer]bool
-	closed    bool
+	mu      sync.Mutex
+	rules   map[string]*rule
+	trouble Trouble
+	instant time.Time
+	same    map[uint64]uint64 // how many of one content were published at the instant
+	failed  int
+	pending map[*time.Timer]bool
+	closed  bool
 }
 
 type rule struct {
@@ -129,8 +130,8 @@ func (e *Engine) Listening() bool {
 func (e *Engine) Publish(v Event) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.published++
-	id := fmt.Sprintf("%08x-0000-4000-8000-%012x", e.published>>48, e.published&(1<<48-1))
+	key := e.key(v)
+	id := fmt.Sprintf("%08x-0000-4000-8000-%012x", key>>48, key&(1<<48-1))
 	resources := v.Resources
 	if resources == nil {
 		resources = []string{}
@@ -148,7 +149,7 @@ func (e *Engine) Publish(v Event) string {
 			continue
 		}
 		for _, target := range slices.Sorted(maps.Keys(r.targets)) {
-			e.route(r.targets[target], *r.Arn, v.DetailType, string(body))
+			e.route(r.targets[target], *r.Arn, v.DetailType, string(body), key)
 		}
 	}
 	return id
@@ -167,11 +168,25 @@ type envelope struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
+// key is the same for the same event in every run of a seed: several that are published at one instant come in any
+// order, so it is of what they say and not of how many were before. The caller holds the lock.
+func (e *Engine) key(v Event) uint64 {
+	if now := time.Now(); !now.Equal(e.instant) {
+		e.instant, e.same = now, map[uint64]uint64{}
+	}
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%q %q %d %q %s", v.Source, v.DetailType, v.At.UnixNano(), v.Resources, v.Detail) // a hash never fails
+	content := h.Sum64()
+	e.same[content]++
+	_, _ = fmt.Fprintf(h, " %d %d", e.instant.UnixNano(), e.same[content])
+	return h.Sum64()
+}
+
 // route plans one delivery, or two, or none. The caller holds the lock.
-func (e *Engine) route(to types.Target, ruleARN, detailType, body string) {
+func (e *Engine) route(to types.Target, ruleARN, detailType, body string, key uint64) {
 	now := time.Now()
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%d %s %s", e.published, ruleARN, *to.Id) // a hash never fails
+	_, _ = fmt.Fprintf(h, "%d %s %s", key, ruleARN, *to.Id) // a hash never fails
 	rng := rand.New(rand.NewPCG(e.config.Seed, h.Sum64()))
 	t := e.trouble
 	if rng.Float64() < t.Lost || slices.Contains(t.LostDetailTypes, detailType) {
