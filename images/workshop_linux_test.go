@@ -48,9 +48,19 @@ func need(t *testing.T) {
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	w := &workshop{t: t, dir: t.TempDir()}
+	w.fetchModules()
 	w.openStorage()
 	w.makeBuilder()
 	return w
+}
+
+// fetchModules fills this machine's module cache, which the builds mount and cannot fill for want of a network. A machine that has
+// only compiled the project lacks the modules that other systems need, and the Dockerfiles ask for all of them.
+func (w *workshop) fetchModules() {
+	w.t.Helper()
+	if out, err := exec.Command("go", "mod", "download").CombinedOutput(); err != nil {
+		w.t.Fatalf("go mod download: %v\n%s", err, tail(out))
+	}
 }
 
 // openStorage takes the overlay driver, or the one that only copies where this machine's file system cannot do that.
