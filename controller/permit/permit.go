@@ -20,6 +20,19 @@ var document []byte
 // Policy is the controller's, for the service order-processing of the environment dev.
 func Policy() (iam.Policy, error) { return iam.ReadPolicy(document) }
 
+// many is what is added by hand for a controller of ManyFrom services or more: infra/README.md shows it.
+//
+//go:embed many.json
+var many []byte
+
+// ManyFrom is from how many services on a controller lists all stacks instead of asking for each by its name.
+const ManyFrom = 10
+
+// Many is the policy that lets a controller of ManyFrom services or more list all stacks together. Without it, it asks for them one
+// by one. That is authorized on every stack of the account or not at all.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+func Many() (iam.Policy, error) { return iam.ReadPolicy(many) }
+
 // Names are those of a test's infrastructure, where they are not the real one's.
 type Names struct {
 	Stack, Cluster, Service string // the repository has the service's name

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"github.com/canteen/deploy/controller/permit"
 )
 
 // A dense story has as many rollouts as releases, each of no fewer requests than AWS makes necessary, and three faults for each
-// release.
+// release. Its services are so many that the controller lists their stacks, which takes a permission of its own.
 func TestDense(t *testing.T) {
-	const services, releases = 5, 3
+	const services, releases = permit.ManyFrom + 2, 2
 	w, err := wander(t, Dense(1, services, releases))
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,13 @@ func (w *World) newGuard() (*iam.Guard, error) {
 		}
 		policies = append(policies, p)
 	}
+	if len(w.opts.Services) >= permit.ManyFrom {
+		p, err := permit.Many()
+		if err != nil {
+			return nil, err
+		}
+		policies = append(policies, p)
+	}
 	g := iam.NewGuard(iam.Place{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
 	g.Refused = func(_ *wire.Call, why error) error {
 		w.Observer.mu.Lock()

@@ -12,10 +12,10 @@ import (
 	"github.com/canteen/deploy/controller/sim/iam"
 )
 
-// unneeded are the entries of the controller's policy that no story needs, each with the reason why it is there all the same.
+// unneeded are the entries of the controller's policies that no story needs, each with the reason why it is there all the same.
 var unneeded = map[iam.Use]string{}
 
-// needed answers an error unless every entry of the controller's policy was needed by a story, or is known not to be. It has
+// needed answers an error unless every entry of the controller's policies was needed by a story, or is known not to be. It has
 // something to say only where all stories were told.
 func needed() error {
 	for _, some := range []string{"test.run", "test.skip", "test.list"} {
@@ -30,6 +30,11 @@ func needed() error {
 	if err != nil {
 		return err
 	}
+	many, err := permit.Many()
+	if err != nil {
+		return err
+	}
+	policy.Statements = append(policy.Statements, many.Statements...)
 	return neededOf(policy, used.entries)
 }
 

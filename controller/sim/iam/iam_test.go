@@ -118,7 +118,7 @@ func TestRequests(t *testing.T) {
 		{"ecs", &ecs.ListTasksInput{Cluster: aws.String(ecsARN + "cluster/main")}, []string{"ecs:ListTasks " + ecsARN + "container-instance/main/*"}},
 		{"ecs", &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{ecsARN + "service-deployment/main/a/x1"}},
 			[]string{"ecs:DescribeServiceDeployments " + ecsARN + "service-deployment/main/a/x1", "ecs:DescribeServiceDeployments " + ecsARN + "service/main/a"}},
-		{"cloudformation", &cloudformation.DescribeStacksInput{}, []string{"cloudformation:DescribeStacks *"}},
+		{"cloudformation", &cloudformation.DescribeStacksInput{}, []string{"cloudformation:DescribeStacks *", "cloudformation:ListStacks *"}},
 		{"monitoring", &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"a"}}, []string{"cloudwatch:DescribeAlarms arn:aws:cloudwatch:eu-west-1:111111111111:alarm:a"}},
 		{"monitoring", &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"a"}, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeCompositeAlarm}}, []string{"cloudwatch:DescribeAlarms *"}},
 		{"ssm", &ssm.GetParameterInput{Name: aws.String("/a/b")}, []string{"ssm:GetParameter arn:aws:ssm:eu-west-1:111111111111:parameter/a/b"}},

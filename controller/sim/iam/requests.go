@@ -74,7 +74,8 @@ func (p Place) others(input any) ([]Request, bool) {
 		name := aws.ToString(in.StackName)
 		switch {
 		case name == "":
-			return on("cloudformation:DescribeStacks", nil, "*"), true
+			// All stacks are described to those only who may also list them.
+			return append(on("cloudformation:DescribeStacks", nil, "*"), on("cloudformation:ListStacks", nil, "*")...), true
 		case strings.HasPrefix(name, "arn:"):
 			return on("cloudformation:DescribeStacks", nil, name), true
 		}
