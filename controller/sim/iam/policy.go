@@ -111,7 +111,7 @@ func (p Policy) Uses() []Use {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 func (p Policy) Allows(r Request) (by Use, ok bool) {
 	for _, s := range p.Statements {
-		action := slices.IndexFunc(s.Actions, func(a string) bool { return match(strings.ToLower(a), strings.ToLower(r.Action)) })
+		action := slices.IndexFunc(s.Actions, func(a string) bool { return matchAction(a, r.Action) })
 		if action < 0 || !slices.ContainsFunc(s.Resources, func(pattern string) bool { return match(pattern, r.Resource) }) || !s.holds(r) {
 			continue
 		}
@@ -149,6 +149,14 @@ func (s Statement) holds(r Request) bool {
 		}
 	}
 	return true
+}
+
+// matchAction matches names of actions, which have no case.
+func matchAction(pattern, action string) bool {
+	if strings.ContainsAny(pattern, "*?") {
+		return match(strings.ToLower(pattern), strings.ToLower(action))
+	}
+	return strings.EqualFold(pattern, action)
 }
 
 // match matches with * for any characters and ? for any one. A request's own * is a character like any other, so that what is

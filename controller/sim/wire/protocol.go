@@ -96,9 +96,12 @@ func (jsonProtocol) input(body []byte) (any, error) {
 
 func (p jsonProtocol) output(c *codec, _ string, out reflect.Value, _ string, h http.Header) []byte {
 	h.Set("Content-Type", "application/x-amz-json-"+p.version)
-	w := &jsonSink{}
+	// Most answers are short, and some have all tasks of a service or its hundred events.
+	w := sinks.Get().(*jsonSink)
+	defer sinks.Put(w)
+	w.buf = w.buf[:0]
 	c.encode(w, out)
-	return w.buf
+	return bytes.Clone(w.buf)
 }
 
 func (p jsonProtocol) failed(c *codec, f failure, _ string, h http.Header) []byte {

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/smithy-go/encoding/cbor"
@@ -14,6 +15,9 @@ import (
 
 // jsonSink writes awsJson: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 type jsonSink struct{ buf []byte }
+
+// sinks are kept for the next answer, so that none grows its buffer from nothing.
+var sinks = sync.Pool{New: func() any { return &jsonSink{} }}
 
 func (s *jsonSink) comma() {
 	if n := len(s.buf); n > 0 && s.buf[n-1] != '{' && s.buf[n-1] != '[' && s.buf[n-1] != ':' {
