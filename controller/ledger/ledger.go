@@ -77,7 +77,7 @@ func OpenWith(path string, opts Options) (*File, error) {
 }
 
 func open(path string, opts Options) (*File, error) {
-	if err := checkSize(path); err != nil {
+	if err := check(path); err != nil {
 		return nil, unopened(path, err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, NoSync: opts.Unsynced, NoFreelistSync: opts.Unsynced})
@@ -137,9 +137,9 @@ func (f *File) prepare() error {
 	return nil
 }
 
-// checkSize finds a file that was cut short. A database is mapped into memory when it is opened for writing, and reading
-// behind the file's end then kills the process. Opened for reading, its head alone is looked at.
-func checkSize(path string) error {
+// check finds a file that was cut short or whose pages are not a tree. A database is mapped into memory when it is opened for writing,
+// and reading behind the file's end then kills the process. Opened for reading, its head alone is looked at, and nobody writes.
+func check(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -158,21 +158,32 @@ func checkSize(path string) error {
 		return err
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
-		if info, err := os.Stat(path); err != nil || info.Size() < tx.Size() {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		if info, err := file.Stat(); err != nil || info.Size() < tx.Size() {
 			return errors.Join(err, errCut)
+		}
+		if err := walkPages(file, tx.Size()); err != nil {
+			return fmt.Errorf("%w: %w", errTree, err)
 		}
 		return nil
 	})
 	return errors.Join(err, db.Close())
 }
 
-var errCut = errors.New("the file ends before its content does")
+var (
+	errCut  = errors.New("the file ends before its content does")
+	errTree = errors.New("its pages are not as they were written")
+)
 
 func unopened(path string, err error) error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fault.New(fault.Blocked, CodeInUse, fmt.Errorf("another controller holds %s: stop it first, or name another ledger", path))
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, errCut):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, errCut), errors.Is(err, errTree):
 		return damaged(path, err)
 	}
 	return fmt.Errorf("open ledger %s: %w", path, err)

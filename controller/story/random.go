@@ -10,7 +10,9 @@ import (
 
 // Random draws a story by lot: what developers, operators, AWS and fate do to a few services, with at least three faults, and
 // in the end all is well again and everything must come to rest. The same seed draws the same story. It is a script as people
-// write them, so that one that fails can be read, shortened, and kept.
+// write them, so that one that fails can be read, shortened, and kept. It has so many deeds at least; with 0 the seed says: every
+// tenth story is long and of up to three services, the others are short and of one or two, because most of what goes wrong does
+// so among few, and many short stories meet more of it than a few long ones.
 func Random(seed uint64, deeds int) string { return draw(seed, deeds).script() }
 
 // family is a kind of deed that a drawn story may contain.
@@ -86,6 +88,7 @@ type drawing struct {
 	skewed   bool // its clock
 	two      bool // controllers
 	cut      bool // one of them from everything
+	small    bool // few services
 	forgets  bool // ledgers may be lost
 	copied   bool // one was
 	deletes  map[string]bool
@@ -94,6 +97,12 @@ type drawing struct {
 func draw(seed uint64, deeds int) *drawing {
 	d := &drawing{rng: rand.New(rand.NewPCG(seed, 1)), files: map[string]string{}, of: map[string]string{}, images: map[string]int{}, retries: map[string]int{}, deletes: map[string]bool{}}
 	d.given = append(d.given, fmt.Sprintf("# Drawn by lot: seed %d.", seed))
+	if d.small = deeds == 0 && seed%10 != 0; deeds == 0 {
+		deeds = 45
+		if d.small {
+			deeds = 6
+		}
+	}
 	d.world()
 	total := 0
 	for _, f := range d.families {
@@ -141,12 +150,16 @@ func (d *drawing) chance(in int) bool { return d.rng.IntN(in) == 0 }
 
 // world says what the world is like, and begins.
 func (d *drawing) world() {
-	d.services = []string{"orders", "menus", "schools"}[:1+d.rng.IntN(3)]
+	most, pairs := 3, 5
+	if d.small {
+		most, pairs = 2, 12
+	}
+	d.services = []string{"orders", "menus", "schools"}[:1+d.rng.IntN(most)]
 	given := func(format string, args ...any) { d.given = append(d.given, fmt.Sprintf("given "+format, args...)) }
 	given("services %s", strings.Join(d.services, ", "))
 	given("that anything may end")
 	given("a quick account")
-	if d.two = d.chance(5); d.two {
+	if d.two = d.chance(pairs); d.two {
 		given("two controllers")
 	}
 	if d.chance(3) {

@@ -15,7 +15,7 @@ var (
 	seedsFlag = flag.Int("seeds", 40, "how many stories are drawn by lot")
 	seedFlag  = flag.Uint64("seed", 0, "draw this story only, and shorten it where it fails")
 	firstFlag = flag.Uint64("first", 1, "the first seed")
-	deedsFlag = flag.Int("deeds", 45, "how many lines a drawn story has, at least")
+	deedsFlag = flag.Int("deeds", 0, "how many deeds a drawn story has, at least; 0: as many as its seed says")
 )
 
 // wander tells a drawn script and answers how it failed.
