@@ -87,6 +87,10 @@ func (s *source) mappingForm(n *yaml.Node, path []string) {
 			s.rejectKey(at, fmt.Sprintf("%s is written twice, first on line %d; keep one", label(below), first[key.Value].Line))
 		default:
 			first[key.Value] = at
+			// What is not written has the place where the reader gave up waiting for it, which may be behind the file's end.
+			if value.Kind == yaml.ScalarNode && value.Value == "" && value.Style == 0 && value.Line > at.Line {
+				value.Line, value.Column = at.Line, at.Column
+			}
 			s.form(value, below)
 		}
 	}

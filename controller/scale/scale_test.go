@@ -30,7 +30,8 @@ type sweeps struct {
 // sweep lets the controller look at everything as often as the budget allows, for so long.
 func (w *world) sweep(window time.Duration) sweeps {
 	w.tb.Helper()
-	w.start(1, time.Second)
+	// Everything is always due: a sweep cannot be shorter than half of what the bucket sets.
+	w.start(1, min(time.Second, time.Duration(w.services)*time.Second/servicesPerSecond/2))
 	w.await(time.Hour, healthy)
 	time.Sleep(6 * time.Minute) // the bursts are spent and all caches are warm
 	w.sim.Calls.Reset()
