@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -75,7 +76,7 @@ func FuzzWebhook(f *testing.F) {
 			t.Errorf("read %d bytes", sent.read)
 		}
 		woken := h.wakes - before
-		if want := sign && event == "push" && method == http.MethodPost && !cut && size <= most; want != (woken == 1) && (sign || woken > 0 && signature != signed(body, size)) {
+		if want := sign && event == "push" && method == http.MethodPost && !cut && size <= most; want != (woken == 1) && (sign || woken > 0 && !strings.EqualFold(signature, signed(body, size))) {
 			t.Errorf("woke %d times, answered %d: signed %v, %s %s of %d bytes, cut %v", woken, w.Code, sign, method, event, size, cut)
 		}
 		if w.Code == 202 && woken == 0 && event == "push" || w.Code != 202 && woken > 0 {
