@@ -63,6 +63,8 @@ type Reconciler struct {
 	Sweep   func(service string) time.Duration // where set, answers Pace.Sweep of a service
 	Log     *zap.Logger
 	Clock   func() time.Time // the time that decisions are made by; nil: time.Now
+
+	tempo tempo
 }
 
 // now is the time that decisions are made by. It may be set, as any clock; how long something takes is never told by it.
@@ -82,14 +84,15 @@ const looksMax = 4
 // Reconcile is one pass. It returns when to look again; an error was already written into the record where that was
 // possible, and is returned for the log.
 func (r *Reconciler) Reconcile(ctx context.Context, service string) (time.Time, error) {
-	start := time.Now()
-	p, err := r.pass(ctx, service, r.now())
+	start, now := time.Now(), r.now()
+	p, err := r.pass(ctx, service, now, r.tempo.begins(service, start))
 	p.Service, p.Took, p.Err = service, time.Since(start), err
+	r.tempo.ends(service, p.Record.Rollout != nil, start.Add(p.NextAt.Sub(now)))
 	r.Teller.Passed(p)
 	return p.NextAt, err
 }
 
-func (r *Reconciler) pass(ctx context.Context, service string, now time.Time) (Pass, error) {
+func (r *Reconciler) pass(ctx context.Context, service string, now time.Time, behind time.Duration) (Pass, error) {
 	rec, err := r.Ledger.Load(ctx, service)
 	if err != nil {
 		return Pass{NextAt: now.Add(rollout.Backoff(1))}, fmt.Errorf("load the record of %s: %w", service, err)
@@ -101,6 +104,7 @@ func (r *Reconciler) pass(ctx context.Context, service string, now time.Time) (P
 		return Pass{Record: rec, NextAt: now.Add(r.Pace.Idle)}, nil
 	}
 	want.Pace = r.Pace
+	want.Pace.Behind = behind
 	if r.Sweep != nil {
 		want.Pace.Sweep = r.Sweep(service)
 	}

@@ -557,3 +557,24 @@ func TestFirstRolloutBlocked(t *testing.T) {
 		t.Errorf("a first rollout blocked by a secret is never tried again: %s %s", w.rec.State, w.rec.Why)
 	}
 }
+
+// Where so many roll that each one's turn comes round later than the gap that a bake allows, the bake ends all the same; where one is
+// late by itself, it begins anew.
+func TestBakeWhereLooksAreFewForAll(t *testing.T) {
+	for _, tt := range []struct {
+		behind time.Duration
+		good   bool
+	}{{0, false}, {20 * time.Second, false}, {95 * time.Second, true}} {
+		w := toRoll(t)
+		w.want.Pace.Behind = tt.behind
+		w.after(10 * time.Second).complete()
+		w.pass(passing())
+		for range 8 {
+			w.after(100 * time.Second)
+			w.pass(passing())
+		}
+		if got := w.rec.Good != nil && w.rec.Good.Revision == td(2); got != tt.good {
+			t.Errorf("looks are %s behind: good %t, want %t: %s", tt.behind, got, tt.good, w.rec.Why)
+		}
+	}
+}

@@ -8,8 +8,11 @@ import (
 	"github.com/canteen/deploy/controller/observed"
 )
 
-// gapMax is how long the checks may go unread within a bake: a check that nobody looked at did not pass.
+// gapMax is how long the checks may go unread within a bake: a check that nobody looked at did not pass. Where AWS's request limits
+// make the turns of all services come round later than that, it is as long as they take; else no bake would ever end.
 const gapMax = 30 * time.Second
+
+func (p Pace) gap() time.Duration { return max(gapMax, 3*p.Watch, 2*(p.Watch+p.Behind)) }
 
 // bake holds the verdict until every check has passed up to the end of the bake. Where one lapses, or where nobody looked
 // for too long, the bake begins anew; at the deadline a check without an answer stalls the rollout and condemns nothing.
@@ -19,7 +22,7 @@ func bake(in Input, rec Record) Decision {
 		return d
 	}
 	ro.BakeUntil = ro.BakeFrom.Add(rec.spec().Verify.Bake.Std()) // as git has it now
-	gap := in.Now.Sub(ro.WatchedAt) > max(gapMax, 3*in.Want.Pace.Watch)
+	gap := in.Now.Sub(ro.WatchedAt) > in.Want.Pace.gap()
 	ro.WatchedAt = in.Now
 	_, lapsed := unanswered(ro.Readings)
 	ro.Readings = own(in.Readings, ro.Deployment.ID)

@@ -35,6 +35,8 @@ type Pace struct {
 	// Sweep, where longer than Idle, is taken in its place where nothing but somebody else's deed can change the decision, and
 	// that is told.
 	Sweep time.Duration
+	// Behind is by how much looks at services that roll come later than they are due, on average, because there are many of them.
+	Behind time.Duration
 }
 
 // Input is everything one decision is made from, besides the record.

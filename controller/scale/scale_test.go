@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/canteen/deploy/controller/app"
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/status"
 )
 
@@ -114,6 +115,75 @@ func BenchmarkSweep(b *testing.B) {
 					b.ReportMetric(heap/(1<<20), "MiB-live")
 				})
 			}
+		})
+	}
+}
+
+// together is what a new version of every service in one commit came to, with all of AWS's budget.
+type together struct {
+	toFloor   float64 // time until the last verdict, as a ratio to what the bucket of RegisterTaskDefinition sets
+	calls     float64 // for each rollout
+	throttled int
+	list      string
+}
+
+// Registering is what AWS allows least of: a burst of 20, and then one a second.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
+const (
+	registerBurst     = 20
+	registerPerSecond = 1
+)
+
+// together releases a new version of every service at once.
+func (w *world) together() together {
+	w.tb.Helper()
+	w.start(1, app.DefaultIdle)
+	w.await(time.Hour, healthy)
+	time.Sleep(6 * time.Minute)
+	w.sim.Calls.Reset()
+	for i := range w.services {
+		w.file(name(i)+".yaml", serviceFile(i, "2bbbbbb"))
+	}
+	w.commit(fmt.Sprintf("all of them\n\n%s: %d", desired.ConfirmTrailer, w.services))
+	w.app.Kick()
+	took := w.await(12*time.Hour, func(v *status.View) bool { return healthy(v) && v.Record.Generation == 2 && v.Record.Good != nil })
+	all, _, throttled, list := w.calls()
+	w.end()
+	floor := float64(w.services-registerBurst) / registerPerSecond
+	return together{toFloor: took.Seconds() / floor, calls: float64(all) / float64(w.services), throttled: throttled, list: list}
+}
+
+// hold fails unless the rollouts together took about what AWS makes them take.
+func (s together) hold(tb testing.TB) {
+	tb.Helper()
+	if s.toFloor > 1.5 || s.calls > 60 || s.throttled > 0 {
+		tb.Errorf("all of them take %.3f of what AWS's bucket sets (at most 1.5), %.1f calls each (at most 60), %d throttles: %s", s.toFloor, s.calls, s.throttled, s.list)
+	}
+}
+
+// Where every service rolls at once, what AWS allows least of sets the time, and nothing begins anew for want of looks.
+func TestRolloutsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 150)
+		defer w.close()
+		w.settle()
+		s := w.together()
+		t.Logf("%.3f of the floor, %.1f calls each: %s", s.toFloor, s.calls, s.list)
+		s.hold(t)
+	})
+}
+
+// BenchmarkTogether is a thousand rollouts at once.
+func BenchmarkTogether(b *testing.B) {
+	for range b.N {
+		inBubble(b, func(t *testing.T) {
+			w := newWorld(t, 1000)
+			defer w.close()
+			w.settle()
+			s := w.together()
+			s.hold(t)
+			b.ReportMetric(s.toFloor, "of-floor")
+			b.ReportMetric(s.calls, "calls/rollout")
 		})
 	}
 }
