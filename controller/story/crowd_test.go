@@ -2,10 +2,16 @@ package story
 
 import "testing"
 
-// Two hundred services under two controllers, of which the leader loses its lease at every kind of step: nothing is done twice, by
-// nobody or by two at once, and everything comes to rest.
+// Many services under two controllers, of which the leader loses its lease at every kind of step: nothing is done twice, by
+// nobody or by two at once, and everything comes to rest. With -long they are two hundred, which takes minutes.
 func TestCrowd(t *testing.T) {
-	const services = 200
+	if testing.Short() {
+		t.Skip("takes half a minute of one processor")
+	}
+	services := 50
+	if *long {
+		services = 200
+	}
 	w, err := wander(t, Crowd(*firstFlag, services))
 	if err != nil {
 		t.Fatal(err)

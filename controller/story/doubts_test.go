@@ -17,7 +17,7 @@ import (
 	"github.com/canteen/deploy/controller/sim/ecs"
 )
 
-var long = flag.Bool("long", false, "tell every story under every doubt, and every kill under all of them")
+var long = flag.Bool("long", false, "tell every story under every doubt, and every kill under all of them, and of a crowd of two hundred")
 
 // doubt is one point that AWS's documents leave open, turned the other way.
 type doubt struct {
