@@ -92,8 +92,11 @@ func TestCatalogueIsWhole(t *testing.T) {
 func TestCatalogue(t *testing.T) {
 	met, _ := readCatalogue(t)
 	count := map[string]int{}
-	for _, e := range met {
+	for i, e := range met {
 		count[e.row]++
+		if !sampled(i) {
+			continue
+		}
 		t.Run(fmt.Sprintf("%s_%d", e.row, count[e.row]), func(t *testing.T) {
 			t.Parallel()
 			e.run(t, nil)

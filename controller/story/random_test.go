@@ -3,7 +3,9 @@ package story
 import (
 	"flag"
 	"fmt"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,11 +14,22 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 40, "how many stories are drawn by lot")
+	seedsFlag = flag.Int("seeds", seedsByDefault(), "how many stories are drawn by lot (STORY_SEEDS, else 40)")
 	seedFlag  = flag.Uint64("seed", 0, "draw this story only, and shorten it where it fails")
 	firstFlag = flag.Uint64("first", 1, "the first seed")
 	deedsFlag = flag.Int("deeds", 0, "how many deeds a drawn story has, at least; 0: as many as its seed says")
 )
+
+// seedsByDefault lets a command that tests several packages say it.
+func seedsByDefault() int {
+	if n, err := strconv.Atoi(os.Getenv("STORY_SEEDS")); err == nil {
+		return n
+	}
+	return 40
+}
+
+// sampled leaves four of five stories out of a short run: the race detector, which short runs are for, is given drawn stories instead.
+func sampled(i int) bool { return !testing.Short() || i%5 == 0 }
 
 // wander tells a drawn script and answers how it failed.
 func wander(t *testing.T, script string) (w *World, failure error) {
@@ -34,9 +47,6 @@ func wander(t *testing.T, script string) (w *World, failure error) {
 // and in the end everything must come to rest and take a good version.
 func TestWander(t *testing.T) {
 	first, last := *firstFlag, *firstFlag+uint64(*seedsFlag)-1
-	if testing.Short() {
-		last = min(last, first+11)
-	}
 	if *seedFlag != 0 {
 		first, last = *seedFlag, *seedFlag
 	}

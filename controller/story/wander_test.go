@@ -73,6 +73,9 @@ func sorted(journal string) []string {
 // Every drawn story is a script of the language, with at least three faults and an end in which all is well, and each family is
 // drawn often.
 func TestRandomDrawsStories(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
 	families, troubles := map[string]int{}, map[string]int{}
 	const seeds = 1000
 	for seed := range uint64(seeds) {
