@@ -108,6 +108,7 @@ func New(cfg Config) (*App, error) {
 	a.asked.Clock = cfg.Clock
 	a.board.Queue(a.queueStats)
 	a.board.Paused(a.paused)
+	a.board.Commits(repo.CommitTime)
 	if cfg.Events != nil {
 		a.board.Events(cfg.Events.State)
 	}

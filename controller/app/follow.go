@@ -64,6 +64,7 @@ func (a *App) follow(ctx context.Context) error {
 // fetch asks git once and returns the commit that the snapshot is of. It has told an error already.
 func (a *App) fetch(ctx context.Context, before string) (string, error) {
 	view := status.RepoView{Source: a.cfg.Git.Source}
+	began := time.Now()
 	stopped := ctx
 	ctx, cancel := context.WithTimeout(ctx, fetchFor)
 	defer cancel()
@@ -80,6 +81,7 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 		}
 		return nil
 	})
+	view.Took = time.Since(began)
 	if err != nil {
 		if stopped.Err() == nil {
 			a.cfg.Log.Warn("git cannot be read", zap.Error(err), zap.String("kind", string(fault.KindOf(err))))

@@ -66,6 +66,8 @@ func (t *teller) Ended(e rollout.Entry) {
 
 func result(p reconcile.Pass) status.PassResult {
 	switch {
+	case p.Panicked:
+		return status.PassPanicked
 	case p.Err != nil && fault.Is(p.Err, fault.Conflict):
 		return status.PassConflict
 	case p.Err != nil:

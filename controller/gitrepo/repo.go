@@ -47,6 +47,7 @@ type Repo struct {
 	source source
 	turn   chan struct{} // holds a token while nobody fetches
 	last   *Head         // guarded by turn
+	times  times
 }
 
 // source is where commits come from.
@@ -117,6 +118,10 @@ func (r *Repo) fetch(ctx context.Context) (*Head, error) {
 		}
 	}
 	return r.source.with(ctx, before, func(ctx context.Context, objects storer.EncodedObjectStorer, tip plumbing.Hash) (*Head, error) {
-		return readHead(ctx, objects, tip, r.cfg.Folder, last)
+		head, err := readHead(ctx, objects, tip, r.cfg.Folder, last)
+		if err == nil {
+			r.times.see(objects, tip)
+		}
+		return head, err
 	})
 }

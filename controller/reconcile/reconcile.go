@@ -50,6 +50,8 @@ type Pass struct {
 	Action  rollout.Action // nil where nothing was done
 	Took    time.Duration
 	Err     error
+	// Panicked says that the rules contradict each other about the service; Err has the words.
+	Panicked bool
 }
 
 // Reconciler runs passes. Its methods are safe for concurrent use by different services.

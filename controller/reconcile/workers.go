@@ -48,7 +48,7 @@ func (r *Reconciler) guarded(ctx context.Context, service string) (next time.Tim
 	defer func() {
 		if p := recover(); p != nil {
 			r.Log.Error("pass panicked", zap.String("service", service), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-			r.Teller.Passed(Pass{Service: service, Err: fmt.Errorf("panic: %v", p)})
+			r.Teller.Passed(Pass{Service: service, Err: fmt.Errorf("panic: %v", p), Panicked: true})
 			r.Fleet.lapse(service)
 			next = r.now().Add(rollout.Backoff(6))
 		}

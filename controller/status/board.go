@@ -27,6 +27,8 @@ type Board struct {
 	build   Build
 	metrics *metrics
 
+	delivery delivery // guarded by mu
+
 	mu       sync.Mutex
 	services []*View // in order of name
 	shared   bool    // services was handed out: copy it before it is changed
@@ -51,6 +53,7 @@ func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *B
 		counted: map[string]int{}, causes: map[string]string{},
 		activity: activity{epoch: strconv.FormatInt(now.UnixNano(), 36), subs: map[*subscriber]struct{}{}, log: log},
 	}
+	b.delivery = newDelivery(b.metrics.lead, b.metrics.restore)
 	reg.MustRegister(newCollector(b))
 	return b
 }
@@ -77,6 +80,9 @@ func (b *Board) Publish(v View) {
 		b.services = slices.Insert(b.services, i, &v)
 		b.metrics.known(name)
 	}
+	b.metrics.judged(old, &v)
+	b.metrics.waited(old, &v)
+	b.delivery.settled(&v)
 	if b.foundDrift(old, &v) {
 		b.metrics.drift.WithLabelValues(name, "reported").Inc()
 	}
@@ -96,6 +102,7 @@ func (b *Board) Remove(service string) {
 	b.metrics.forget(service)
 	delete(b.counted, service)
 	delete(b.causes, service)
+	b.delivery.forget(service)
 	i, ok := find(b.services, service)
 	if !ok {
 		return
@@ -124,6 +131,11 @@ func (b *Board) Repo(v RepoView) {
 		v.FetchedAt = cmp.Or(v.FetchedAt, old.FetchedAt)
 	}
 	b.metrics.fetches.WithLabelValues(result).Inc()
+	b.metrics.fetchTime.Observe(v.Took.Seconds())
+	if old.Head.SHA != "" && v.Head.SHA != old.Head.SHA {
+		b.metrics.detectTime.Observe(max(0, v.FetchedAt.Sub(v.Head.At).Seconds()))
+	}
+	v.Took = 0
 	b.repo = v
 	if v.Head.SHA != old.Head.SHA || v.Error != old.Error || !maps.EqualFunc(v.Invalid, old.Invalid, slices.Equal) {
 		b.activity.tell(Event{At: time.Now(), Kind: EventRepository, Commit: v.Head.Short(), Message: repoMessage(v)})
@@ -142,6 +154,11 @@ func (b *Board) Finished(e rollout.Entry) {
 		b.causes[e.Service] = causeOf(e.Evidence.Check, e.Evidence.Reason)
 	}
 	b.metrics.finished(e, b.revertCause(e))
+	var before *View
+	if i, ok := find(b.services, e.Service); ok {
+		before = b.services[i]
+	}
+	b.delivery.ended(e, before)
 	b.activity.tell(Event{
 		At: e.EndedAt, Kind: EventRollout, Service: e.Service, Message: e.Message, Commit: e.Commit.Short(),
 		Rollout: e.Kind, Number: e.Number, Result: e.Result,
@@ -230,23 +247,6 @@ func (b *Board) foundDrift(old, v *View) bool {
 	default:
 		return old.Record.Drift == nil || old.Record.Drift.Deployment != d.Deployment
 	}
-}
-
-// revertCause is why the revert was necessary. Its own entry rarely says; the failed rollout before it does, or, after
-// a restart, the verdict in the record.
-func (b *Board) revertCause(e rollout.Entry) string {
-	if e.Evidence != nil {
-		return causeOf(e.Evidence.Check, e.Evidence.Reason)
-	}
-	if c, ok := b.causes[e.Service]; ok {
-		return c
-	}
-	if i, ok := find(b.services, e.Service); ok {
-		if r := b.services[i].Record.Rejected; len(r) > 0 && r[0].Rollout == e.Number-1 {
-			return causeOf(r[0].Check, r[0].Reason)
-		}
-	}
-	return causeOther
 }
 
 // keepIdentity keeps where the service lives when a look could not tell: it never moves, and a label that comes and goes

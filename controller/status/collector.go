@@ -20,7 +20,7 @@ type collector struct {
 
 	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
 
-	paused *prometheus.Desc
+	paused, resync, streams *prometheus.Desc
 
 	held, fence, readAt *prometheus.Desc // where several controllers share a ledger
 	writable            *prometheus.Desc // where the ledger is a file
@@ -44,7 +44,7 @@ func newCollector(b *Board) *collector {
 	return &collector{
 		board:         b,
 		info:          service("info", "Where the service lives and whose it is.", "ecs_cluster", "region", "account", "team"),
-		phase:         service("phase", "1 for the phase that the service is in, 0 for all others.", "phase"),
+		phase:         service("phase", "1 for the phase that the service is in; no other one is told.", "phase"),
 		phaseStart:    service("phase_start_timestamp_seconds", "When the present phase began."),
 		lastDeploy:    service("last_deploy_timestamp_seconds", "When the newest verdict on a change was given, whatever it was."),
 		lastGood:      service("last_good_timestamp_seconds", "When the last good revision was found good."),
@@ -66,6 +66,8 @@ func newCollector(b *Board) *collector {
 		depth:      prometheus.NewDesc("deploy_queue_depth", "Services that are due and wait for a worker.", nil, nil),
 		oldest:     prometheus.NewDesc("deploy_queue_oldest_age_seconds", "How long the service that is due for longest has waited.", nil, nil),
 		paused:     prometheus.NewDesc("deploy_paused_services", "Services for whose number nothing new is begun: that a mass change is about, or that the account suddenly lacks; 0 while there is no pause.", []string{"reason"}, here),
+		resync:     prometheus.NewDesc("deploy_last_full_resync_timestamp_seconds", "Since when every service has been looked at: the oldest of their newest looks.", nil, here),
+		streams:    prometheus.NewDesc("deploy_ui_sse_clients", "Open streams of events, of pages and of other clients.", nil, nil),
 		held:       prometheus.NewDesc("deploy_lease_held", "Whether this is the controller that acts, of those that share the ledger.", nil, here),
 		fence:      prometheus.NewDesc("deploy_lease_fencing_number", "The newest fencing number of the lease that was seen.", nil, here),
 		writable:   prometheus.NewDesc("deploy_ledger_writable", "Whether the last write to the ledger reached its disk. While it does not, nothing is begun.", nil, nil),
@@ -84,7 +86,7 @@ func newCollector(b *Board) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
-		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.held, c.fence, c.readAt, c.writable,
+		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.resync, c.streams, c.held, c.fence, c.readAt, c.writable,
 		c.events, c.eventsReadable, c.eventsRead, c.eventsLast, c.eventsBehind, c.eventsMissed, c.eventsSlow} {
 		ch <- d
 	}
@@ -97,12 +99,18 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	snap := c.board.Snapshot()
 	rejected := 0
+	var oldest time.Time
 	for _, v := range snap.Services {
+		if at := v.Observed.At; !at.IsZero() && v.Record.State != rollout.StateReleased && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
 		rejected += len(v.Record.Rejected)
 		c.collectService(ch, v)
 	}
 	gauge(ch, c.rejected, float64(rejected))
 	gauge(ch, c.invalid, float64(len(snap.Repo.Invalid)))
+	timestamp(ch, c.resync, oldest)
+	gauge(ch, c.streams, float64(c.board.listeners()))
 	timestamp(ch, c.fetched, snap.Repo.FetchedAt)
 	timestamp(ch, c.headCommit, snap.Repo.Head.At)
 	if l := snap.Lease; l != nil {
@@ -170,9 +178,7 @@ func (c *collector) collectService(ch chan<- prometheus.Metric, v *View) {
 		}
 	}
 	gauge(ch, c.info, 1, name, v.Observed.Cluster, v.Observed.Region, v.Observed.Account, team)
-	for _, p := range condition.Phases() {
-		gauge(ch, c.phase, number(p == v.Status.Phase), name, string(p))
-	}
+	gauge(ch, c.phase, 1, name, string(v.Status.Phase))
 	for _, f := range c.flags {
 		gauge(ch, f.desc, number(f.is(v)), name)
 	}
@@ -184,6 +190,13 @@ func (c *collector) collectService(ch chan<- prometheus.Metric, v *View) {
 	gauge(ch, c.tasks, float64(v.Observed.Desired), name, "desired")
 	gauge(ch, c.tasks, float64(v.Observed.Running), name, "running")
 	gauge(ch, c.tasks, float64(v.Observed.Pending), name, "pending")
+}
+
+// listeners is how many subscribe to events.
+func (b *Board) listeners() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.activity.subs)
 }
 
 // queueStats asks outside the board's lock: counting the queue takes the queue's own.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,37 +20,35 @@ const (
 	PassActed    PassResult = "acted"    // one action was done
 	PassConflict PassResult = "conflict" // somebody else had written; it is done again
 	PassFailed   PassResult = "failed"   // it is tried again with backoff
+	PassPanicked PassResult = "panicked" // two rules contradict each other: the service stands still
 )
 
 // PassResults are all results of a pass.
 func PassResults() []PassResult {
-	return []PassResult{PassQuiet, PassActed, PassConflict, PassFailed}
+	return []PassResult{PassQuiet, PassActed, PassConflict, PassFailed, PassPanicked}
 }
 
 // rolloutSeconds are the buckets for what takes minutes; the last one lies above every deadline's default and above the
 // thresholds of the alert rules, so that an alert on a quantile can fire.
 var rolloutSeconds = []float64{5, 15, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 7200}
 
-var passSeconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
+// waitSeconds are the buckets of waits: a window opens after hours, or after a weekend.
+var waitSeconds = []float64{15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 57600, 86400, 172800, 345600}
 
-// The causes of a revert. causeOther is a check that has no cause of its own here.
-const (
-	causeCrash     = "ecs_crash"
-	causeStability = "ecs_stability"
-	causeTargets   = "alb_targets"
-	causeLog       = "log_pattern"
-	causeAlarm     = "cw_alarm"
-	causeTimeout   = "timeout"
-	causeMigration = "migration"
-	causeOther     = "other"
-)
+var fetchSeconds = []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30}
+
+// detectSeconds are the buckets of the time from a commit to its taking over: a webhook takes seconds, a poll its interval.
+var detectSeconds = []float64{1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800}
+var passSeconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
 // metrics counts what happened. What is true now is read off the snapshot at scrape instead (collector).
 type metrics struct {
 	rollouts, reverts, migrations, drift, failures *prometheus.CounterVec // by service
-	passes, fetches                                *prometheus.CounterVec
+	checks, passes, fetches                        *prometheus.CounterVec
 	unwritten                                      prometheus.Counter
 	rolloutTime, stageTime, revertTime, passTime   *prometheus.HistogramVec
+	waitTime, lead, restore                        *prometheus.HistogramVec
+	fetchTime, detectTime                          prometheus.Observer
 }
 
 func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
@@ -68,6 +67,12 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		drift:      counter(here, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", "service", "action"),
 		failures:   counter(here, "deploy_change_failures_total", "Changes that were rejected, once for each change.", "service"),
 
+		checks: counter(here, "deploy_verification_checks_total", "Readings of checks while a rollout bakes.", "check", "result"),
+
+		waitTime: histogram(here, "deploy_rollout_wait_duration_seconds", "Time that a rollout was held back before it began.", waitSeconds, "reason"),
+		lead:     histogram(here, "deploy_change_lead_time_seconds", "Time from the commit that a change was made by to its verdict good, where that commit is known.", leadSeconds),
+		restore:  histogram(here, "deploy_restore_duration_seconds", "Time from the verdict on a failed rollout to the end of what put the service right.", rolloutSeconds, "via"),
+
 		rolloutTime: histogram(here, "deploy_rollout_duration_seconds", "Time from a rollout's beginning to its end.", rolloutSeconds, "result"),
 		stageTime:   histogram(here, "deploy_rollout_stage_duration_seconds", "Time that one stage of a rollout took.", rolloutSeconds, "stage"),
 		revertTime:  histogram(here, "deploy_revert_duration_seconds", "Time from a revert's beginning to its end.", rolloutSeconds, "result"),
@@ -82,27 +87,55 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 	}
 	m.fetches.WithLabelValues("ok")
 	m.fetches.WithLabelValues("error")
+	m.fetchTime = histogram(all, "deploy_git_fetch_duration_seconds", "Time of one look at the repository, retries included.", fetchSeconds).WithLabelValues()
+	m.detectTime = histogram(all, "deploy_commit_detection_seconds", "Time from a commit to its being taken over.", detectSeconds).WithLabelValues()
+	m.begin()
 	all.NewGaugeVec(prometheus.GaugeOpts{Name: "deploy_build_info", Help: "Which controller this is."},
 		[]string{"version", "revision", "goversion"}).WithLabelValues(build.Version, build.Revision, runtime.Version()).Set(1)
 	return m
 }
 
-// known shows the counters of a service at zero, so that the first failure is an increase. Only what is alerted on is
-// shown ahead, for the sake of the number of series.
-func (m *metrics) known(service string) {
-	for _, r := range []rollout.Result{rollout.ResultSucceeded, rollout.ResultRejected, rollout.ResultStalled, rollout.ResultSuperseded} {
-		m.rollouts.WithLabelValues(service, string(r), string(rollout.TriggerGit))
+// begin shows at zero what carries no service.
+func (m *metrics) begin() {
+	for _, check := range checks() {
+		for _, v := range verdicts {
+			m.checks.WithLabelValues(check, v)
+		}
+	}
+	for _, reason := range waits {
+		m.waitTime.WithLabelValues(reason)
+	}
+	for _, r := range slices.Concat(deployResults, backResults) {
+		m.rolloutTime.WithLabelValues(string(r))
 	}
 	for _, r := range []rollout.Result{rollout.ResultReverted, rollout.ResultRevertFailed} {
-		m.rollouts.WithLabelValues(service, string(r), string(rollout.TriggerFailure))
+		m.revertTime.WithLabelValues(string(r))
 	}
-	for _, c := range []string{causeCrash, causeTargets, causeLog, causeAlarm} {
+	for _, s := range []rollout.Stage{rollout.StageRegister, rollout.StageMigrate, rollout.StageRoll, rollout.StageBake, rollout.StageEvidence} {
+		m.stageTime.WithLabelValues(string(s))
+	}
+	m.lead.WithLabelValues()
+	for _, via := range []string{viaRevert, viaForward} {
+		m.restore.WithLabelValues(via)
+	}
+}
+
+// known shows the counters of a service at zero.
+func (m *metrics) known(service string) {
+	for _, r := range deployResults {
+		m.rollouts.WithLabelValues(service, string(r), triggerGit)
+		m.rollouts.WithLabelValues(service, string(r), triggerOther)
+	}
+	for _, r := range backResults {
+		m.rollouts.WithLabelValues(service, string(r), triggerOther)
+	}
+	for _, c := range causes {
 		m.reverts.WithLabelValues(service, c)
 	}
-	for _, r := range []string{"failed", "timeout"} {
+	for _, r := range migrationResults {
 		m.migrations.WithLabelValues(service, r)
 	}
-	for _, a := range []string{"reported", "corrected"} {
+	for _, a := range driftActions {
 		m.drift.WithLabelValues(service, a)
 	}
 	m.failures.WithLabelValues(service)
@@ -118,7 +151,7 @@ func (m *metrics) forget(service string) {
 func (m *metrics) finished(e rollout.Entry, cause string) {
 	m.known(e.Service)
 	result := string(e.Result)
-	m.rollouts.WithLabelValues(e.Service, result, string(e.Trigger)).Inc()
+	m.rollouts.WithLabelValues(e.Service, result, triggerOf(e)).Inc()
 	took := e.EndedAt.Sub(e.StartedAt).Seconds()
 	m.rolloutTime.WithLabelValues(result).Observe(took)
 	for _, s := range e.Spans {
@@ -137,9 +170,33 @@ func (m *metrics) finished(e rollout.Entry, cause string) {
 		m.drift.WithLabelValues(e.Service, "corrected").Inc()
 	case rollout.ResultRejected:
 		// A retry or a changed template is the same change once more.
-		if e.Trigger == rollout.TriggerGit {
+		if triggerOf(e) == triggerGit {
 			m.failures.WithLabelValues(e.Service).Inc()
 		}
+	}
+}
+
+// judged counts the readings of one look at a rollout that bakes.
+func (m *metrics) judged(old, v *View) {
+	ro := v.Record.Rollout
+	if ro == nil || ro.Stage != rollout.StageBake {
+		return
+	}
+	if old != nil && old.Record.Rollout != nil && old.Record.Rollout.WatchedAt.Equal(ro.WatchedAt) {
+		return // nobody looked meanwhile
+	}
+	for _, r := range ro.Readings {
+		m.checks.WithLabelValues(r.Check, verdicts[r.Verdict]).Inc()
+	}
+}
+
+// waited measures a wait that is over.
+func (m *metrics) waited(old, v *View) {
+	if old == nil || old.Record.State == v.Record.State {
+		return
+	}
+	if reason, waited := waits[old.Record.State]; waited && !old.Record.Since.IsZero() {
+		m.waitTime.WithLabelValues(reason).Observe(max(0, v.Record.Since.Sub(old.Record.Since).Seconds()))
 	}
 }
 
@@ -147,44 +204,4 @@ func (m *metrics) finished(e rollout.Entry, cause string) {
 func (b *Board) Pass(result PassResult, took time.Duration) {
 	b.metrics.passes.WithLabelValues(string(result)).Inc()
 	b.metrics.passTime.WithLabelValues().Observe(took.Seconds())
-}
-
-// migrationResult is the label for an entry's word on its migration, empty without one.
-func migrationResult(word string) string {
-	switch word {
-	case "":
-		return ""
-	case "succeeded":
-		return "succeeded"
-	case "timeout", "timed out":
-		return "timeout"
-	case "already applied":
-		return "skipped_already_applied"
-	default:
-		return "failed"
-	}
-}
-
-// causeOf is the label for what condemned a rollout.
-func causeOf(check, reason string) string {
-	if reason == rollout.ReasonDeadline || reason == rollout.ReasonNoData {
-		return causeTimeout
-	}
-	switch check {
-	case rollout.CheckSteady:
-		if reason == rollout.ReasonRolledBack || reason == "DeploymentFailed" {
-			return causeStability
-		}
-		return causeCrash
-	case "targets":
-		return causeTargets
-	case "logs":
-		return causeLog
-	case "alarms":
-		return causeAlarm
-	case "migration":
-		return causeMigration
-	default:
-		return causeOther
-	}
 }

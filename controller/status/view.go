@@ -37,6 +37,7 @@ type RepoView struct {
 	FetchedAt time.Time                  `json:"fetchedAt,omitzero"` // last fetch that succeeded
 	Error     string                     `json:"error,omitempty"`    // why the last fetch failed
 	Invalid   map[string][]desired.Error `json:"invalid,omitempty"`  // by file
+	Took      time.Duration              `json:"-"`                  // of the fetch; measured, and not kept
 }
 
 // Snapshot is what was true of all services at one moment. It never changes; nothing reached through it may be changed.

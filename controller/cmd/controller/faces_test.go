@@ -104,7 +104,6 @@ func (p *program) checkMetrics(t *testing.T) {
 		`deploy_rollouts_total{environment="dev",result="rejected",service="orders",trigger="git"}`:  0,
 		`deploy_migrations_total{environment="dev",result="succeeded",service="orders"}`:             1,
 		`deploy_service_phase{environment="dev",phase="Healthy",service="orders"}`:                   1,
-		`deploy_service_phase{environment="dev",phase="Verifying",service="orders"}`:                 0,
 		`deploy_service_synced{environment="dev",service="orders"}`:                                  1,
 		`deploy_service_tasks{environment="dev",service="orders",state="running"}`:                   2,
 		`deploy_rollout_duration_seconds_count{environment="dev",result="succeeded"}`:                1,
