@@ -84,7 +84,7 @@ func (b *Board) Publish(v View) {
 	b.metrics.waited(old, &v)
 	b.delivery.settled(&v)
 	if b.foundDrift(old, &v) {
-		b.metrics.drift.WithLabelValues(name, "reported").Inc()
+		b.metrics.drift.inc(name, "reported")
 	}
 	if changed(old, &v) {
 		e := Event{At: time.Now(), Kind: EventService, Service: name, Phase: v.Status.Phase, Message: v.Status.Words(), Commit: v.Status.Wanted.Commit}

@@ -43,7 +43,7 @@ var passSeconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 
 // metrics counts what happened. What is true now is read off the snapshot at scrape instead (collector).
 type metrics struct {
-	rollouts, reverts, migrations, drift, failures *prometheus.CounterVec // by service
+	rollouts, reverts, migrations, drift, failures *counters // by service
 	checks, passes, fetches                        *prometheus.CounterVec
 	unwritten                                      prometheus.Counter
 	rolloutTime, stageTime, revertTime, passTime   *prometheus.HistogramVec
@@ -53,7 +53,8 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 	all := promauto.With(reg)
-	here := promauto.With(prometheus.WrapRegistererWith(prometheus.Labels{"environment": env}, reg))
+	ours := prometheus.WrapRegistererWith(prometheus.Labels{"environment": env}, reg)
+	here := promauto.With(ours)
 	counter := func(f promauto.Factory, name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
@@ -61,12 +62,6 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		return f.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	}
 	m := &metrics{
-		rollouts:   counter(here, "deploy_rollouts_total", "Rollouts that ended.", "service", "result", "trigger"),
-		reverts:    counter(here, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", "service", "cause"),
-		migrations: counter(here, "deploy_migrations_total", "Database migrations that ended.", "service", "result"),
-		drift:      counter(here, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", "service", "action"),
-		failures:   counter(here, "deploy_change_failures_total", "Changes that were rejected, once for each change.", "service"),
-
 		checks: counter(here, "deploy_verification_checks_total", "Readings of checks while a rollout bakes.", "check", "result"),
 
 		waitTime: histogram(here, "deploy_rollout_wait_duration_seconds", "Time that a rollout was held back before it began.", waitSeconds, "reason"),
@@ -81,6 +76,7 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		passTime: histogram(all, "deploy_reconcile_duration_seconds", "Time that one pass over one service took.", passSeconds),
 		fetches:  counter(all, "deploy_git_fetch_total", "Fetches of the repository.", "result"),
 	}
+	m.count(ours)
 	m.unwritten = all.NewCounter(prometheus.CounterOpts{Name: "deploy_ledger_write_failures_total", Help: "Writes that the ledger's disk did not take."})
 	for _, r := range PassResults() {
 		m.passes.WithLabelValues(string(r))
@@ -120,58 +116,72 @@ func (m *metrics) begin() {
 	}
 }
 
-// known shows the counters of a service at zero.
-func (m *metrics) known(service string) {
+// count makes the counters that carry a service.
+func (m *metrics) count(reg prometheus.Registerer) {
+	var rollouts [][]string
 	for _, r := range deployResults {
-		m.rollouts.WithLabelValues(service, string(r), triggerGit)
-		m.rollouts.WithLabelValues(service, string(r), triggerOther)
+		rollouts = append(rollouts, []string{string(r), triggerGit}, []string{string(r), triggerOther})
 	}
 	for _, r := range backResults {
-		m.rollouts.WithLabelValues(service, string(r), triggerOther)
+		rollouts = append(rollouts, []string{string(r), triggerOther})
 	}
-	for _, c := range causes {
-		m.reverts.WithLabelValues(service, c)
+	m.rollouts = newCounters(reg, "deploy_rollouts_total", "Rollouts that ended.", []string{"result", "trigger"}, rollouts...)
+	m.reverts = newCounters(reg, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", []string{"cause"}, each(causes)...)
+	m.migrations = newCounters(reg, "deploy_migrations_total", "Database migrations that ended.", []string{"result"}, each(migrationResults)...)
+	m.drift = newCounters(reg, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", []string{"action"}, each(driftActions)...)
+	m.failures = newCounters(reg, "deploy_change_failures_total", "Changes that were rejected, once for each change.", nil, nil)
+}
+
+// each is a combination for each value of one label.
+func each(values []string) (combos [][]string) {
+	for _, v := range values {
+		combos = append(combos, []string{v})
 	}
-	for _, r := range migrationResults {
-		m.migrations.WithLabelValues(service, r)
+	return combos
+}
+
+func (m *metrics) byService() []*counters {
+	return []*counters{m.rollouts, m.reverts, m.migrations, m.drift, m.failures}
+}
+
+// known shows the counters of a service at zero.
+func (m *metrics) known(service string) {
+	for _, c := range m.byService() {
+		c.know(service)
 	}
-	for _, a := range driftActions {
-		m.drift.WithLabelValues(service, a)
-	}
-	m.failures.WithLabelValues(service)
 }
 
 // forget takes the service's counters away.
 func (m *metrics) forget(service string) {
-	for _, v := range []*prometheus.CounterVec{m.rollouts, m.reverts, m.migrations, m.drift, m.failures} {
-		v.DeletePartialMatch(prometheus.Labels{"service": service})
+	for _, c := range m.byService() {
+		c.forget(service)
 	}
 }
 
 func (m *metrics) finished(e rollout.Entry, cause string) {
 	m.known(e.Service)
 	result := string(e.Result)
-	m.rollouts.WithLabelValues(e.Service, result, triggerOf(e)).Inc()
+	m.rollouts.inc(e.Service, result, triggerOf(e))
 	took := e.EndedAt.Sub(e.StartedAt).Seconds()
 	m.rolloutTime.WithLabelValues(result).Observe(took)
 	for _, s := range e.Spans {
 		m.stageTime.WithLabelValues(string(s.Stage)).Observe(s.To.Sub(s.From).Seconds())
 	}
 	if r := migrationResult(e.Migration); r != "" {
-		m.migrations.WithLabelValues(e.Service, r).Inc()
+		m.migrations.inc(e.Service, r)
 	}
 	if e.Kind == rollout.KindRevert {
 		m.revertTime.WithLabelValues(result).Observe(took)
 	}
 	switch e.Result {
 	case rollout.ResultReverted:
-		m.reverts.WithLabelValues(e.Service, cause).Inc()
+		m.reverts.inc(e.Service, cause)
 	case rollout.ResultRestored:
-		m.drift.WithLabelValues(e.Service, "corrected").Inc()
+		m.drift.inc(e.Service, "corrected")
 	case rollout.ResultRejected:
 		// A retry or a changed template is the same change once more.
 		if triggerOf(e) == triggerGit {
-			m.failures.WithLabelValues(e.Service).Inc()
+			m.failures.inc(e.Service)
 		}
 	}
 }
