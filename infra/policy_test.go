@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -134,5 +136,47 @@ func TestControllerPolicy(t *testing.T) {
 	}
 	if want, err := os.ReadFile(path); err != nil || !bytes.Equal(text, want) {
 		t.Errorf("%s is not the policy of the controller's role (%v); write it anew: go test . -run TestControllerPolicy -update", path, err)
+	}
+}
+
+// The service's role allows each call that the worker's queue room makes, on the queue that it makes it of: the dead letters are
+// found, and given what nobody can handle, by the worker itself.
+func TestTaskRoleAllowsWhatTheWorkerCalls(t *testing.T) {
+	sources, err := filepath.Glob("../worker/queue/*.go")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("the worker's calls are not where they were: %v", err)
+	}
+	calls := map[string]bool{}
+	for _, path := range sources {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range regexp.MustCompile(`client\.([A-Z]\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			calls["sqs:"+strings.TrimSuffix(call[1], "Batch")] = true // batches are authorized as what is in them
+		}
+	}
+	if len(calls) < 6 {
+		t.Fatalf("only %v were found: the test shows nothing", calls)
+	}
+	for _, env := range all(t) {
+		s, main := settingsOf(t, env), templates(t, env).main
+		may := allowed(t, main, s.named("task"))
+		on := func(action, queue string) bool {
+			return slices.ContainsFunc(may[action], func(st object) bool { return has(st["Resource"], `"`+queue) })
+		}
+		for call := range calls {
+			if !on(call, "Orders") && !on(call, "DeadLetters") {
+				t.Errorf("%s: the worker calls %s, which its role does not allow", env, call)
+			}
+		}
+		for _, call := range []string{"sqs:GetQueueUrl", "sqs:SendMessage"} {
+			if !calls[call] || !on(call, "DeadLetters") {
+				t.Errorf("%s: %s on the dead letters is not called (%t) or not allowed", env, call, calls[call])
+			}
+		}
 	}
 }

@@ -128,6 +128,8 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 	newRole(stack, "TaskRole", s.named("task"), "What the service itself calls", s.tasksMayAssume(), []statement{
 		// Batches are authorized as what is in them.
 		{sid: "TakeOrders", actions: []string{"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}, resources: []string{*q.orders.QueueArn()}},
+		// It finds the dead letters by the orders' redrive policy, and moves a FIFO queue's poison there itself.
+		{sid: "BuryPoison", actions: []string{"sqs:SendMessage", "sqs:GetQueueUrl"}, resources: []string{*q.dead.QueueArn()}},
 	})
 	template := awsecs.NewCfnTaskDefinition(stack, text("Template"), &awsecs.CfnTaskDefinitionProps{
 		Family: text(s.templateFamily()), RequiresCompatibilities: texts("FARGATE"), NetworkMode: text("awsvpc"),
