@@ -1,0 +1,78 @@
+// Package browser looks at the page with a real Chromium: a controller works on the account of this machine, and a script
+// (testdata/pages.mjs) goes through every page as a person would. DEPLOY_SCREENSHOTS names a folder for the pictures.
+package browser
+
+import (
+	"cmp"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/canteen/deploy/controller/condition"
+)
+
+// tools makes a folder with the script and what it imports. Where something is lacking the test is skipped, but not on CI.
+func tools(t *testing.T) string {
+	t.Helper()
+	lacking := t.Skipf
+	if os.Getenv("CI") != "" {
+		lacking = t.Fatalf
+	}
+	for _, tool := range []string{"chromium", "node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			lacking("%s is not on this machine", tool)
+		}
+	}
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("testdata")))
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		lacking("npm cannot install playwright-core here: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func TestPagesInChromium(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser and lets rollouts take their time")
+	}
+	dir := tools(t)
+	s := openShop(t)
+	for _, service := range []string{"menu", "kitchen", "orders"} {
+		s.ask(service, "3f9c2d1", service+": take orders")
+	}
+	s.file("lunch.yaml", "apiVersion: deploy/v1\nkind: Service\nmetadata: {name: lunch}\nspec: {stack: lunch-dev, "+
+		"containers: {app: {image: {tag: \"1\"}}}, onFailure: '<img src=x onerror=window.hurt=1>'}\n")
+	s.file("<img src=x onerror=window.hurt=1>.yaml", "apiVersion: deploy/v1\nkind: Service\n")
+	s.commit("lunch " + hostile)
+	s.run(t)
+	s.await("orders", condition.PhaseHealthy, "3f9c2d1")
+	s.ask("orders", "c51d9e6", "orders: read the menu from MENU_URL "+hostile)
+	s.await("orders", condition.PhaseReverted, "c51d9e6")
+	s.await("menu", condition.PhaseHealthy, "3f9c2d1")
+	s.await("kitchen", condition.PhaseVerifying, "3f9c2d1")
+
+	control := httptest.NewServer(s.control())
+	defer control.Close()
+	run := exec.CommandContext(t.Context(), "node", "pages.mjs")
+	run.Dir = dir
+	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL, "SHOTS="+shots(t))
+	start := time.Now()
+	out, err := run.CombinedOutput()
+	t.Logf("the browser took %s\n%s", time.Since(start).Round(100*time.Millisecond), out)
+	if err != nil {
+		t.Errorf("the script ended with %v", err)
+	}
+}
+
+// shots is the folder of the pictures.
+func shots(t *testing.T) string {
+	dir, err := filepath.Abs(cmp.Or(os.Getenv("DEPLOY_SCREENSHOTS"), t.TempDir()))
+	must(t, err)
+	must(t, os.MkdirAll(dir, 0o755))
+	return dir
+}

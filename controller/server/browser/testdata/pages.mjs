@@ -1,0 +1,105 @@
+// Goes through the page as a person would, and ends with 1 where something is not as it should be.
+import { chromium } from "playwright-core";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const { PAGE, CONTROL, SHOTS } = process.env;
+let wrong = 0;
+const check = (is, what) => {
+  if (!is) { wrong++; console.log("WRONG: " + what); }
+};
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+
+// open opens a page of which every complaint of the console, every script error and every dialog counts.
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.on("console", (m) => { if (m.type() === "error" || m.type() === "warning") check(false, `the console of ${page.url()} says ${m.text()}`); });
+  page.on("pageerror", (e) => check(false, `${page.url()}: ${e}`));
+  page.on("dialog", (d) => { check(false, `${page.url()} opens a dialog`); d.dismiss(); });
+  return page;
+}
+
+// sound holds a page to what every page must be: text stays text, axe finds nothing, nothing is wider than the window.
+async function sound(page, name, rules) {
+  check(await page.evaluate(() => window.hurt === undefined), `${name}: somebody's text ran`);
+  check(await page.locator("img").count() === 0, `${name}: somebody's text became an image`);
+  // Evaluated through the debugger, which the page's policy does not bind.
+  if (!await page.evaluate(() => "axe" in window)) await page.evaluate(axe);
+  const { violations } = await page.evaluate((rules) => window.axe.run(rules ? { runOnly: { type: "rule", values: rules } } : {}), rules);
+  for (const v of violations) check(false, `${name}: axe: ${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)).join(" | ")}`);
+  const { wide, view, widest } = await page.evaluate(() => {
+    const view = document.documentElement.clientWidth;
+    const over = [...document.querySelectorAll("main *, header *")].find((e) => e.getBoundingClientRect().right > view + 1 && e.getBoundingClientRect().left >= 0);
+    return { wide: document.documentElement.scrollWidth, view, widest: over ? over.outerHTML.slice(0, 120) : "" };
+  });
+  check(wide <= view, `${name}: ${wide} pixels wide in a window of ${view}: ${widest}`);
+}
+
+const pages = JSON.parse(readFileSync(new URL("pages.json", import.meta.url)));
+const looks = {
+  light: [{ width: 1280, height: 900 }, "light", undefined],
+  dark: [{ width: 1280, height: 900 }, "dark", ["color-contrast"]],
+  narrow: [{ width: 320, height: 700 }, "light", ["scrollable-region-focusable", "target-size"]],
+  wide: [{ width: 2200, height: 900 }, "light", ["scrollable-region-focusable"]],
+};
+
+// Every page, light and dark, from narrow to wide, with and without the script.
+const full = await open();
+const bare = await open({ javaScriptEnabled: false });
+for (const [name, { path, says }] of Object.entries(pages)) {
+  const answer = await full.goto(PAGE + path);
+  check(answer.status() === 200, `${name} answers ${answer.status()}`);
+  await bare.goto(PAGE + path);
+  for (const [how, page] of Object.entries({ "with the script": full, "without a script": bare })) {
+    const text = await page.locator("main").textContent();
+    for (const word of says) check(text.includes(word), `${name} ${how} does not say “${word}”`);
+  }
+  for (const [look, [size, colorScheme, rules]] of Object.entries(looks)) {
+    await full.setViewportSize(size);
+    await full.emulateMedia({ colorScheme });
+    await sound(full, `${name} (${look})`, rules);
+    await full.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: look !== "wide" });
+  }
+}
+await full.context().close();
+await bare.context().close();
+
+// The filter is in the address, and is set with the keyboard alone.
+{
+  const page = await open();
+  await page.goto(PAGE + "/");
+  const before = await page.locator(".services tbody th").count();
+  await page.keyboard.press("Tab");
+  check(await page.evaluate(() => document.activeElement.className) === "skip", "the first Tab does not reach the link to the content");
+  for (let i = 0; i < 20 && await page.evaluate(() => document.activeElement.id) !== "q"; i++) await page.keyboard.press("Tab");
+  await page.keyboard.type("menu");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/[?&]q=menu/);
+  check((await page.locator(".services tbody th").allInnerTexts()).join() === "menu", "the filter for menu does not leave menu alone");
+  await page.goBack();
+  check(await page.locator(".services tbody th").count() === before, "going back does not show all services");
+  await page.context().close();
+}
+
+// A commit is shown without anybody's doing: the page hears of it.
+{
+  const page = await open();
+  await page.goto(PAGE + "/services/menu");
+  await page.locator("#live", { hasText: "live" }).waitFor({ timeout: 5000 });
+  const asked = Date.now();
+  await fetch(CONTROL + "/?service=menu&tag=8b04e7a");
+  await page.locator("main", { hasText: "8b04e7a" }).waitFor({ timeout: 10000 }).then(
+    () => console.log(`a commit was on the page after ${Date.now() - asked} ms`),
+    () => check(false, "a new commit does not come to the page by itself"));
+  await page.locator(".rail [aria-current=step]").waitFor({ timeout: 5000 }).catch(() => check(false, "the rail shows no stage of the new rollout"));
+  await sound(page, "live");
+  await page.screenshot({ path: `${SHOTS}/live.png`, fullPage: true });
+  await page.context().close();
+}
+
+await browser.close();
+console.log(wrong ? `${wrong} things are wrong` : "all is as it should be");
+process.exit(wrong ? 1 : 0);
