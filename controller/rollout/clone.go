@@ -60,11 +60,19 @@ func (r Record) forgive(ask string) Record {
 // entry is the history's line for the rollout that ends now.
 func (r Record) entry(now time.Time, result Result, message string) Entry {
 	ro := r.Rollout
-	return Entry{
+	e := Entry{
 		Service: r.Service, Number: ro.Number, Kind: ro.Kind, Trigger: ro.Trigger, Ask: ro.Target.Ask, Commit: ro.Target.Commit,
 		Images: ro.Target.Images(), Digests: ro.Target.Digests(), Revision: ro.Revision, Result: result, Message: message, StartedAt: ro.StartedAt, EndedAt: now,
 		Spans: append(slices.Clone(ro.Spans), Span{Stage: ro.Stage, From: ro.StageAt, To: now}), Migration: migrationWord(r), Evidence: ro.Failure,
+		BakeFrom: ro.BakeFrom, Readings: slices.Clone(ro.Readings),
 	}
+	if ro.Deployment != nil {
+		e.Deployment = ro.Deployment.ID
+	}
+	if ro.Migration != nil {
+		e.Task = ro.Migration.Task
+	}
+	return e
 }
 
 func migrationWord(r Record) string {

@@ -25,6 +25,11 @@ type Entry struct {
 	Spans     []Span         `json:"spans,omitempty"`
 	Migration string         `json:"migration,omitempty"` // succeeded, failed, timeout, already applied; empty without one
 	Evidence  *Evidence      `json:"evidence,omitempty"`
+
+	Deployment string             `json:"deployment,omitempty"` // ECS's, that was followed
+	Task       string             `json:"task,omitempty"`       // the migration's, of the newest attempt
+	BakeFrom   time.Time          `json:"bakeFrom,omitzero"`    // since when every check passed
+	Readings   []observed.Reading `json:"readings,omitempty"`   // the last ones of the followed deployment
 }
 
 // Result is how a rollout ended.

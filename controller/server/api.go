@@ -66,6 +66,7 @@ type Rollout struct {
 	StartedAt  time.Time          `json:"startedAt"`
 	StageAt    time.Time          `json:"stageAt"`
 	Deadline   time.Time          `json:"deadline,omitzero"`
+	BakeFrom   time.Time          `json:"bakeFrom,omitzero"`
 	BakeUntil  time.Time          `json:"bakeUntil,omitzero"`
 	Spans      []rollout.Span     `json:"spans,omitempty"`
 	Revision   string             `json:"revision,omitempty"`
@@ -195,7 +196,7 @@ func rolloutOf(r *rollout.Rollout) *Rollout {
 	}
 	out := &Rollout{
 		Number: r.Number, Kind: r.Kind, Trigger: r.Trigger, Ask: r.Target.Ask, Commit: r.Target.Commit, Images: r.Target.Images(),
-		Stage: r.Stage, StartedAt: r.StartedAt, StageAt: r.StageAt, Deadline: r.Deadline, BakeUntil: r.BakeUntil, Spans: r.Spans,
+		Stage: r.Stage, StartedAt: r.StartedAt, StageAt: r.StageAt, Deadline: r.Deadline, BakeFrom: r.BakeFrom, BakeUntil: r.BakeUntil, Spans: r.Spans,
 		Revision: r.Revision, Readings: r.Readings, Failure: evidenceOf(r.Failure),
 	}
 	if r.Deployment != nil {

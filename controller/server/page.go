@@ -11,6 +11,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/status"
 )
 
@@ -31,13 +32,26 @@ func parse(name string) *template.Template {
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
 		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
-		"tags": func(images []string) string { return Tags(condition.Version{Images: images}) },
-		"ago":  func(now, at time.Time) moment { return moment{now, at} },
+		"tags":   func(images []string) string { return Tags(condition.Version{Images: images}) },
+		"ago":    func(now, at time.Time) moment { return moment{now, at} },
+		"checks": func(readings []observed.Reading, now time.Time) checks { return checks{now, readings} },
+		"digest": func(digests []string, i int) string {
+			if i >= len(digests) {
+				return "" // an earlier controller kept none
+			}
+			return digests[i]
+		},
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name))
 }
 
 // moment is a time and when it is told.
 type moment struct{ Now, At time.Time }
+
+// checks are what checks said, and when it is told.
+type checks struct {
+	Now      time.Time
+	Readings []observed.Reading
+}
 
 // assets serves the style sheet, the script and the icon. They change with the binary only.
 func assets() http.Handler {
@@ -156,13 +170,6 @@ type servicePage struct {
 	Stages       []stage
 	Refused      *Entry // the newest rollout that failed, where that is why the newest ask does not run
 	HistoryError string
-}
-
-// stage is one stage on the rail of a rollout in flight.
-type stage struct {
-	Name string
-	Mark string // done, now or open
-	Took time.Duration
 }
 
 func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {

@@ -54,13 +54,13 @@ type Config struct {
 
 type server struct {
 	Config
-	streams        chan struct{} // holds one value for each open event stream
-	index, service *template.Template
+	streams                 chan struct{} // holds one value for each open event stream
+	index, service, rollout *template.Template
 }
 
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
-	s := &server{Config: c, streams: make(chan struct{}, streamsMax), index: parse("index.html"), service: parse("service.html")}
+	s := &server{Config: c, streams: make(chan struct{}, streamsMax), index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html")}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))
 	mux.HandleFunc("/healthz", s.alive)
@@ -74,6 +74,7 @@ func New(c Config) http.Handler {
 	mux.Handle("/static/", assets())
 	mux.HandleFunc("/{$}", s.indexPage)
 	mux.HandleFunc("/services/{name}", s.servicePage)
+	mux.HandleFunc("/services/{name}/rollouts/{number}", s.rolloutPage)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Sprintf("nothing is at %s; the page is at / and the API at /api/v1/services", r.URL.Path))
 	})

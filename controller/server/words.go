@@ -176,33 +176,3 @@ func short(sha string) string { return sha[:min(7, len(sha))] }
 func tail(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 func serviceOfFile(file string) string { return strings.TrimSuffix(path.Base(file), ".yaml") }
-
-// stagesOf are the stages of a rollout in their order, with the time that each took so far. Those that were left out, such
-// as a migration where there is none, are not shown; only a deploy registers and bakes.
-func stagesOf(r *Rollout, now time.Time) []stage {
-	order := []rollout.Stage{rollout.StageRoll}
-	if r.Kind == rollout.KindDeploy {
-		order = []rollout.Stage{rollout.StageRegister, rollout.StageMigrate, rollout.StageRoll, rollout.StageBake}
-	}
-	if r.Stage == rollout.StageEvidence {
-		order = append(order, rollout.StageEvidence)
-	}
-	spent := map[rollout.Stage]time.Duration{}
-	for _, s := range r.Spans {
-		spent[s.Stage] += s.To.Sub(s.From)
-	}
-	current := slices.Index(order, r.Stage)
-	var out []stage
-	for i, name := range order {
-		took, done := spent[name]
-		switch {
-		case i == current:
-			out = append(out, stage{string(name), "now", took + now.Sub(r.StageAt)})
-		case done:
-			out = append(out, stage{string(name), "done", took})
-		case i > current:
-			out = append(out, stage{string(name), "open", 0})
-		}
-	}
-	return out
-}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -143,10 +144,14 @@ func TestStages(t *testing.T) {
 		r    Rollout
 		want []stage
 	}{
-		{"about to migrate", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageRegister}, []stage{{"register", "now", 30 * time.Second}, {"migrate", "open", 0}, {"roll", "open", 0}, {"bake", "open", 0}}},
-		{"without migration", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageRoll, Spans: registered}, []stage{{"register", "done", 10 * time.Second}, {"roll", "now", 30 * time.Second}, {"bake", "open", 0}}},
-		{"failed before the bake", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageEvidence, Spans: registered}, []stage{{"register", "done", 10 * time.Second}, {"evidence", "now", 30 * time.Second}}},
-		{"revert", Rollout{Kind: rollout.KindRevert, Stage: rollout.StageRoll}, []stage{{"roll", "now", 30 * time.Second}}},
+		{"about to migrate", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageRegister}, []stage{{Name: "validate", Mark: "done"}, {Name: "register", Mark: "now", Took: 30 * time.Second}, {Name: "migrate", Mark: "open"}, {Name: "roll", Mark: "open"}, {Name: "verify", Mark: "open"}, {Name: "bake", Mark: "open"}}},
+		{"without migration", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageRoll, Spans: registered}, []stage{{Name: "validate", Mark: "done"}, {Name: "register", Mark: "done", Took: 10 * time.Second}, {Name: "roll", Mark: "now", Took: 30 * time.Second}, {Name: "verify", Mark: "open"}, {Name: "bake", Mark: "open"}}},
+		{"a check has not passed", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageBake, Spans: registered, BakeFrom: at.Add(40 * time.Second), Readings: []observed.Reading{{Verdict: observed.NoData}}},
+			[]stage{{Name: "validate", Mark: "done"}, {Name: "register", Mark: "done", Took: 10 * time.Second}, {Name: "verify", Mark: "now", Took: 30 * time.Second}, {Name: "bake", Mark: "open"}}},
+		{"baking", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageBake, Spans: registered, BakeFrom: at.Add(40 * time.Second), BakeUntil: at.Add(time.Hour), Readings: []observed.Reading{{Verdict: observed.Pass}}},
+			[]stage{{Name: "validate", Mark: "done"}, {Name: "register", Mark: "done", Took: 10 * time.Second}, {Name: "verify", Mark: "done", Took: 10 * time.Second}, {Name: "bake", Mark: "now", Took: 20 * time.Second, Until: at.Add(time.Hour)}}},
+		{"failed before the bake", Rollout{Kind: rollout.KindDeploy, Stage: rollout.StageEvidence, Spans: registered}, []stage{{Name: "validate", Mark: "done"}, {Name: "register", Mark: "done", Took: 10 * time.Second}, {Name: "evidence", Mark: "now", Took: 30 * time.Second}}},
+		{"revert", Rollout{Kind: rollout.KindRevert, Stage: rollout.StageRoll}, []stage{{Name: "roll", Mark: "now", Took: 30 * time.Second}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

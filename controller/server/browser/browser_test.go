@@ -40,7 +40,6 @@ func TestPagesInChromium(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser and lets rollouts take their time")
 	}
-	dir := tools(t)
 	s := openShop(t)
 	for _, service := range []string{"menu", "kitchen", "orders"} {
 		s.ask(service, "3f9c2d1", service+": take orders")
@@ -50,6 +49,7 @@ func TestPagesInChromium(t *testing.T) {
 	s.file("<img src=x onerror=window.hurt=1>.yaml", "apiVersion: deploy/v1\nkind: Service\n")
 	s.commit("lunch " + hostile)
 	s.run(t)
+	dir := tools(t) // while the rollouts go on
 	s.await("orders", condition.PhaseHealthy, "3f9c2d1")
 	s.ask("orders", "c51d9e6", "orders: read the menu from MENU_URL "+hostile)
 	s.await("orders", condition.PhaseReverted, "c51d9e6")

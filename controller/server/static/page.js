@@ -49,4 +49,13 @@
   events.addEventListener("error", () => say(events.readyState === EventSource.CLOSED ? "not live, looks every 30 s" : "connection lost, trying again"));
   document.addEventListener("visibilitychange", soon);
   setInterval(refresh, stale);
+
+  // What is counted down moves between two looks; the server's clock and this one may differ by what they did when it was fetched.
+  const span = (s) => s < 60 ? s + "s" : s < 3600 ? Math.floor(s / 60) + "m " + s % 60 + "s" : Math.floor(s / 3600) + "h " + Math.floor(s / 60) % 60 + "m";
+  setInterval(() => {
+    for (const t of document.querySelectorAll("time[data-until]")) {
+      const left = Math.round((Date.parse(t.dateTime) - Date.now()) / 1000);
+      t.textContent = left > 0 ? "in " + span(left) : "now";
+    }
+  }, 1000);
 })();
