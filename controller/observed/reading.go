@@ -12,6 +12,9 @@ type Reading struct {
 	Class      Class     `json:"class,omitempty"` // of a failure, or of what there is no answer for want of
 	Reason     string    `json:"reason,omitempty"`
 	Detail     string    `json:"detail"` // a sentence for people
+	// Value is what was counted and Threshold what it had to be, in words; both are empty where nothing was.
+	Value     string `json:"value,omitempty"`
+	Threshold string `json:"threshold,omitempty"`
 	// Lines are application log lines that show it. They go into evidence only, redacted, and nowhere else.
 	Lines []string `json:"-"`
 }

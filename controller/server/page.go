@@ -12,6 +12,7 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
 
@@ -168,6 +169,8 @@ type servicePage struct {
 	Service
 	Row          row
 	Stages       []stage
+	Differences  []difference
+	Chart        *chart
 	Refused      *Entry // the newest rollout that failed, where that is why the newest ask does not run
 	HistoryError string
 }
@@ -185,6 +188,11 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		// What runs is worth showing even where what ran cannot be read.
 		page.HistoryError = err.Error()
 	}
+	var runs *rollout.Target
+	if g := v.Record.Good; g != nil {
+		runs = &g.Target
+	}
+	page.Differences, page.Chart = differences(page.Containers, runs), chartOf(entries, snap.At)
 	if page.Rollout != nil {
 		page.Stages = stagesOf(page.Rollout, snap.At)
 	}

@@ -90,6 +90,13 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		}
 		return r, true
 	}
+	red := 0
+	for _, a := range seen.Alarms {
+		if a.State == observed.AlarmRed && slices.Contains(c.names(), a.Name) {
+			red++
+		}
+	}
+	r.Value, r.Threshold = fmt.Sprintf("%d red", red), "none red that was not before"
 	for _, name := range c.names() {
 		if v, class, detail := c.judge(name, s, seen); v != observed.Pass {
 			r.Verdict, r.Class, r.Reason, r.Detail = v, class, "AlarmRed", detail

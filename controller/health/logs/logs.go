@@ -90,6 +90,7 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 	for _, pattern := range c.params.Forbid {
 		if seen.Logs != nil && len(seen.Logs.Matches[pattern]) > 0 {
 			r.Verdict, r.Class, r.Reason = observed.Fail, observed.ClassProduct, "ForbiddenLogLine"
+			r.Value, r.Threshold = fmt.Sprintf("%d forbidden", len(seen.Logs.Matches[pattern])), "none forbidden"
 			r.Detail = fmt.Sprintf("a log line matches the forbidden pattern %q", pattern)
 			for _, line := range seen.Logs.Matches[pattern] {
 				r.Lines = append(r.Lines, line.Message)
@@ -101,6 +102,14 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		unread(&r, seen)
 		return r, true
 	}
+	written := 0
+	for _, pattern := range c.params.Require {
+		if len(seen.Logs.Matches[pattern]) > 0 {
+			written++
+		}
+	}
+	r.Value = fmt.Sprintf("none forbidden, %d required", written)
+	r.Threshold = fmt.Sprintf("none forbidden, %d required", len(c.params.Require))
 	for _, pattern := range c.params.Require {
 		if len(seen.Logs.Matches[pattern]) == 0 {
 			r.Verdict, r.Detail = observed.NoData, fmt.Sprintf("no log line matches the required pattern %q yet", pattern)

@@ -33,6 +33,9 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 	r := observed.Reading{Check: rollout.CheckSteady}
 	d, listed := seen.Deployment(s.Deployment)
 	dead := deaths(s.Deployment, seen.Tasks)
+	if listed {
+		r.Value, r.Threshold = fmt.Sprintf("%d running", d.Running), fmt.Sprintf("%d running", d.Desired)
+	}
 	switch worst := conclusive(dead, d, seen); {
 	case worst.Class != "":
 		r.Verdict, r.Class, r.Reason, r.Detail = observed.Fail, worst.Class, worst.Reason, worst.Message

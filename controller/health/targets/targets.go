@@ -61,6 +61,7 @@ func (Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading, b
 	}
 	healthy, unused, unchecked, unhealthy := count(seen.Targets)
 	want := seen.Primary().Desired * len(seen.TargetGroups)
+	r.Value, r.Threshold = fmt.Sprintf("%d healthy", healthy), fmt.Sprintf("%d healthy", want)
 	switch {
 	case len(unhealthy) > 0 && healthy < want:
 		r.Verdict, r.Detail = observed.NoData, "a target is unhealthy and ECS is replacing it: "+unhealthy[0]
