@@ -17,6 +17,7 @@ import (
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
+	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -112,8 +113,12 @@ func New(cfg Config) (*App, error) {
 	if cfg.Events != nil {
 		a.board.Events(cfg.Events.State)
 	}
+	var recent func(context.Context, int) ([]rollout.Entry, error)
+	if file, ok := memory.(*ledger.File); ok {
+		recent = file.HistoryAll
+	}
 	a.handler = server.New(server.Config{
-		Board: a.board, Gatherer: cfg.Registry, History: memory.History, WebhookSecret: cfg.WebhookSecret,
+		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: recent, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Version: cfg.Build.Version,
 	})
 	return a, nil

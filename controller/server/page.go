@@ -33,9 +33,10 @@ func parse(name string) *template.Template {
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
 		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
-		"tags":   func(images []string) string { return Tags(condition.Version{Images: images}) },
-		"ago":    func(now, at time.Time) moment { return moment{now, at} },
-		"checks": func(readings []observed.Reading, now time.Time) checks { return checks{now, readings} },
+		"tags":     func(images []string) string { return Tags(condition.Version{Images: images}) },
+		"ago":      func(now, at time.Time) moment { return moment{now, at} },
+		"activity": func(now time.Time, entries []status.Event) happened { return happened{now, entries} },
+		"checks":   func(readings []observed.Reading, now time.Time) checks { return checks{now, readings} },
 		"digest": func(digests []string, i int) string {
 			if i >= len(digests) {
 				return "" // an earlier controller kept none
@@ -47,6 +48,12 @@ func parse(name string) *template.Template {
 
 // moment is a time and when it is told.
 type moment struct{ Now, At time.Time }
+
+// happened are events, and when it is told.
+type happened struct {
+	Now     time.Time
+	Entries []status.Event
+}
 
 // checks are what checks said, and when it is told.
 type checks struct {

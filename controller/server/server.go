@@ -40,6 +40,9 @@ type Config struct {
 	Gatherer prometheus.Gatherer
 	// History returns up to limit finished rollouts of a service, newest first; none for a service that it does not know.
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
+	// Recent returns up to limit finished rollouts of all services, newest first. Nil where the ledger cannot tell: then the activity
+	// goes back to the start of this process.
+	Recent func(ctx context.Context, limit int) ([]rollout.Entry, error)
 	// WebhookSecret signs GitHub's deliveries. Without one there is no webhook.
 	WebhookSecret string
 	// Wake asks for a look at git now. It is called by requests and must not wait.
@@ -54,13 +57,18 @@ type Config struct {
 
 type server struct {
 	Config
-	streams                 chan struct{} // holds one value for each open event stream
-	index, service, rollout *template.Template
+	streams chan struct{} // holds one value for each open event stream
+	api     gathered
+
+	index, service, rollout, ledger, controller *template.Template
 }
 
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
-	s := &server{Config: c, streams: make(chan struct{}, streamsMax), index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html")}
+	s := &server{
+		Config: c, streams: make(chan struct{}, streamsMax),
+		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"), controller: parse("controller.html"),
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))
 	mux.HandleFunc("/healthz", s.alive)
@@ -70,10 +78,15 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/api/v1/services/{name}/history", s.getHistory)
 	mux.HandleFunc("/api/v1/records", s.listRecords)
 	mux.HandleFunc("/api/v1/events", s.streamEvents)
+	mux.HandleFunc("/api/v1/activity", s.listActivity)
+	mux.HandleFunc("/api/v1/activity.csv", s.listActivityCSV)
 	mux.HandleFunc("/webhook/github", s.github)
 	mux.Handle("/static/", assets())
 	mux.HandleFunc("/{$}", s.indexPage)
+	mux.HandleFunc("/activity", s.activityPage)
+	mux.HandleFunc("/controller", s.controllerPage)
 	mux.HandleFunc("/services/{name}", s.servicePage)
+	mux.HandleFunc("/services/{name}/badge.svg", s.badge)
 	mux.HandleFunc("/services/{name}/rollouts/{number}", s.rolloutPage)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Sprintf("nothing is at %s; the page is at / and the API at /api/v1/services", r.URL.Path))

@@ -44,7 +44,7 @@
   };
 
   const events = new EventSource("/api/v1/events");
-  for (const kind of ["service", "removed", "rollout", "repository", "reset"]) events.addEventListener(kind, soon);
+  for (const kind of ["service", "removed", "rollout", "repository", "lease", "ledger", "reset"]) events.addEventListener(kind, soon);
   events.addEventListener("open", () => say("live"));
   events.addEventListener("error", () => say(events.readyState === EventSource.CLOSED ? "not live, looks every 30 s" : "connection lost, trying again"));
   document.addEventListener("visibilitychange", soon);
