@@ -49,6 +49,7 @@ type Config struct {
 	Pace          rollout.Pace
 	Workers       int
 	WebhookSecret string
+	Peers         []server.Peer // controllers of other environments, for the page
 	Build         status.Build
 	Events        *events.Listener // hints from a queue; nil for none. The account that Connect opens must be told by it (account.Options)
 
@@ -119,7 +120,7 @@ func New(cfg Config) (*App, error) {
 	}
 	a.handler = server.New(server.Config{
 		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: recent, WebhookSecret: cfg.WebhookSecret,
-		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Version: cfg.Build.Version,
+		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Peers: cfg.Peers, Version: cfg.Build.Version,
 	})
 	return a, nil
 }

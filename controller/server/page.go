@@ -85,6 +85,7 @@ type frame struct {
 	Events      *events.State
 	NotReady    []string
 	Query       string
+	Peers       bool // there are other environments
 }
 
 type indexPage struct {
@@ -217,7 +218,7 @@ func refused(p condition.Phase, entries []Entry) *Entry {
 }
 
 func (s *server) frame(snap status.Snapshot, title string) frame {
-	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, Events: snap.Events, NotReady: s.Ready()}
+	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, Events: snap.Events, NotReady: s.Ready(), Peers: len(s.Peers) > 0}
 }
 
 // render writes the whole page or none of it.

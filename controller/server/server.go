@@ -51,6 +51,8 @@ type Config struct {
 	Ready func() []string
 	// Environment returns the newest valid environment, nil before one was read.
 	Environment func() *desired.Environment
+	// Peers are the controllers of other environments, in the order of a change's way.
+	Peers []Peer
 	// Version is shown on the page.
 	Version string
 }
@@ -59,8 +61,9 @@ type server struct {
 	Config
 	streams chan struct{} // holds one value for each open event stream
 	api     gathered
+	peers   *peers
 
-	index, service, rollout, ledger, controller *template.Template
+	index, service, rollout, ledger, controller, environments *template.Template
 }
 
 // New returns the handler of everything. It may be served by several listeners.
@@ -68,6 +71,7 @@ func New(c Config) http.Handler {
 	s := &server{
 		Config: c, streams: make(chan struct{}, streamsMax),
 		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"), controller: parse("controller.html"),
+		peers: newPeers(c.Peers), environments: parse("environments.html"),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))
@@ -85,6 +89,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/{$}", s.indexPage)
 	mux.HandleFunc("/activity", s.activityPage)
 	mux.HandleFunc("/controller", s.controllerPage)
+	mux.HandleFunc("/environments", s.environmentsPage)
 	mux.HandleFunc("/services/{name}", s.servicePage)
 	mux.HandleFunc("/services/{name}/badge.svg", s.badge)
 	mux.HandleFunc("/services/{name}/rollouts/{number}", s.rolloutPage)

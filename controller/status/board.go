@@ -189,18 +189,6 @@ func (b *Board) Queue(stats func() queue.Stats) {
 	b.queue = stats
 }
 
-// QueueStats are the queue's numbers now, nil where nobody is named who knows them.
-func (b *Board) QueueStats() *queue.Stats {
-	b.mu.Lock()
-	ask := b.queue
-	b.mu.Unlock()
-	if ask == nil {
-		return nil
-	}
-	stats := ask() // outside the lock: the queue has its own
-	return &stats
-}
-
 // Paused names who is asked at each scrape why nothing new is begun; it answers nil where that is not so.
 func (b *Board) Paused(why func() *rollout.Pause) {
 	b.mu.Lock()

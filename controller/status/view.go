@@ -10,6 +10,7 @@ import (
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -59,4 +60,16 @@ func (s Snapshot) Service(name string) *View {
 		return s.Services[i]
 	}
 	return nil
+}
+
+// QueueStats are the queue's numbers now, nil where nobody is named who knows them.
+func (b *Board) QueueStats() *queue.Stats {
+	b.mu.Lock()
+	ask := b.queue
+	b.mu.Unlock()
+	if ask == nil {
+		return nil
+	}
+	stats := ask() // outside the lock: the queue has its own
+	return &stats
 }

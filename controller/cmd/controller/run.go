@@ -29,6 +29,7 @@ import (
 	"github.com/canteen/deploy/controller/ledger/dynamo"
 	"github.com/canteen/deploy/controller/ledger/lease"
 	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/server"
 	"github.com/canteen/deploy/controller/status"
 )
 
@@ -50,6 +51,8 @@ type runFlags struct {
 	share               float64
 	webhookSecretFile   string
 	events              string
+	peerTexts           []string
+	peers               []server.Peer // read by check
 	logFormat, logLevel string
 }
 
@@ -76,6 +79,7 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.ledger, "ledger", "", "file that remembers rollouts, or dynamodb:TABLE for several controllers on one ledger (default deploy-ENV.db)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of page, API and metrics; empty for none")
 	flags.StringVar(&f.webhookSecretFile, "webhook-secret-file", "", "file with the secret of /webhook/github (or the variable "+webhookSecretEnv+")")
+	flags.StringArrayVar(&f.peerTexts, "peer", nil, "controller of another environment, as NAME=URL, in the order of a change's way; may be given again")
 	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
@@ -102,6 +106,13 @@ func (f *runFlags) check() error {
 		return usageError{errors.New("--api-share must be above 0 and at most 1")}
 	case f.ledger == tablePrefix:
 		return usageError{errors.New("--ledger dynamodb: must name a table, such as --ledger dynamodb:deploy-ledger")}
+	}
+	for _, text := range f.peerTexts {
+		p, err := server.ParsePeer(text)
+		if err != nil {
+			return usageError{fmt.Errorf("--peer: %w", err)}
+		}
+		f.peers = append(f.peers, p)
 	}
 	if f.events != "" {
 		if err := events.CheckURL(f.events); err != nil {
@@ -143,7 +154,7 @@ func runController(ctx context.Context, f runFlags) error {
 	clock := client.NewClock(nil)
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},
