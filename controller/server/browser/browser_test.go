@@ -60,7 +60,7 @@ func TestPagesInChromium(t *testing.T) {
 	defer control.Close()
 	run := exec.CommandContext(t.Context(), "node", "pages.mjs")
 	run.Dir = dir
-	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL, "SHOTS="+shots(t))
+	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL, "SHOTS="+shots(t), "MANY="+s.many(t))
 	start := time.Now()
 	out, err := run.CombinedOutput()
 	t.Logf("the browser took %s\n%s", time.Since(start).Round(100*time.Millisecond), out)
