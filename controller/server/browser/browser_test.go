@@ -58,15 +58,17 @@ func TestPagesInChromium(t *testing.T) {
 
 	control := httptest.NewServer(s.control())
 	defer control.Close()
+	pictures := shots(t)
 	run := exec.CommandContext(t.Context(), "node", "pages.mjs")
 	run.Dir = dir
-	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL, "SHOTS="+shots(t), "MANY="+s.many(t))
+	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL, "SHOTS="+pictures, "MANY="+s.many(t), "PICTURE="+s.picture(t))
 	start := time.Now()
 	out, err := run.CombinedOutput()
 	t.Logf("the browser took %s\n%s", time.Since(start).Round(100*time.Millisecond), out)
 	if err != nil {
-		t.Errorf("the script ended with %v", err)
+		t.Fatalf("the script ended with %v", err)
 	}
+	comparePicture(t, pictures)
 }
 
 // shots is the folder of the pictures.
