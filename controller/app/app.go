@@ -15,6 +15,7 @@ import (
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
 	"github.com/canteen/deploy/controller/ledger"
@@ -52,6 +53,8 @@ type Config struct {
 	Peers         []server.Peer // controllers of other environments, for the page
 	Build         status.Build
 	Events        *events.Listener // hints from a queue; nil for none. The account that Connect opens must be told by it (account.Options)
+
+	GitHost *githost.Speaker // tells the git host what became of each commit; nil for none
 
 	// Connect opens the account that the environment names. It is called once, after the environment was read. With a
 	// shared ledger its writes must ask Shared.Lease.MayWrite.
@@ -225,9 +228,10 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	}
 	r := &reconcile.Reconciler{
 		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()
+	defer a.speak(ctx, env.Metadata.Name, known)()
 	for _, name := range services {
 		a.queue.WakeAt(name, time.Now())
 	}

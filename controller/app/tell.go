@@ -6,6 +6,7 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -17,6 +18,7 @@ type teller struct {
 	board  *status.Board
 	log    *zap.Logger
 	events *events.Listener // nil for none
+	host   *githost.Speaker // nil for none
 }
 
 // Passed implements reconcile.Teller.
@@ -43,6 +45,9 @@ func (t *teller) Passed(p reconcile.Pass) {
 	t.board.Publish(view)
 	if t.events != nil {
 		t.events.Note(p.Service, known(p.Record, p.Seen))
+	}
+	if t.host != nil {
+		t.host.Note(p.Record)
 	}
 	if p.Action != nil || old == nil || old.Status.Phase != view.Status.Phase {
 		fields := []zap.Field{zap.String("service", p.Service), zap.String("phase", string(view.Status.Phase)), zap.String("why", view.Status.Why),

@@ -201,3 +201,13 @@ func TaskMark(token string) string {
 func IsTaskMark(startedBy string) bool {
 	return len(startedBy) == len(markPrefix)+24 && strings.HasPrefix(startedBy, markPrefix)
 }
+
+// Asks is what the newest valid word of git comes to, as far as it is told to others: its images lack the repository's name. known is
+// false where there is no word, or where the digest of one of its images is not known yet.
+func (r Record) Asks() (t Target, known bool) {
+	if r.Intent == nil {
+		return Target{}, false
+	}
+	t, unknown := resolve(*r.Intent, "", r.Pins)
+	return t, len(unknown) == 0
+}

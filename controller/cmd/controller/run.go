@@ -24,6 +24,7 @@ import (
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/fault"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/ledger/dynamo"
@@ -53,6 +54,8 @@ type runFlags struct {
 	events              string
 	peerTexts           []string
 	peers               []server.Peer // read by check
+	page                string
+	host                githost.Options
 	logFormat, logLevel string
 }
 
@@ -81,6 +84,9 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.webhookSecretFile, "webhook-secret-file", "", "file with the secret of /webhook/github (or the variable "+webhookSecretEnv+")")
 	flags.StringArrayVar(&f.peerTexts, "peer", nil, "controller of another environment, as NAME=URL, in the order of a change's way; may be given again")
 	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
+	hostFlags(flags, &f.host)
+	flags.DurationVar(&f.host.WriteGap, "github-write-gap", githost.DefaultWriteGap, "least time between two writes to GitHub")
+	flags.StringVar(&f.page, "page-url", os.Getenv(pageEnv), "address under which people reach the page, for links to evidence (environment: "+pageEnv+")")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
 	flags.DurationVar(&f.pace.Idle, "resync", app.DefaultIdle, "time between two looks at a settled service")
@@ -145,6 +151,10 @@ func runController(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	speaker, err := f.speaker(log)
+	if err != nil {
+		return err
+	}
 	var listener *events.Listener
 	var told account.Told // stays nil, not a nil listener
 	if f.events != "" {
@@ -154,7 +164,7 @@ func runController(ctx context.Context, f runFlags) error {
 	clock := client.NewClock(nil)
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},
