@@ -60,9 +60,9 @@ func checkRepository(name string) error {
 
 // Host is one repository at the host. Its methods are for one goroutine.
 type Host struct {
-	client             *github.Client
+	client              *github.Client
 	owner, repo, branch string
-	writes             *rate.Limiter
+	writes              *rate.Limiter
 }
 
 // Open checks the options and the token's place; it asks nobody.

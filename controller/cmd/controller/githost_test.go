@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/githost/standin"
+)
+
+const pageAddress = "https://deploy.canteen.example"
+
+// speaks are the flags of a controller that tells the stand-in.
+func (w *world) speaks(host *standin.Server) []string {
+	token := filepath.Join(w.dir, "token")
+	w.must(os.WriteFile(token, []byte(standin.Token+"\n"), 0o600))
+	return []string{"--github-token-file", token, "--github-repository", standin.Repository, "--github-api", host.URL, "--github-write-gap", "20ms", "--page-url", pageAddress}
+}
+
+func newTold(t *testing.T) (*journey, *standin.Server) {
+	t.Helper()
+	j := newJourney(t)
+	return j, standin.Open(t, j.source)
+}
+
+// release is a build that dev is asked to run; it returns the commit that asks.
+func (j *journey) release(code, does string) (tag, sha string) {
+	j.t.Helper()
+	tag, digest := j.build(code)
+	j.push(tag, digest, does)
+	if _, err := j.run("set-image", "--env", "dev", "--service", "orders", "--tag", tag, "--digest", digest, "--push"); err != nil {
+		j.t.Fatal(err)
+	}
+	return tag, j.git(j.source, "rev-parse", "main")
+}
+
+func (p *program) awaitStatus(host *standin.Server, sha, state string) []standin.Status {
+	p.t.Helper()
+	var all []standin.Status
+	p.await("the status "+state+" of "+sha, 60*time.Second, func() error {
+		all = host.Statuses(sha, "deploy/dev")
+		if len(all) == 0 || all[len(all)-1].State != state {
+			return fmt.Errorf("it has %v", all)
+		}
+		return nil
+	})
+	return all
+}
+
+func (p *program) awaitPull(host *standin.Server, state string) standin.Pull {
+	p.t.Helper()
+	var one standin.Pull
+	p.await("a pull request that is "+state, 30*time.Second, func() error {
+		all := host.Pulls()
+		if len(all) != 1 || all[0].State != state {
+			return fmt.Errorf("there are %v", all)
+		}
+		one = all[0]
+		return nil
+	})
+	return one
+}
+
+// TestGitIsTold is a release that goes well, one that is rejected, a restart, and git that moves on.
+func TestGitIsTold(t *testing.T) {
+	j, host := newTold(t)
+	dev := j.start(j.speaks(host)...)
+	dev.awaitPhase(condition.PhaseHealthy, "orders")
+
+	tag, good := j.release("take orders", listens)
+	dev.awaitTag("orders", tag)
+	all := dev.awaitStatus(host, good, "success")
+	if all[0].State != "pending" || !strings.HasPrefix(all[len(all)-1].URL, pageAddress+"/services/orders/rollouts/") {
+		t.Errorf("the good commit's statuses are %v", all)
+	}
+	bad, badCommit := j.release("read MENU_URL", crashes)
+	dev.awaitPhase(condition.PhaseReverted, "orders")
+	all = dev.awaitStatus(host, badCommit, "failure")
+	if last := all[len(all)-1]; all[0].State != "pending" || !strings.HasPrefix(last.URL, pageAddress+"/services/orders/rollouts/") || !strings.Contains(last.Description, "orders: ") {
+		t.Errorf("the bad commit's statuses are %v", all)
+	}
+	wantStates(t, host, good, "success")
+	wantStates(t, host, badCommit, "failure")
+
+	pull := dev.awaitPull(host, "open")
+	for _, part := range []string{"`" + bad + "` was rejected in dev", "exited with 1", pageAddress + "/services/orders/rollouts/", badCommit, "listening"} {
+		if part == "listening" {
+			continue // what crashes says nothing
+		}
+		if !strings.Contains(pull.Body, part) {
+			t.Errorf("the pull request lacks %q:\n%s", part, pull.Body)
+		}
+	}
+	if diff := j.git(j.source, "diff", "main", pull.Head, "--stat"); !strings.Contains(diff, "desired/dev/orders.yaml") || !strings.Contains(j.git(j.source, "show", pull.Head+":desired/dev/orders.yaml"), "tag: "+tag) {
+		t.Errorf("the branch changes %s", diff)
+	}
+
+	// A controller that begins anew says nothing twice.
+	writes := host.Writes()
+	_ = dev.cmd.Process.Kill()
+	<-dev.ended
+	dev = j.start(j.speaks(host)...)
+	dev.awaitPhase(condition.PhaseReverted, "orders")
+	time.Sleep(3 * time.Second)
+	if again := host.Writes(); again != writes {
+		t.Errorf("the restart wrote %d times", again-writes)
+	}
+	dev.awaitPull(host, "open")
+
+	next, nextCommit := j.release("read MENU_URL where it is set", listens)
+	dev.awaitTag("orders", next)
+	dev.awaitStatus(host, nextCommit, "success")
+	pull = dev.awaitPull(host, "closed")
+	if !strings.Contains(pull.Body, "Closed by the controller: git moved on") {
+		t.Errorf("its last words are missing:\n%s", pull.Body)
+	}
+	if branches := j.git(j.source, "branch", "--list", "revert/*"); branches != "" {
+		t.Errorf("left behind: %s", branches)
+	}
+	wantStates(t, host, good, "inactive")
+	wantStates(t, host, badCommit, "failure")
+}
+
+// wantStates holds the newest status of dev's deployment of a commit.
+func wantStates(t *testing.T, host *standin.Server, sha, state string) {
+	t.Helper()
+	all := host.Deployments()
+	i := slices.IndexFunc(all, func(d standin.Deployment) bool { return d.SHA == sha && d.Environment == "dev" && d.Task == "deploy:orders" })
+	if i < 0 || len(all[i].Statuses) == 0 || all[i].Statuses[len(all[i].Statuses)-1].State != state {
+		t.Errorf("the deployment of %s should end as %s: %+v", sha, state, all)
+	}
+}
+
+// TestGitMergesTheRevert takes the pull request: nothing is rolled, and nothing is left open.
+func TestGitMergesTheRevert(t *testing.T) {
+	j, host := newTold(t)
+	dev := j.start(j.speaks(host)...)
+	dev.awaitPhase(condition.PhaseHealthy, "orders")
+	_, _ = j.release("read MENU_URL", crashes)
+	dev.awaitPhase(condition.PhaseReverted, "orders")
+	pull := dev.awaitPull(host, "open")
+	before, err := dev.look("orders")
+	j.must(err)
+	j.git(j.source, "update-ref", "refs/heads/main", pull.Head) // the merge
+	dev.awaitPhase(condition.PhaseHealthy, "orders")
+	dev.awaitPull(host, "closed")
+	after, err := dev.look("orders")
+	j.must(err)
+	if before.Running.Revision != after.Running.Revision {
+		t.Errorf("the merge rolled %s to %s", before.Running.Revision, after.Running.Revision)
+	}
+}
+
+// TestGitHostInTrouble is a host that limits requests, and then one that refuses them all: services go on, and what was to be told is told
+// once the host takes it.
+func TestGitHostInTrouble(t *testing.T) {
+	j, host := newTold(t)
+	var began time.Time
+	host.Refuse(func(*http.Request) *standin.Refusal {
+		if began.IsZero() {
+			began = time.Now()
+		}
+		if time.Since(began) < 2*time.Second {
+			return standin.Secondary(3 * time.Second)
+		}
+		return nil
+	})
+	dev := j.start(j.speaks(host)...)
+	dev.awaitPhase(condition.PhaseHealthy, "orders")
+	tag, sha := j.release("take orders", listens)
+	dev.awaitTag("orders", tag)
+	dev.awaitStatus(host, sha, "success")
+	if n := host.Refused(); n != 1 {
+		t.Errorf("%d requests were sent although the host had said to wait", n)
+	}
+	host.Refuse(func(*http.Request) *standin.Refusal { return standin.Primary(time.Now().Add(4 * time.Second)) })
+	refused := host.Refused()
+	tag, sha = j.release("take more orders", listens)
+	dev.awaitTag("orders", tag)
+	dev.await("a refused request", 20*time.Second, func() error {
+		if host.Refused() == refused {
+			return errors.New("nobody asked")
+		}
+		return nil
+	})
+	host.Refuse(nil)
+	dev.awaitStatus(host, sha, "success")
+}
