@@ -14,9 +14,10 @@ func (a *App) speak(ctx context.Context, environment string, records []rollout.R
 	if a.cfg.GitHost == nil {
 		return func() {}
 	}
+	a.cfg.GitHost.Begin(records)
 	var speaking sync.WaitGroup
 	speaking.Go(func() {
-		a.cfg.GitHost.Speak(ctx, githost.Term{Environment: environment, Folder: a.cfg.Git.Folder, Records: records, History: a.memory.History})
+		a.cfg.GitHost.Speak(ctx, githost.Term{Environment: environment, Folder: a.cfg.Git.Folder, History: a.memory.History})
 	})
 	return speaking.Wait
 }

@@ -45,7 +45,6 @@ func (s *Speaker) forget() {
 type Term struct {
 	Environment string // its name
 	Folder      string // with its files, in the repository
-	Records     []rollout.Record
 	// History answers the newest finished rollouts of a service, newest first.
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
 }
@@ -85,14 +84,18 @@ func (s *Speaker) Note(rec rollout.Record) {
 	}
 }
 
-// Speak tells until ctx ends. What could not be told by then is told by whoever acts next, since that compares with what the host holds.
-func (s *Speaker) Speak(ctx context.Context, t Term) {
+// Begin is the start of a term: what was known in another one is forgotten. It must come before the first Note and Speak of the term.
+func (s *Speaker) Begin(records []rollout.Record) {
 	s.mu.Lock()
 	s.forget()
 	s.mu.Unlock()
-	for _, rec := range t.Records {
+	for _, rec := range records {
 		s.Note(rec)
 	}
+}
+
+// Speak tells until ctx ends. What could not be told by then is told by whoever acts next, since that compares with what the host holds.
+func (s *Speaker) Speak(ctx context.Context, t Term) {
 	pause := firstPause
 	for {
 		w, found, wait := s.next()

@@ -183,7 +183,8 @@ func notFound() (int, any) {
 	return http.StatusNotFound, object{"message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": "404"}
 }
 
-// example is a copy of what GitHub gives as an example.
+// example is a copy of what GitHub gives as an example. Nobody asks a team for a review here: the team in the examples lacks a field that
+// the schema requires.
 func (s *Server) example(op *openapi3.Operation, code int) object {
 	for name, e := range op.Responses.Status(code).Value.Content["application/json"].Examples {
 		if strings.Contains(name, "directory") || strings.Contains(name, "symlink") || strings.Contains(name, "submodule") {
@@ -191,12 +192,14 @@ func (s *Server) example(op *openapi3.Operation, code int) object {
 		}
 		text, _ := json.Marshal(e.Value.Value)
 		var list []object
+		one := object{}
 		if json.Unmarshal(text, &list) == nil {
-			return list[0]
-		}
-		var one object
-		if err := json.Unmarshal(text, &one); err != nil {
+			one = list[0]
+		} else if err := json.Unmarshal(text, &one); err != nil {
 			s.t.Errorf("example of %s: %v", op.OperationID, err)
+		}
+		if _, ok := one["requested_teams"]; ok {
+			one["requested_teams"] = []any{}
 		}
 		return one
 	}
