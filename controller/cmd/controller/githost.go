@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
@@ -11,35 +10,37 @@ import (
 	"github.com/canteen/deploy/controller/githost"
 )
 
-// The variables that say how GitHub is reached. The last two are a workflow's own.
+// hostTokenEnv names the variable with a workflow's token; pageEnv that with the page's address.
 const (
 	hostTokenEnv = "GITHUB_TOKEN"
-	hostAPIEnv   = "GITHUB_API_URL"
-	hostRepoEnv  = "GITHUB_REPOSITORY"
 	pageEnv      = "DEPLOY_PAGE_URL"
 )
 
 // hostFlags are the flags that say how GitHub is reached.
 func hostFlags(flags *pflag.FlagSet, o *githost.Options) {
-	flags.StringVar(&o.TokenFile, "github-token-file", "", "file with a token for GitHub's API (environment: "+hostTokenEnv+", the token itself); without one GitHub is told nothing")
-	flags.StringVar(&o.Repository, "github-repository", os.Getenv(hostRepoEnv), "owner/name at GitHub (default: from the repository's address; environment: "+hostRepoEnv+")")
-	flags.StringVar(&o.API, "github-api", os.Getenv(hostAPIEnv), "base address of GitHub's API (default "+githost.DefaultAPI+"; environment: "+hostAPIEnv+")")
+	flags.StringVar(&o.TokenFile, "github-token-file", "", "file with a token for GitHub's API; without one GitHub is told nothing")
+	flags.StringVar(&o.TokenEnv, "github-token-env", "", "or the environment variable with it")
+	flags.StringVar(&o.Repository, "github-repository", "", "owner/name at GitHub (default: from --source)")
+	flags.StringVar(&o.API, "github-api", githost.DefaultAPI, "base address of GitHub's API; https://HOST/api/v3 for GitHub Enterprise")
+	flags.DurationVar(&o.WriteGap, "github-write-gap", githost.DefaultWriteGap, "least time between two writes to GitHub")
 }
 
 // speaker is nil where no token is given.
 func (f *runFlags) speaker(log *zap.Logger) (*githost.Speaker, error) {
 	o := f.host
-	if o.TokenFile == "" {
-		if os.Getenv(hostTokenEnv) == "" {
-			return nil, nil
-		}
-		o.TokenEnv = hostTokenEnv
+	switch {
+	case o.TokenFile == "" && o.TokenEnv == "":
+		return nil, nil
+	case o.TokenFile != "" && o.TokenEnv != "":
+		return nil, usageError{errors.New("--github-token-file and --github-token-env are two places for one token; name one of them")}
+	case o.WriteGap <= 0:
+		return nil, usageError{errors.New("--github-write-gap must be above 0, such as 1s")}
 	}
 	if o.Repository == "" {
 		o.Repository = githost.RepositoryOf(f.git.Source)
 	}
 	if o.Repository == "" {
-		return nil, usageError{errors.New("--github-token-file needs --github-repository owner/name, which --source does not tell")}
+		return nil, usageError{errors.New("--github-token-file or --github-token-env needs --github-repository owner/name, which --source does not tell")}
 	}
 	o.Branch = f.git.Branch
 	host, err := githost.Open(o)

@@ -70,8 +70,11 @@ func (p *program) awaitPull(host *standin.Server, state string) standin.Pull {
 // TestGitIsTold is a host that limits requests at first, a release that goes well, one that is rejected, a restart, and git that moves on.
 func TestGitIsTold(t *testing.T) {
 	j, host := newTold(t)
-	began := time.Now()
+	var began time.Time
 	host.Refuse(func(*http.Request) *standin.Refusal {
+		if began.IsZero() {
+			began = time.Now()
+		}
 		if time.Since(began) < 4*time.Second {
 			return standin.Secondary(5 * time.Second)
 		}
@@ -105,8 +108,12 @@ func TestGitIsTold(t *testing.T) {
 			t.Errorf("the pull request lacks %q:\n%s", part, pull.Body)
 		}
 	}
-	if diff := j.git(j.source, "diff", "main", pull.Head, "--stat"); !strings.Contains(diff, "desired/dev/orders.yaml") || !strings.Contains(j.git(j.source, "show", pull.Head+":desired/dev/orders.yaml"), "tag: "+tag) {
+	if diff := j.git(j.source, "diff", "main", pull.Head, "--stat"); !strings.Contains(diff, "desired/dev/orders.yaml") || !strings.Contains(j.git(j.source, "show", pull.Head+":desired/dev/orders.yaml"), tag) {
 		t.Errorf("the branch changes %s", diff)
+	}
+
+	if out, err := j.promoteTold(host); err == nil || !strings.Contains(err.Error(), "was never verified good in the source: rejected: 2 tasks stopped") {
+		t.Errorf("%v\n%s", err, out)
 	}
 
 	// A controller that begins anew says nothing twice.
@@ -133,6 +140,25 @@ func TestGitIsTold(t *testing.T) {
 	}
 	wantStates(t, host, good, "inactive")
 	wantStates(t, host, badCommit, "failure")
+
+	out, err := j.promoteTold(host)
+	if err != nil || !strings.Contains(out, "good in dev since") || !strings.Contains(out, "https://github.com/"+standin.Repository+"/pull/") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if again, err := j.promoteTold(host); err != nil || again != out || len(host.Pulls()) != 2 {
+		t.Errorf("a repeat makes %d pull requests: %v\n%s", len(host.Pulls()), err, again)
+	}
+}
+
+// promoteTold promotes by what GitHub was told, with a pull request.
+func (j *journey) promoteTold(host *standin.Server) (string, error) {
+	j.t.Helper()
+	code, stdout, stderr := j.call([]string{"GIT_CONFIG_GLOBAL=" + os.DevNull, "GITHUB_TOKEN=" + standin.Token, "GITHUB_REPOSITORY=" + standin.Repository, "GITHUB_API_URL=" + host.URL},
+		"promote", "--from", "dev", "--to", "qa", "--push", "--pull-request", "-C", j.clone)
+	if code != 0 {
+		return stdout, fmt.Errorf("exit code %d: %s", code, stderr)
+	}
+	return stdout, nil
 }
 
 // wantStates holds the newest status of dev's deployment of a commit.

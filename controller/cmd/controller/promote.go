@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/release"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/server"
@@ -34,7 +35,8 @@ func newPromoteCommand(kinds desired.Kinds) *cobra.Command {
 		Long: "Promote shows which images would move, the commits that come with them, since when they are good in the source, and which names of\n" +
 			"env and secrets the target lacks. With --push it writes tag and digest to a branch of its own, with --pull-request it also opens\n" +
 			"or updates the pull request (token in GITHUB_TOKEN; GITHUB_REPOSITORY, GITHUB_API_URL as in a workflow). Whether an image is good is\n" +
-			"asked of the source's controller. What was never verified there is refused unless --force gives a reason, which is committed.",
+			"asked of the source's controller where --server names it, else read from the deployments that it told GitHub of. What was never\n" +
+			"verified there is refused unless --force gives a reason, which is committed.",
 		Example: "  controller promote --from staging --to prod --server https://deploy.staging.example\n" +
 			"  controller promote --from dev --to qa --service order-processing --push --pull-request",
 		Args: arguments(cobra.NoArgs),
@@ -100,8 +102,8 @@ func (f *promoteFlags) check() error {
 	switch {
 	case !isName(f.From) || !isName(f.To) || f.From == f.To:
 		return usageError{errors.New("--from and --to must name two folders of desired/, such as --from staging --to prod")}
-	case f.server == "" && f.Reason == "":
-		return usageError{fmt.Errorf("--server must name the controller of %s, which knows what was verified; without one, --force needs a reason", f.From)}
+	case f.server == "" && f.Reason == "" && (f.github.Token == "" || f.github.Repository == ""):
+		return usageError{fmt.Errorf("--server must name the controller of %s, which knows what was verified, or GITHUB_TOKEN and GITHUB_REPOSITORY where it is told; without either, --force needs a reason", f.From)}
 	case f.pull && !f.push:
 		return usageError{errors.New("--pull-request needs --push")}
 	case f.pull && (f.github.Token == "" || f.github.Repository == ""):
@@ -115,9 +117,13 @@ func (f *promoteFlags) check() error {
 	return err
 }
 
-// prove asks the source's controller.
+// prove asks the source's controller, or GitHub what that told it.
 func (f *promoteFlags) prove(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
-	if f.server == "" {
+	switch {
+	case f.server != "":
+	case f.github.Token != "" && f.github.Repository != "":
+		return f.told(ctx, service, container, image)
+	default:
 		return release.Proof{Why: "no controller was asked"}, nil
 	}
 	base := f.server + "/api/v1/services/" + url.PathEscape(service)
@@ -133,6 +139,32 @@ func (f *promoteFlags) prove(ctx context.Context, service, container string, ima
 		}
 	}
 	return proof(s, h.Entries, container+":"+image.Tag, image.Digest), nil
+}
+
+// told reads the verdict from GitHub's deployments. They carry the environment's name, which its file says.
+func (f *promoteFlags) told(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
+	host, err := githost.Open(githost.Options{API: f.github.API, Repository: f.github.Repository, Branch: f.repo.Branch, TokenEnv: hostTokenEnv})
+	if err != nil {
+		return release.Proof{}, err
+	}
+	environment, err := f.repo.EnvironmentName(ctx, "desired/"+f.From)
+	if err != nil {
+		return release.Proof{}, err
+	}
+	v, found, err := host.Verdict(ctx, environment, service, container, image.Tag, image.Digest)
+	switch {
+	case err != nil:
+		return release.Proof{}, fmt.Errorf("ask whether %s is good: %w", service, err)
+	case !found:
+		return release.Proof{Why: "GitHub was not told of a deployment of it"}, nil
+	case v.State == githost.Success:
+		return release.Proof{Good: true, Since: v.At, Digest: v.Digest}, nil
+	case v.State == githost.Failure:
+		return release.Proof{Why: "rejected: " + v.Why, Digest: v.Digest}, nil
+	case v.State == "":
+		return release.Proof{Why: "it has no verdict yet", Digest: v.Digest}, nil
+	}
+	return release.Proof{Why: "it could not be judged: " + v.Why, Digest: v.Digest}, nil
 }
 
 // proof is the newest verdict on an image. What ended without one (superseded, blocked, stalled) says nothing against it.

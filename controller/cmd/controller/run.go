@@ -85,7 +85,6 @@ func newRunCommand() *cobra.Command {
 	flags.StringArrayVar(&f.peerTexts, "peer", nil, "controller of another environment, as NAME=URL, in the order of a change's way; may be given again")
 	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
 	hostFlags(flags, &f.host)
-	flags.DurationVar(&f.host.WriteGap, "github-write-gap", githost.DefaultWriteGap, "least time between two writes to GitHub")
 	flags.StringVar(&f.page, "page-url", os.Getenv(pageEnv), "address under which people reach the page, for links to evidence (environment: "+pageEnv+")")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
