@@ -32,12 +32,12 @@ func (s *shop) many(t *testing.T) string {
 }
 
 // site serves a board that fill has filled.
-func (s *shop) site(t *testing.T, environment string, fill func(*status.Board)) string {
+func (s *shop) site(t *testing.T, environment string, fill func(*status.Board), peers ...server.Peer) string {
 	registry := prometheus.NewRegistry()
 	board := status.New(registry, environment, status.Build{}, zap.NewNop())
 	fill(board)
 	site := httptest.NewServer(server.New(server.Config{
-		Board: board, Gatherer: registry, Wake: func() {}, Ready: func() []string { return nil }, Version: "v1.2.3",
+		Board: board, Gatherer: registry, Wake: func() {}, Ready: func() []string { return nil }, Version: "v1.2.3", Peers: peers,
 		History: func(context.Context, string, int) ([]rollout.Entry, error) { return nil, nil },
 	}))
 	t.Cleanup(site.Close)

@@ -141,6 +141,10 @@ func (s *shop) await(service string, phase condition.Phase, tag string) {
 // control lets the script in the browser's process ask for a commit: GET /commit?service=&tag=.
 func (s *shop) control() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/commit" {
+			http.Error(w, "no controller is here", http.StatusNotFound)
+			return
+		}
 		s.ask(r.FormValue("service"), r.FormValue("tag"), "a new "+r.FormValue("tag")+" "+hostile)
 		w.WriteHeader(http.StatusNoContent)
 	})

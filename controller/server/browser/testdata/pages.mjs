@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const { PAGE, CONTROL, SHOTS, MANY, PICTURE } = process.env;
+const { PAGE, CONTROL, SHOTS, MANY, PICTURE, PROD } = process.env;
 let wrong = 0;
 const check = (is, what) => {
   if (!is) { wrong++; console.log("WRONG: " + what); }
@@ -74,6 +74,19 @@ await bare.context().close();
 
 lap("every page");
 
+// A change's way through all environments, with one that does not tell.
+{
+  const page = await open();
+  await page.goto(PROD + "/environments");
+  const text = await page.locator("main").innerText();
+  for (const word of ["staging does not tell: it answers 404", "runs it", "no such service", "kitchen", "not known"]) check(text.includes(word), `environments does not say “${word}”`);
+  await sound(page, "environments");
+  await page.screenshot({ path: `${SHOTS}/environments.png`, fullPage: true });
+  await page.setViewportSize({ width: 320, height: 700 });
+  await sound(page, "environments (narrow)", []);
+  await page.context().close();
+}
+
 // The README's picture.
 {
   const page = await open({ viewport: { width: 1100, height: 700 } });
@@ -110,7 +123,7 @@ lap("filter and keyboard");
   await page.goto(PAGE + "/services/menu");
   await page.locator("#live", { hasText: "live" }).waitFor({ timeout: 5000 });
   const asked = Date.now();
-  await fetch(CONTROL + "/?service=menu&tag=8b04e7a");
+  await fetch(CONTROL + "?service=menu&tag=8b04e7a");
   await page.locator("main", { hasText: "8b04e7a" }).waitFor({ timeout: 10000 }).then(
     () => console.log(`a commit was on the page after ${Date.now() - asked} ms`),
     () => check(false, "a new commit does not come to the page by itself"));
