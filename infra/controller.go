@@ -79,8 +79,7 @@ func (s Settings) newControllerTask(stack awscdk.Stack, token string) awsecs.Cfn
 		RuntimePlatform: &awsecs.CfnTaskDefinition_RuntimePlatformProperty{CpuArchitecture: text("X86_64"), OperatingSystemFamily: text("LINUX")},
 		ContainerDefinitions: []any{&awsecs.CfnTaskDefinition_ContainerDefinitionProperty{
 			Name: text("controller"), Image: &image, Essential: true, ReadonlyRootFilesystem: true, StopTimeout: number(30),
-			Command: texts("run", "--env", s.Folder, "--source", s.Source, "--branch", s.Branch, "--git-token-env", "GIT_TOKEN",
-				"--ledger", "dynamodb:"+s.named("ledger"), "--events", s.eventsURL(), "--listen", fmt.Sprintf("0.0.0.0:%d", port)),
+			Command: texts(s.controllerArgs()...),
 			HealthCheck: &awsecs.CfnTaskDefinition_HealthCheckProperty{
 				Command: texts("CMD", "/controller", "health"), Interval: number(30), Timeout: number(5), Retries: number(3), StartPeriod: number(30),
 			},
@@ -90,6 +89,16 @@ func (s Settings) newControllerTask(stack awscdk.Stack, token string) awsecs.Cfn
 			LogConfiguration: s.logsTo("controller", "controller"),
 		}},
 	})
+}
+
+// controllerArgs are how the controller is called. It tells GitHub with the token that it reads git with, where that may write.
+func (s Settings) controllerArgs() []string {
+	args := []string{"run", "--env", s.Folder, "--source", s.Source, "--branch", s.Branch, "--git-token-env", "GIT_TOKEN",
+		"--ledger", "dynamodb:" + s.named("ledger"), "--events", s.eventsURL(), "--listen", fmt.Sprintf("0.0.0.0:%d", port)}
+	if s.Controller.Tells {
+		args = append(args, "--github-token-env", "GIT_TOKEN", "--page-url", "https://"+s.Controller.Host)
+	}
+	return args
 }
 
 // newGate makes what people reach the controller's page by: from inside the network, and after a login. The page itself asks

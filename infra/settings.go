@@ -84,7 +84,8 @@ type ControllerSettings struct {
 	Image  string       `json:"image"` // tag, or sha256:… digest, in the controller's repository
 	Cpu    int          `json:"cpu"`
 	Memory int          `json:"memory"`
-	Host   string       `json:"host"` // name that the page is reached by
+	Host   string       `json:"host"`  // name that the page is reached by
+	Tells  bool         `json:"tells"` // GitHub what became of each commit, by the token that also reads
 	Oidc   OidcSettings `json:"oidc"`
 }
 

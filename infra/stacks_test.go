@@ -199,6 +199,16 @@ func TestPageNeedsALogin(t *testing.T) {
 }
 
 // With endpoints the tasks' subnets have no way out but through them, and the controller's still have.
+// TestControllerTellsGitHub: the flags come with the setting alone.
+func TestControllerTellsGitHub(t *testing.T) {
+	s := settingsOf(t, "dev")
+	quiet := strings.Join(s.controllerArgs(), " ")
+	s.Controller.Tells = true
+	if want := quiet + " --github-token-env GIT_TOKEN --page-url https://" + s.Controller.Host; strings.Contains(quiet, "github-token") || strings.Join(s.controllerArgs(), " ") != want {
+		t.Errorf("%s\n%s", quiet, strings.Join(s.controllerArgs(), " "))
+	}
+}
+
 func TestEgress(t *testing.T) {
 	routes := func(env string) (apps, controllers int) {
 		for id, r := range resources(templates(t, env).main, "AWS::EC2::Route") {
