@@ -165,7 +165,9 @@ func (j *journey) promoteTold(host *standin.Server) (string, error) {
 func wantStates(t *testing.T, host *standin.Server, sha, state string) {
 	t.Helper()
 	all := host.Deployments()
-	i := slices.IndexFunc(all, func(d standin.Deployment) bool { return d.SHA == sha && d.Environment == "dev" && d.Task == "deploy:orders" })
+	i := slices.IndexFunc(all, func(d standin.Deployment) bool {
+		return d.SHA == sha && d.Environment == "dev" && d.Task == "deploy:orders"
+	})
 	if i < 0 || len(all[i].Statuses) == 0 || all[i].Statuses[len(all[i].Statuses)-1].State != state {
 		t.Errorf("the deployment of %s should end as %s: %+v", sha, state, all)
 	}
