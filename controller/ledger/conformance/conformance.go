@@ -23,6 +23,8 @@ type Ledger interface {
 	History(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
 	Environment(ctx context.Context) (*desired.Environment, error)
 	KeepEnvironment(ctx context.Context, env *desired.Environment) error
+	KeepMark(ctx context.Context, key string, data []byte) error
+	Marks(ctx context.Context, visit func(key string, data []byte)) error
 	Close() error
 }
 
@@ -49,6 +51,8 @@ func Run(t *testing.T, fresh func(testing.TB) Place) {
 		"ARecordThatCannotBeReadIsTold":          unreadableIsTold,
 		"AContextThatEndedStopsTheCall":          endedContextStops,
 		"NamesAndTextsOfAnyKindSurviveTheLedger": textsSurvive,
+		"MarksAreKept":                           marksAreKept,
+		"MarksAreBounded":                        marksAreBounded,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh) })
 	}

@@ -140,6 +140,7 @@ func fencing(t *testing.T, p *place) {
 	conformance.Refused(t, err, fault.Conflict, ledger.CodeFenced, "held under number 2")
 	err = old.KeepEnvironment(t.Context(), nil)
 	conformance.Refused(t, err, fault.Conflict, ledger.CodeFenced, "held under number 2")
+	conformance.Refused(t, old.KeepMark(t.Context(), "ops/orders", nil), fault.Conflict, ledger.CodeFenced, "held under number 2")
 	if rec, err := old.Load(t.Context(), "orders"); err != nil || rec.Version != 1 {
 		t.Errorf("version %d, %v", rec.Version, err)
 	}
