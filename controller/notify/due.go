@@ -45,6 +45,9 @@ type Due struct {
 	tries  *string
 	silent bool // it is passed over: told to nobody, or by an outage
 	outage bool
+
+	outageOf string // the cause of the outage that it opens; of the environment's mark
+	over     string // of the one that it closes
 }
 
 // passed is d where the receiver is not told of it.
@@ -110,12 +113,22 @@ func (m Mark) After(d Due, post string) Mark {
 	if d.closes != "" {
 		delete(m.Open, d.closes)
 	}
+	if d.over != "" {
+		delete(m.Outages, d.over)
+	}
+	if d.outageOf != "" && told {
+		if m.Outages == nil {
+			m.Outages = map[string]Opened{}
+		}
+		m.tell(d.Message.Event)
+		m.Outages[d.outageOf] = Opened{Key: d.Message.Key, Cause: d.outageOf, Post: post, Silent: d.silent}
+	}
 	if d.opens != "" && told {
 		if m.Open == nil {
 			m.Open = map[Event]Opened{}
 		}
-		m.Told++
-		m.Open[d.opens] = Opened{Key: d.Message.Key, Cause: d.Cause(), Number: max(d.number, d.newest), Post: cmp.Or(d.Post, post), Outage: d.outage}
+		m.tell(d.opens)
+		m.Open[d.opens] = Opened{Key: d.Message.Key, Cause: d.Cause(), Number: max(d.number, d.newest), Post: cmp.Or(d.Post, post), Outage: d.outage, Silent: d.silent && !d.outage}
 	}
 	return m
 }
@@ -286,7 +299,7 @@ func conditions(in Input, m Mark) []Due {
 			continue
 		case told:
 			d := Due{closes: s.event, Post: open.Post}
-			if !open.Outage && open.Number >= m.Number && in.Record.Rollout == nil {
+			if !open.Outage && !open.Silent && open.Number >= m.Number && in.Record.Rollout == nil {
 				d.Message = resolved(in, m, s.event, open)
 			}
 			out = append(out, d)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 )
 
 // markSchema is the version of Mark.
@@ -15,12 +16,14 @@ type Mark struct {
 	// Number is the newest rollout that the receiver was told of or that was passed over, and Ended whether also its end.
 	Number int  `json:"number"`
 	Ended  bool `json:"ended,omitempty"`
-	// Told is how many conditions were ever told, of which keys are made.
-	Told   int              `json:"told,omitempty"`
+	// Told is how often each condition was ever told, of which keys are made.
+	Told   map[Event]int    `json:"told,omitempty"`
 	Thread *Thread          `json:"thread,omitempty"` // of the newest rollout that was told
 	Open   map[Event]Opened `json:"open,omitempty"`   // conditions that were told and last
 	// Tries is the ask whose blocked rollouts are told once: its further tries say nothing new.
 	Tries string `json:"tries,omitempty"`
+	// From is since when the receiver is known: what was before is not told to it. Of the environment's mark alone.
+	From time.Time `json:"from,omitzero"`
 	// Outages are those that last, by cause; of the environment's mark alone.
 	Outages map[string]Opened `json:"outages,omitempty"`
 }
@@ -39,6 +42,7 @@ type Opened struct {
 	Number int    `json:"number,omitempty"` // the newest rollout at that time
 	Post   string `json:"post,omitempty"`
 	Outage bool   `json:"outage,omitempty"` // an outage told it
+	Silent bool   `json:"silent,omitempty"` // nobody was told, as no route matched
 }
 
 func (m Mark) clone() Mark {
@@ -46,8 +50,16 @@ func (m Mark) clone() Mark {
 		t := *m.Thread
 		m.Thread = &t
 	}
-	m.Open, m.Outages = maps.Clone(m.Open), maps.Clone(m.Outages)
+	m.Told, m.Open, m.Outages = maps.Clone(m.Told), maps.Clone(m.Open), maps.Clone(m.Outages)
 	return m
+}
+
+// tell counts a condition that is told.
+func (m *Mark) tell(e Event) {
+	if m.Told == nil {
+		m.Told = map[Event]int{}
+	}
+	m.Told[e]++
 }
 
 // past reports whether the mark is behind a rollout's beginning or end.

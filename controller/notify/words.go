@@ -109,7 +109,7 @@ func commit(e rollout.Entry) string {
 // conditionMessage is what a condition is told as when it begins.
 func conditionMessage(in Input, m Mark, s standing) *Message {
 	rec := in.Record
-	msg := in.message(s.event, s.since, conditionKey(in.Environment, rec.Service, s.event, m.Told))
+	msg := in.message(s.event, s.since, conditionKey(in.Environment, rec.Service, s.event, m.Told[s.event]))
 	status := condition.Of(condition.Input{Record: rec})
 	msg.Reason, msg.Why, msg.Next = s.reason, status.Why, status.Next
 	msg.Evidence = in.link("", "")
