@@ -18,8 +18,6 @@ var floors = [][]string{
 	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/events", "controller/githost", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
-	{"controller/server", "controller/status", "controller/reconcile"},
-	{"controller/account", "controller/events", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
 	{"controller/server", "controller/status", "controller/reconcile", "controller/notify"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},

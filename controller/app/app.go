@@ -19,6 +19,7 @@ import (
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
 	"github.com/canteen/deploy/controller/ledger"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -53,6 +54,7 @@ type Config struct {
 	Peers         []server.Peer // controllers of other environments, for the page
 	Build         status.Build
 	Events        *events.Listener // hints from a queue; nil for none. The account that Connect opens must be told by it (account.Options)
+	Notify        *notify.Notifier // nil tells nobody
 
 	GitHost *githost.Speaker // tells the git host what became of each commit; nil for none
 
@@ -228,10 +230,11 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	}
 	r := &reconcile.Reconciler{
 		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()
 	defer a.speak(ctx, env.Metadata.Name, known)()
+	defer a.notify(ctx, l, known)()
 	for _, name := range services {
 		a.queue.WakeAt(name, time.Now())
 	}

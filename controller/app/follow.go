@@ -90,6 +90,9 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 		a.recall(ctx)
 		view.Error = err.Error()
 		a.board.Repo(view)
+		if stopped.Err() == nil {
+			a.tellGit(view)
+		}
 		return before, err
 	}
 	if snapshot != nil {
@@ -98,6 +101,7 @@ func (a *App) fetch(ctx context.Context, before string) (string, error) {
 	}
 	a.ready.done(partGit)
 	a.board.Repo(view)
+	a.tellGit(view)
 	return view.Head.SHA, nil
 }
 

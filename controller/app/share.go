@@ -15,6 +15,7 @@ import (
 	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/ledger/dynamo"
 	"github.com/canteen/deploy/controller/ledger/lease"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -26,6 +27,7 @@ type Ledger interface {
 	reconcile.Ledger
 	Records(ctx context.Context, visit func(service string, rec rollout.Record, err error)) error
 	KeepEnvironment(ctx context.Context, env *desired.Environment) error
+	notify.Ledger
 }
 
 // memory is a ledger as everybody may read it.
@@ -138,6 +140,15 @@ func (f fenced) Save(ctx context.Context, next rollout.Record, history []rollout
 		f.lose(err)
 	}
 	return rec, err
+}
+
+// KeepMark gives the tenure up as Save does.
+func (f fenced) KeepMark(ctx context.Context, key string, data []byte) error {
+	err := f.Ledger.KeepMark(ctx, key, data)
+	if fault.CodeOf(err) == ledger.CodeFenced {
+		f.lose(err)
+	}
+	return err
 }
 
 // tellLease hands on what is known of the lease.

@@ -7,6 +7,7 @@ import (
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/githost"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -19,6 +20,7 @@ type teller struct {
 	log    *zap.Logger
 	events *events.Listener // nil for none
 	host   *githost.Speaker // nil for none
+	notify *notify.Notifier // nil for none
 }
 
 // Passed implements reconcile.Teller.
@@ -43,6 +45,9 @@ func (t *teller) Passed(p reconcile.Pass) {
 		view.Observed, view.Seen = old.Observed, old.Seen // the account could not be looked at: the last look stands, with its time
 	}
 	t.board.Publish(view)
+	if t.notify != nil {
+		t.notify.Note(p.Record, p.Invalid)
+	}
 	if t.events != nil {
 		t.events.Note(p.Service, known(p.Record, p.Seen))
 	}

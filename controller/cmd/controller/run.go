@@ -56,6 +56,7 @@ type runFlags struct {
 	peers               []server.Peer // read by check
 	page                string
 	host                githost.Options
+	notify              string
 	logFormat, logLevel string
 }
 
@@ -86,6 +87,7 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
 	hostFlags(flags, &f.host)
 	flags.StringVar(&f.page, "page-url", os.Getenv(pageEnv), "address under which people reach the page, for links to evidence (environment: "+pageEnv+")")
+	flags.StringVar(&f.notify, "notify", "", "file that says who is told of what, in Slack and by webhooks")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
 	flags.DurationVar(&f.pace.Idle, "resync", app.DefaultIdle, "time between two looks at a settled service")
@@ -161,9 +163,13 @@ func runController(ctx context.Context, f runFlags) error {
 		told = listener
 	}
 	clock := client.NewClock(nil)
+	notifier, err := f.notifier(clock.Now, registry, log)
+	if err != nil {
+		return err
+	}
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker, Notify: notifier,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},
