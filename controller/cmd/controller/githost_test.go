@@ -12,6 +12,7 @@ import (
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/githost/standin"
+	"github.com/canteen/deploy/controller/notify"
 )
 
 const pageAddress = "https://deploy.canteen.example"
@@ -67,7 +68,7 @@ func (p *program) awaitPull(host *standin.Server, state string) standin.Pull {
 	return one
 }
 
-// TestGitIsTold is a host that limits requests at first, a release that goes well, one that is rejected, a restart, and git that moves on.
+// TestGitIsTold, and so are people: a host that limits requests at first, a release that goes well, one that is rejected, a restart, and git that moves on.
 func TestGitIsTold(t *testing.T) {
 	j, host := newTold(t)
 	var began time.Time
@@ -81,8 +82,11 @@ func TestGitIsTold(t *testing.T) {
 		return nil
 	})
 	good := j.git(j.source, "rev-parse", "main")
-	dev := j.start(j.speaks(host)...)
+	people := newReceiver(t)
+	flags := append(j.speaks(host), "--notify", people.file)
+	dev := j.start(flags...)
 	dev.awaitPhase(condition.PhaseHealthy, "orders")
+	people.await(t, notify.Begun, notify.Good)
 
 	if n := host.Refused(); n != 1 {
 		t.Errorf("%d requests were refused: the host had said when to come again", n)
@@ -120,13 +124,14 @@ func TestGitIsTold(t *testing.T) {
 	writes := host.Writes()
 	_ = dev.cmd.Process.Kill()
 	<-dev.ended
-	dev = j.start(j.speaks(host)...)
+	dev = j.start(flags...)
 	dev.awaitPhase(condition.PhaseReverted, "orders")
 	time.Sleep(3 * time.Second)
 	if again := host.Writes(); again != writes {
 		t.Errorf("the restart wrote %d times", again-writes)
 	}
 	dev.awaitPull(host, "open")
+	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted)
 
 	next, nextCommit := j.release("read MENU_URL where it is set", listens)
 	dev.awaitTag("orders", next)
@@ -140,6 +145,7 @@ func TestGitIsTold(t *testing.T) {
 	}
 	wantStates(t, host, good, "inactive")
 	wantStates(t, host, badCommit, "failure")
+	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted, notify.Begun, notify.Good)
 
 	out, err := j.promoteTold(host)
 	if err != nil || !strings.Contains(out, "good in dev since") || !strings.Contains(out, "https://github.com/"+standin.Repository+"/pull/") {
