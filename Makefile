@@ -13,7 +13,7 @@ LONG := controller/gitrepo controller/scale controller/story images
 test: check
 	$(GO) test -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
 	STORY_SEEDS=300 $(GO) test -race -short -timeout 40m ./controller/gitrepo ./controller/story
-	STORY_SEEDS=2000 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
+	STORY_SEEDS=500 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn
