@@ -3,6 +3,7 @@ package story
 import (
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -105,9 +106,8 @@ func (o *Observer) registered(in *awsecs.RegisterTaskDefinitionInput, was *types
 		}
 	}
 	o.mustBeNeeded(service, "RegisterTaskDefinition", was)
-	if word := o.wordFor(service, r); word != nil {
-		r.restarts = word.Spec.OnSecretChange == desired.SecretRestart
-	}
+	said := slices.DeleteFunc(o.asks(service), func(word *desired.Service) bool { return !o.says(word, r) })
+	r.restarts = len(said) > 0 && !slices.ContainsFunc(said, func(word *desired.Service) bool { return word.Spec.OnSecretChange != desired.SecretRestart })
 	o.revisions[r.arn] = r
 	o.tries(service, r)
 	o.world.journal.add("effect", "RegisterTaskDefinition %s of commit %.7s", last(r.arn), r.commit)
@@ -197,7 +197,10 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 	}
 }
 
-// goodBefore reports whether the revision is a good one's version on another template.
+// madeAnew matches a secret's ARN up to the six characters that are others in one of the same name that is made anew.
+var madeAnew = regexp.MustCompile(`(:secret:[^:]+)-\w{6}\b`)
+
+// goodBefore reports whether the revision is a good one's version on another template, or with a secret that was made anew.
 func (o *Observer) goodBefore(s *serviceSeen, r *revision) bool {
 	version := func(r *revision) string {
 		var out []string
@@ -207,7 +210,7 @@ func (o *Observer) goodBefore(s *serviceSeen, r *revision) bool {
 				out = append(out, aws.ToString(e.Name)+"="+aws.ToString(e.Value))
 			}
 			for _, e := range c.Secrets {
-				out = append(out, aws.ToString(e.Name)+"="+aws.ToString(e.ValueFrom))
+				out = append(out, aws.ToString(e.Name)+"="+madeAnew.ReplaceAllString(aws.ToString(e.ValueFrom), "$1"))
 			}
 		}
 		slices.Sort(out)
@@ -306,6 +309,20 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 	}
 }
 
+// shortestBake is that of the words that the controller may still go by; 0 where none of them asks for the revision.
+func (o *Observer) shortestBake(service string, r *revision) time.Duration {
+	var bakes []time.Duration
+	for _, word := range o.asks(service) {
+		if o.says(word, r) {
+			bakes = append(bakes, word.Spec.Verify.Bake.Std())
+		}
+	}
+	if len(bakes) == 0 {
+		return 0
+	}
+	return slices.Min(bakes)
+}
+
 // calledGood holds property 5: the revision's deployment completed, ran for its bake, and did not crash meanwhile.
 func (o *Observer) calledGood(s *serviceSeen, service, arn string) {
 	if !s.good[arn].IsZero() {
@@ -323,13 +340,13 @@ func (o *Observer) calledGood(s *serviceSeen, service, arn string) {
 		return
 	}
 	delete(s.tries, r.ask)
-	word := o.wordFor(service, r)
+	bake := o.shortestBake(service, r)
 	for deployment, revision := range s.deployed {
 		at, done := o.completed[deployment]
 		if revision != arn || !done {
 			continue
 		}
-		if word == nil || time.Since(at) >= word.Spec.Verify.Bake.Std() {
+		if time.Since(at) >= bake {
 			return
 		}
 	}
