@@ -41,7 +41,7 @@ func (t *Telling) mend() error {
 		}
 	}
 	for _, s := range t.opts.Services {
-		if err := errors.Join(t.mendService(s), t.mendFile(s)); err != nil {
+		if err := errors.Join(t.mendService(s), t.mendFile(s), t.assume(s)); err != nil {
 			return fmt.Errorf("mend %s: %w", s, err)
 		}
 	}
@@ -100,9 +100,26 @@ func (t *Telling) mendFile(name string) error {
 		t.repo.edit(file, func(b []byte) ([]byte, error) { return bytes.ReplaceAll(b, []byte(garbage), nil), nil }))
 }
 
+// assume says that a migration failed of which nobody but a person can know what became. Until then its lock is held.
+func (t *Telling) assume(service string) error {
+	lost := t.records[service].Lost
+	if lost == nil {
+		return nil
+	}
+	file := service + ".yaml"
+	return errors.Join(t.repo.drop(file, "migration"), t.repo.add(file, fmt.Sprintf(
+		"migration: {container: app, command: [/worker, migrate], timeout: 5m, lock: %s, idempotent: false, compatibility: backward, assume: failed}", lost.Lock)))
+}
+
 // bless gives each service a version that is good, which must end whatever was before.
 func (t *Telling) bless() error {
+	if err := t.Advance(t.opts.Doubts.StaleReadMax + time.Second); err != nil { // what is read from here on is so
+		return err
+	}
 	for _, s := range t.opts.Services {
+		if err := t.assume(s); err != nil {
+			return err
+		}
 		if t.service(s).DesiredCount == 0 && len(t.records[s].GoodAsks) > 0 {
 			if err := t.ScaleByHand(s, 2); err != nil {
 				return err
