@@ -135,24 +135,30 @@ lap("filter and keyboard");
 
 lap("live");
 
-// Two thousand services are painted soon. The goal is 300 ms on a machine that does nothing else; ten times that is a defect on any.
+// Two thousand services are painted soon. The goal is 300 ms on a machine that does nothing else, which the test only tells; it fails where
+// that takes so many times what a page of a few lines takes in the same browser at the same time.
 {
-  const goal = 300, guard = 10;
-  const times = [], answers = [];
-  for (let i = 0; i < 2; i++) {
+  const goal = 300, guard = 40;
+  const painted = async (path, see) => {
     const page = await open();
-    await page.goto(MANY + "/");
-    times.push(await page.evaluate(() => new Promise((done) => new PerformanceObserver((list) => {
+    await page.goto(MANY + path);
+    const paint = await page.evaluate(() => new Promise((done) => new PerformanceObserver((list) => {
       for (const e of list.getEntriesByName("first-contentful-paint")) done(e.startTime);
-    }).observe({ type: "paint", buffered: true }))));
-    answers.push(await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseEnd));
-    check(await page.locator(".services tbody tr").count() === 2000, "not all 2,000 services are there");
+    }).observe({ type: "paint", buffered: true })));
+    const answer = await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseEnd);
+    await see(page);
     await page.context().close();
+    return { paint, answer };
+  };
+  const small = [], many = [];
+  for (let i = 0; i < 2; i++) {
+    small.push(await painted("/controller", async () => {}));
+    many.push(await painted("/", async (page) => check(await page.locator(".services tbody tr").count() === 2000, "not all 2,000 services are there")));
   }
-  const best = Math.min(...times);
-  console.log(`2,000 services: the best answer was there after ${Math.round(Math.min(...answers))} ms`);
-  console.log(`2,000 services: first paint after ${times.map(Math.round).join(", ")} ms, goal ${goal} ms`);
-  check(best <= goal * guard, `2,000 services are painted after ${Math.round(best)} ms at best`);
+  const best = (of, what) => Math.round(Math.min(...of.map((t) => t[what])));
+  const times = `after ${best(many, "paint")} ms, the answer after ${best(many, "answer")} ms, goal ${goal} ms; a small page after ${best(small, "paint")} ms`;
+  console.log(`2,000 services: first paint ${times}`);
+  check(best(many, "paint") <= best(small, "paint") * guard, `2,000 services are painted ${times}`);
 }
 
 lap("2,000 services");
