@@ -1,0 +1,84 @@
+// Package observability_test holds the rule files for Prometheus against promtool, against what a controller really tells, and
+// against the runbooks.
+package observability_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	alertsFile    = "alerts.yaml"
+	recordingFile = "recording.yaml"
+)
+
+// rule is one rule of a file for Prometheus.
+type rule struct {
+	Alert, Record, Expr, For string
+	Labels, Annotations      map[string]string
+}
+
+func (r rule) name() string { return r.Alert + r.Record }
+
+// rulesOf reads the rules of a file.
+func rulesOf(t *testing.T, file string) (out []rule) {
+	t.Helper()
+	var f struct{ Groups []struct{ Rules []rule } }
+	readYAML(t, file, &f)
+	for _, g := range f.Groups {
+		out = append(out, g.Rules...)
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s has no rules", file)
+	}
+	return out
+}
+
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(b, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// promtool runs Prometheus' own tool.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("promtool is not installed; Debian's package prometheus has it")
+		}
+		t.Skip("promtool is not installed; Debian's package prometheus has it")
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v\n%s", args, err, out)
+	}
+}
+
+// Prometheus can read the rules, and finds none twice.
+func TestPromtoolReadsTheRules(t *testing.T) {
+	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", alertsFile, recordingFile)
+}
+
+// What is written in tests/ of when a rule fires is so.
+func TestRulesFireAsWritten(t *testing.T) {
+	promtool(t, append([]string{"test", "rules"}, testFiles(t)...)...)
+}
+
+func testFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("tests/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("tests of the rules: %v, %v", files, err)
+	}
+	return files
+}
