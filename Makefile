@@ -38,7 +38,7 @@ fuzz:
 # What costs seconds: form, suspicious code, the files of desired/, the module file, the workflows. actionlint is a module of its own,
 # so that its dependencies are not the project's.
 check:
-	@out=$$(gofmt -l controller worker images pipeline infra); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	@out=$$(gofmt -l controller worker images pipeline infra observability); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
 	$(GO) vet $(PKG)
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
