@@ -71,7 +71,12 @@ func TestPromtoolReadsTheRules(t *testing.T) {
 
 // What is written in tests/ of when a rule fires is so.
 func TestRulesFireAsWritten(t *testing.T) {
-	promtool(t, append([]string{"test", "rules"}, testFiles(t)...)...)
+	for _, file := range testFiles(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			promtool(t, "test", "rules", file)
+		})
+	}
 }
 
 func testFiles(t *testing.T) []string {
