@@ -120,7 +120,7 @@ func (p Panel) json(id, x, y int) object {
 	}
 	return object{
 		"id": id, "type": p.Kind, "title": p.Title, "description": p.Description, "datasource": source, "targets": targets,
-		"gridPos": object{"x": x, "y": y, "w": p.Width, "h": height},
+		"gridPos":     object{"x": x, "y": y, "w": p.Width, "h": height},
 		"fieldConfig": object{"defaults": object{"unit": p.Unit, "thresholds": object{"mode": "absolute", "steps": steps}}, "overrides": []object{}},
 		"options":     object{},
 	}
