@@ -1,23 +1,19 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"net/http/httptest"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/worker/order"
 	"github.com/canteen/deploy/worker/pgtest"
@@ -27,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 )
 
 // connections is how many both sides of a comparison have.
@@ -34,6 +31,7 @@ const connections = store.PoolDefault
 
 // durable is a server that writes through to the disk, with the schema, and a store on it.
 func durable(b testing.TB) (string, *store.Store) {
+	pin(b)
 	server := pgtest.Start(b)
 	server.Restart("-h", "") // fsync and synchronous_commit as they are in earnest
 	source := store.Postgres(server.URL)
@@ -63,92 +61,58 @@ func bare(b testing.TB, url string) *pgxpool.Pool {
 }
 
 // rate is how many times a second work is done by so many at once, over n times.
-func rate(b testing.TB, n, clients int, work func(i int) error) float64 {
-	b.Helper()
-	runtime.GC()
-	var next, failed atomic.Int64
-	var all sync.WaitGroup
+func rate(n, at int, work func(i int) error) (float64, error) {
+	var next atomic.Int64
+	var all errgroup.Group
 	start := time.Now()
-	for range clients {
-		all.Go(func() {
+	for range at {
+		all.Go(func() error {
 			for {
 				i := int(next.Add(1))
 				if i > n {
-					return
+					return nil
 				}
 				if err := work(i); err != nil {
-					if failed.Add(1) == 1 {
-						b.Errorf("%d: %v", i, err)
-					}
-					return
+					return fmt.Errorf("%d: %w", i, err)
 				}
 			}
 		})
 	}
-	all.Wait()
-	return float64(n) / time.Since(start).Seconds()
+	err := all.Wait()
+	return float64(n) / time.Since(start).Seconds(), err
 }
 
-// wire is a client that costs next to nothing: it writes a request that was made before and reads the answer.
-type wire struct {
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-func (w *wire) place(i int) error {
-	body := `{"school":"north","date":"2099-12-01","lines":[{"item":"soup","quantity":3}]}`
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: bench-%s\r\nContent-Length: %d\r\n\r\n%s", rand.Text(), len(body), body)
-	if _, err := w.conn.Write(out.Bytes()); err != nil {
-		return err
+// timed is rate for a benchmark, which ends where the work fails.
+func timed(b *testing.B, n, at int, work func(i int) error) float64 {
+	b.Helper()
+	runtime.GC()
+	r, err := rate(n, at, work)
+	if err != nil {
+		b.Fatal(err)
 	}
-	status, err := w.in.ReadString('\n')
-	if err != nil || !strings.HasPrefix(status, "HTTP/1.1 201") {
-		return fmt.Errorf("answer %q: %w", status, err)
-	}
-	length := 0
-	for {
-		line, err := w.in.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) <= 2 {
-			break
-		}
-		if _, value, ok := bytes.Cut(line, []byte("Content-Length: ")); ok {
-			if _, err := fmt.Sscan(string(value), &length); err != nil {
-				return err
-			}
-		}
-	}
-	_, err = io.CopyN(io.Discard, w.in, int64(length))
-	return err
+	return r
 }
 
 // BenchmarkHTTP measures orders a second through HTTP, and as a ratio to pgx alone: the same statements in the same
 // transactions, over as many connections, on the same server with fsync and synchronous_commit.
+//
+// The worker, or pgx alone, shares one core with PostgreSQL, and whoever sends the orders has the other one. That is fair to
+// both: what is compared is what the worker's own instructions add to pgx's and to the server's, on the core that all three
+// need; a client's are no part of the service, and pgx alone has none.
 func BenchmarkHTTP(b *testing.B) {
 	url, s := durable(b)
 	server := httptest.NewServer(web.New(web.Config{Orders: s, Log: quiet(b), Registry: prometheus.NewRegistry(), InFlightMax: 256}).Handler())
 	defer server.Close()
-	const clients = 32
-	ready := make(chan *wire, clients)
-	for range clients {
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		if err != nil {
+	outside := besides(b, "clients "+server.Listener.Addr().String())
+	pool := bare(b, url)
+	compare(b, 1000, func(n int) float64 {
+		runtime.GC()
+		start := time.Now()
+		if _, err := outside.ask(strconv.Itoa(n)); err != nil {
 			b.Fatal(err)
 		}
-		defer conn.Close()
-		ready <- &wire{conn, bufio.NewReader(conn)}
-	}
-	through := func(i int) error {
-		w := <-ready
-		defer func() { ready <- w }()
-		return w.place(i)
-	}
-	pool := bare(b, url)
-	compare(b, 1000, func(n int) float64 { return rate(b, n, clients, through) },
-		func(n int) float64 { return rate(b, n, connections, placeBare(pool)) })
+		return float64(n) / time.Since(start).Seconds()
+	}, func(n int) float64 { return timed(b, n, connections, placeBare(pool)) })
 }
 
 // quiet is the service's own logger, which writes each line, to nowhere.
@@ -187,48 +151,49 @@ func compare(b *testing.B, n int, ours, theirs func(n int) float64) {
 }
 
 // BenchmarkQueue measures events a second through a queue of the local account's, until the last order is accepted, and as a
-// ratio to pgx alone. Sending them is not in it: receiving, deleting, and the work are.
+// ratio to pgx alone. Sending them is not in it: receiving, deleting, and the work are. The account is a process of its own on
+// a core of its own, as the clients of BenchmarkHTTP are; the AWS SDK is the worker's.
 func BenchmarkQueue(b *testing.B) {
 	for _, fifo := range []bool{false, true} {
 		b.Run(fmt.Sprint("fifo=", fifo), func(b *testing.B) {
 			url, s := durable(b)
-			account, err := sim.New(sim.Config{Seed: 1, Unthrottled: true})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = account.Close() }()
-			queueURL := benchQueue(b, account, fifo)
+			q := outsideQueue(b, fifo)
 			pool := bare(b, url)
 			place := func(n int) []string {
 				ids := make([]string, n)
 				for i := range ids {
 					ids[i] = rand.Text()
 				}
-				rate(b, n, connections, func(i int) error { return placeAs(pool, ids[i-1]) })
+				timed(b, n, connections, func(i int) error { return placeAs(pool, ids[i-1]) })
 				return ids
 			}
-			compare(b, 1000, func(n int) float64 { return throughQueue(b, queue.New(account.AWSConfig(), queueURL), s, place(n)) },
-				func(n int) float64 { return rate(b, n, connections, acceptBare(pool, place(n))) })
+			compare(b, 1000, func(n int) float64 { return throughQueue(b, q, s, place(n)) },
+				func(n int) float64 { return timed(b, n, connections, acceptBare(pool, place(n))) })
 		})
 	}
 }
 
-func benchQueue(b *testing.B, account *sim.Account, fifo bool) (url string) {
+// outsideQueue is a queue of another process's, which the worker's own way finds.
+func outsideQueue(b *testing.B, fifo bool) *queue.Queue {
 	b.Helper()
-	client := sqs.NewFromConfig(account.AWSConfig())
-	suffix, attributes := "", map[string]string{}
+	as := "queue"
 	if fifo {
-		suffix, attributes["FifoQueue"] = ".fifo", "true"
+		as = "queue.fifo"
 	}
-	for _, name := range []string{"dead" + suffix, "orders" + suffix} {
-		out, err := client.CreateQueue(context.Background(), &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
-		if err != nil {
-			b.Fatal(err)
-		}
-		url = *out.QueueUrl
-		attributes["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:%s:%s:%s","maxReceiveCount":5}`, sim.DefaultRegion, sim.DefaultAccount, name)
+	where, err := besides(b, as).ask("")
+	if err != nil {
+		b.Fatal(err)
 	}
-	return url
+	endpoint, url, _ := strings.Cut(where, " ")
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": sim.DefaultRegion,
+		"AWS_ACCESS_KEY_ID": "AKIALOCALACCOUNT", "AWS_SECRET_ACCESS_KEY": "local"} {
+		b.Setenv(name, value)
+	}
+	q, err := queue.Connect(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return q
 }
 
 // throughQueue sends the events of these orders, of twenty schools, and then measures how fast they are worked on.

@@ -32,6 +32,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if as := os.Getenv(asWorld); as != "" {
+		if err := runAsWorld(as); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(pgtest.Main(m))
 }
 
