@@ -20,12 +20,12 @@ import (
 	"github.com/canteen/deploy/controller/sim"
 )
 
-// The test binary is also the world around a worker that is measured: its clients, its queue. In a task of ECS neither takes
-// anything of the worker's processor, so that they are a process of their own here, on a core of its own.
+// The test binary is also the world around a worker that is measured: its clients, or its queue. In a task of ECS neither is in
+// the worker's memory, so that they are a process of their own here.
 const (
-	asWorld    = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
-	serverCore = "0"                 // the worker or pgx alone, and PostgreSQL
-	worldCore  = "1"
+	asWorld      = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
+	databaseCore = "1"
+	workerCore   = "0" // the worker with clients or queue, or pgx alone
 )
 
 // world is the process of clients or of a queue. It answers each line that it is given with one.
@@ -51,18 +51,14 @@ func (w *world) ask(line string) (string, error) {
 	return strings.TrimSpace(answer), nil
 }
 
-// besides starts the world, pinned to its core where there is one for it.
+// besides starts the world, on the core of this process.
 func besides(b *testing.B, as string) *world {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
-	args := []string{self}
-	if pinnable() {
-		args = []string{"taskset", "-c", worldCore, self}
-	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), asWorld+"="+as)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -93,15 +89,15 @@ func pinnable() bool {
 // cores is how many there were at the start, before this process was pinned.
 var cores = runtime.NumCPU()
 
-// pin puts this process, and what it starts from now on, on its core.
-func pin(b testing.TB) {
+// pin puts this process, and what it starts from now on, on a core.
+func pin(b testing.TB, core string) {
 	b.Helper()
 	if !pinnable() {
-		b.Log("clients and queue share the server's cores: there is but one, or no taskset")
+		b.Log("all share all cores: there is but one, or no taskset")
 		return
 	}
-	if out, err := exec.Command("taskset", "-a", "-p", "-c", serverCore, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
-		b.Fatalf("pin to core %s: %v\n%s", serverCore, err, out)
+	if out, err := exec.Command("taskset", "-a", "-p", "-c", core, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
+		b.Fatalf("pin to core %s: %v\n%s", core, err, out)
 	}
 	runtime.SetDefaultGOMAXPROCS()
 }

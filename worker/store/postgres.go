@@ -59,7 +59,7 @@ func (p *pgPool) all(ctx context.Context, list []statement) error {
 
 func (p *pgPool) begin(ctx context.Context) (tx, error) {
 	t, err := p.Begin(ctx)
-	return pgTx{t}, p.seen(err)
+	return &pgTx{Tx: t}, p.seen(err)
 }
 
 func (p *pgPool) stats() Stats {
@@ -70,23 +70,33 @@ func (p *pgPool) stats() Stats {
 
 func (p *pgPool) close() error { p.Close(); return nil }
 
-type pgTx struct{ pgx.Tx }
+type pgTx struct {
+	pgx.Tx
+	committed bool
+}
 
-func (t pgTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (t *pgTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	tag, err := t.Exec(ctx, query, args...)
 	return tag.RowsAffected(), err
 }
 
-func (t pgTx) query(ctx context.Context, query string, args ...any) (rows, error) {
+func (t *pgTx) query(ctx context.Context, query string, args ...any) (rows, error) {
 	rs, err := t.Query(ctx, query, args...)
 	return pgRows{rs}, err
 }
 
-func (t pgTx) all(ctx context.Context, list []statement) error { return sendAll(ctx, t.Tx, list) }
+func (t *pgTx) all(ctx context.Context, list []statement) error { return sendAll(ctx, t.Tx, list) }
 
-func (t pgTx) commit(ctx context.Context) error { return t.Commit(ctx) }
+func (t *pgTx) commit(ctx context.Context) error {
+	err := t.Commit(ctx)
+	t.committed = err == nil
+	return err
+}
 
-func (t pgTx) rollback(ctx context.Context) {
+func (t *pgTx) rollback(ctx context.Context) {
+	if t.committed {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	_ = t.Rollback(ctx) // the server does it anyway when the connection ends
