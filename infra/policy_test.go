@@ -60,7 +60,7 @@ func allowed(t *testing.T, template object, role string) map[string][]object {
 // Secrets are read by roles that start tasks, and each reads those alone that its task definition names.
 func TestSecretsAreReadByExecutionRoles(t *testing.T) {
 	main := templates(t, "dev").main
-	want := map[string]int{"order-processing-dev-execution": 1, "order-processing-dev-controller-execution": 1, "order-processing-dev-bootstrap": 2}
+	want := map[string]int{"order-processing-dev-execution": 3, "order-processing-dev-controller-execution": 1, "order-processing-dev-bootstrap": 4}
 	for _, r := range resources(main, "AWS::IAM::Role") {
 		name := r["Properties"].(object)["RoleName"].(string)
 		secrets := 0

@@ -43,12 +43,18 @@ func buildMain(stack awscdk.Stack, s Settings) {
 // queues are the orders to be processed, and those that could not be.
 type queues struct{ orders, dead awssqs.Queue }
 
+// fifo is how the names of such queues end, those of its dead letters too: "The dead-letter queue of a FIFO queue must also be a
+// FIFO queue", https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+const fifo = ".fifo"
+
+// newQueues makes both FIFO: events of a school, its message group, are worked on in their order. The worker names each event
+// itself; the content does for whoever sends without a name, as the kitchen's tools may.
 func newQueues(stack awscdk.Stack, s Settings) queues {
 	dead := awssqs.NewQueue(stack, text("DeadLetters"), &awssqs.QueueProps{
-		QueueName: text(s.named("dead-letters")), RetentionPeriod: awscdk.Duration_Days(number(14)), EnforceSSL: jsii.Bool(true), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
+		QueueName: text(s.named("dead-letters") + fifo), Fifo: jsii.Bool(true), RetentionPeriod: awscdk.Duration_Days(number(14)), EnforceSSL: jsii.Bool(true), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
 	})
 	return queues{dead: dead, orders: awssqs.NewQueue(stack, text("Orders"), &awssqs.QueueProps{
-		QueueName: text(s.named("orders")), RetentionPeriod: awscdk.Duration_Days(number(4)), EnforceSSL: jsii.Bool(true), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
+		QueueName: text(s.named("orders") + fifo), Fifo: jsii.Bool(true), ContentBasedDeduplication: jsii.Bool(true), RetentionPeriod: awscdk.Duration_Days(number(4)), EnforceSSL: jsii.Bool(true), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
 		VisibilityTimeout: awscdk.Duration_Seconds(number(s.Queue.VisibilitySeconds)), ReceiveMessageWaitTime: awscdk.Duration_Seconds(number(20)),
 		DeadLetterQueue: &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: number(s.Queue.Attempts)},
 	})}
@@ -119,11 +125,11 @@ func newSecureListener(stack awscdk.Stack, s Settings, id string, balancer elb.C
 // and registers the result in the service's family; everything else about a task is here.
 func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 	newLogGroup(stack, s, "Logs", "")
-	secret := *d.app.SecretArn()
+	secret, ddl := *d.app.SecretArn(), *d.owner.SecretArn()
 	// Secrets are read by the role that starts the task, before the program runs: the task's own role cannot read any.
 	newRole(stack, "ExecutionRole", s.named("execution"), "Starts the tasks of the service: image, logs and the secrets that are named here", s.tasksMayAssume(), append(append(s.pull(workerRepository),
 		s.writeLogs(s.logGroup("")),
-		s.readSecrets(secret),
+		s.readSecrets(secret, ddl, s.readAuthorities()),
 	), s.readParameters()...))
 	newRole(stack, "TaskRole", s.named("task"), "What the service itself calls", s.tasksMayAssume(), []statement{
 		// Batches are authorized as what is in them.
@@ -145,15 +151,16 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 			},
 			Environment: []any{
 				variable("DB_HOST", *d.instance.DbInstanceEndpointAddress()), variable("DB_NAME", databaseName), variable("DB_PORT", fmt.Sprint(databasePort)),
-				variable("DB_SSLMODE", "require"),
-				// The two users of the rotation take turns, and each acts as the owner of the tables: see database.go.
-				variable("PGOPTIONS", "-c role="+owner),
+				variable("DB_SSLMODE", "verify-full"),
+				// The two users of the rotation take turns: what migrations make is for the first, which the other one is a member of.
+				variable("MIGRATE_GRANT_TO", appUser),
 				variable("QUEUE_URL", *q.orders.QueueUrl()),
 			},
 			// User and password change together, so that both come from one reading of the secret.
 			Secrets: []any{
-				&awsecs.CfnTaskDefinition_SecretProperty{Name: text("DB_USER"), ValueFrom: text(secret + ":username::")},
-				&awsecs.CfnTaskDefinition_SecretProperty{Name: text("DB_PASSWORD"), ValueFrom: text(secret + ":password::")},
+				secretText("DB_USER", secret+":username::"), secretText("DB_PASSWORD", secret+":password::"),
+				secretText("MIGRATE_DB_USER", ddl+":username::"), secretText("MIGRATE_DB_PASSWORD", ddl+":password::"),
+				secretText("DB_CA", s.authorities()),
 			},
 			LogConfiguration: s.logsTo("", service),
 		}},
@@ -162,8 +169,8 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 }
 
 // readSecrets is what the tasks' secrets take: the database's, and those that the settings name.
-func (s Settings) readSecrets(database string) statement {
-	st := statement{sid: "ReadSecrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{database}}
+func (s Settings) readSecrets(database ...string) statement {
+	st := statement{sid: "ReadSecrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: database}
 	for _, name := range s.Template.Secrets {
 		st.resources = append(st.resources, s.arn("secretsmanager", "secret:"+s.secret(name)+"-??????"))
 	}

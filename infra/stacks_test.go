@@ -173,14 +173,15 @@ func TestResources(t *testing.T) {
 		{main, "AWS::RDS::DBInstance", object{"Engine": "postgres", "MultiAZ": true, "StorageEncrypted": true, "PubliclyAccessible": false, "DeletionProtection": true}},
 		{main, "AWS::DynamoDB::Table", object{"KeySchema": []any{object{"AttributeName": "pk", "KeyType": "HASH"}, object{"AttributeName": "sk", "KeyType": "RANGE"}},
 			"TimeToLiveSpecification": object{"AttributeName": "expires", "Enabled": true}}},
-		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-orders", "RedrivePolicy": like(object{"maxReceiveCount": 5})}},
+		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-orders.fifo", "FifoQueue": true, "ContentBasedDeduplication": true, "RedrivePolicy": like(object{"maxReceiveCount": 5})}},
+		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-dead-letters.fifo", "FifoQueue": true}},
 		{main, "AWS::Logs::LogGroup", object{"LogGroupName": "/ecs/order-processing-production", "RetentionInDays": 90}},
 		{main, "AWS::ECS::TaskDefinition", object{"Family": "order-processing-production-template", "Cpu": "512", "Memory": "1024"}},
 	} {
 		r.in.HasResourceProperties(&r.kind, r.props)
 	}
 	rotations := "AWS::SecretsManager::RotationSchedule"
-	main.ResourceCountIs(&rotations, number(2))
+	main.ResourceCountIs(&rotations, number(3))
 }
 
 // The service's page asks nobody: without a login nobody reaches it.

@@ -3,7 +3,6 @@ package permit_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,59 +50,66 @@ func containerOf(t *testing.T, family string) (command []string, env map[string]
 	return nil, nil
 }
 
-// On a real PostgreSQL: the bootstrap task of the template makes the application's user, and does nothing when it is run again.
-// Whichever of the rotation's two users a migration logs in as, every table belongs to the first, by the template's PGOPTIONS.
+// On a real PostgreSQL with TLS: the bootstrap task of the template makes the application's user and the owner, and does nothing when
+// it is run again. Whichever of the rotation's two users is the application's when a migration runs, every table belongs to the
+// owner, both users may read and write its rows, and neither may change it.
 func TestBootstrapAndBothUsersOfTheRotation(t *testing.T) {
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not installed (Debian: apt-get install postgresql)")
 	}
-	admin := pgtest.Start(t).URL
-	at, err := pgx.ParseConfig(admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bootstrap, _ := containerOf(t, stack+"-bootstrap")
-	for range 2 {
-		cmd := exec.Command(bootstrap[0], bootstrap[1:]...)
-		cmd.Env = append(os.Environ(), "PGHOST="+at.Host, fmt.Sprintf("PGPORT=%d", at.Port), "PGUSER="+at.User, "PGDATABASE="+at.Database, "APP_USER=orders", "APP_PASSWORD=p-1_w")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("bootstrap: %v\n%s", err, out)
-		}
-	}
-	db, err := pgx.Connect(t.Context(), admin)
+	ca, certificate, key := pgtest.Authority(t)
+	server := pgtest.Start(t)
+	address := []string{"DB_CA=" + string(ca), "DB_HOST=localhost", "DB_NAME=postgres", fmt.Sprintf("DB_PORT=%d", server.Secure(certificate, key))}
+	db, err := pgx.Connect(t.Context(), server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close(t.Context()) }()
-	// As the rotation's function does at its first turn.
-	if _, err := db.Exec(t.Context(), "CREATE ROLE orders_clone LOGIN PASSWORD 'p-2_w'; GRANT orders TO orders_clone"); err != nil {
-		t.Fatal(err)
+	execute := func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
+	execute("ALTER ROLE postgres PASSWORD 'p-0_w'")
+	bootstrap, env := containerOf(t, stack+"-bootstrap")
+	for range 2 {
+		cmd := exec.Command(bootstrap[0], bootstrap[1:]...)
+		cmd.Env = append(os.Environ(), append(address, "PGSSLMODE="+env["PGSSLMODE"], "PGHOST=localhost", "PGPORT="+strings.TrimPrefix(address[3], "DB_PORT="), "PGUSER=postgres",
+			"PGPASSWORD=p-0_w", "PGDATABASE=postgres", "APP_USER=orders", "APP_PASSWORD=p-1_w", "OWNER_USER=orders_owner", "OWNER_PASSWORD=p-3_w")...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("bootstrap: %v\n%s", err, out)
+		}
+	}
+	// As the rotation's function does at its first turn.
+	execute("CREATE ROLE orders_clone LOGIN PASSWORD 'p-2_w'; GRANT orders TO orders_clone")
 	worker := filepath.Join(t.TempDir(), "worker")
 	if out, err := exec.Command("go", "build", "-o", worker, "../../worker").CombinedOutput(); err != nil {
 		t.Fatalf("build the worker: %v\n%s", err, out)
 	}
-	_, env := containerOf(t, stack+"-template")
+	_, env = containerOf(t, stack+"-template")
 	for _, user := range []string{"orders_clone", "orders"} {
-		as, err := url.Parse(admin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := as.Query()
-		q.Set("user", user)
-		as.User, as.RawQuery = url.User(user), q.Encode()
 		cmd := exec.Command(worker, "migrate")
-		cmd.Env = append(os.Environ(), "DATABASE_URL="+as.String(), "PGOPTIONS="+env["PGOPTIONS"])
+		cmd.Env = append(os.Environ(), append(address, "DB_SSLMODE="+env["DB_SSLMODE"], "DB_USER="+user, "DB_PASSWORD=not-asked", "MIGRATE_DB_USER=orders_owner",
+			"MIGRATE_DB_PASSWORD=p-3_w", "MIGRATE_GRANT_TO="+env["MIGRATE_GRANT_TO"])...)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("migrate as %s: %v\n%s", user, err, out)
+			t.Fatalf("migrate beside %s: %v\n%s", user, err, out)
 		}
 		rows, err := db.Query(t.Context(), "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'public'")
 		if err != nil {
 			t.Fatal(err)
 		}
 		owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || !slices.Equal(owners, []string{"orders"}) {
-			t.Errorf("after %s migrated, tables belong to %s (%v)", user, strings.Join(owners, ", "), err)
+		if err != nil || !slices.Equal(owners, []string{"orders_owner"}) {
+			t.Errorf("after a migration beside %s tables belong to %s (%v)", user, strings.Join(owners, ", "), err)
+		}
+		for _, user := range []string{"orders_clone", "orders"} {
+			var rows, changes bool
+			if err := db.QueryRow(t.Context(), `SELECT bool_and(has_table_privilege($1, 'public.' || relname, 'SELECT, INSERT, UPDATE, DELETE')),
+				has_schema_privilege($1, 'public', 'CREATE') OR pg_has_role($1, 'orders_owner', 'MEMBER')
+				FROM pg_class WHERE relname IN ('orders', 'order_lines', 'outbox', 'stock', 'idempotency_keys')`, user).Scan(&rows, &changes); err != nil || !rows || changes {
+				t.Errorf("%s may read and write rows: %v, change tables: %v (%v)", user, rows, changes, err)
+			}
 		}
 	}
 }

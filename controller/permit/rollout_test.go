@@ -154,9 +154,11 @@ func TestRolloutNeedsItsPermissions(t *testing.T) {
 	})
 }
 
-// push adds the images that pipelines would have pushed: the worker's, and the controller's own, whose service is played too.
+// push adds the images that pipelines would have pushed: the worker's, and the controller's own, whose service is played too; and
+// of the secrets that are made by hand the one that the worker's tasks read.
 func push(t *testing.T, seed *sim.Seed) {
 	t.Helper()
+	seed.Secrets = append(seed.Secrets, sim.SeedSecret{Name: stack + "/db-ca", Value: "PEM"})
 	for i, r := range seed.Repositories {
 		listening := &sim.SeedScript{Logs: []sim.SeedLog{{Text: "listening"}}}
 		switch r.Name {

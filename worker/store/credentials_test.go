@@ -184,6 +184,7 @@ func TestMigrationCredentials(t *testing.T) {
 	}{
 		"same for both":    {parts, "postgres db:5432/orders", "", ""},
 		"parts":            {map[string]string{"MIGRATE_DB_USER": "owner", "MIGRATE_DB_PASSWORD": "secret"}, "postgres db:5432/orders", "app", ""},
+		"of several users": {map[string]string{"MIGRATE_DB_USER": "owner", "MIGRATE_DB_PASSWORD": "secret", "MIGRATE_GRANT_TO": "group"}, "postgres db:5432/orders", "group", ""},
 		"same user":        {map[string]string{"MIGRATE_DB_USER": "app", "MIGRATE_DB_PASSWORD": "secret"}, "postgres db:5432/orders", "", ""},
 		"half":             {map[string]string{"MIGRATE_DB_USER": "owner"}, "", "", "belong together"},
 		"url":              {map[string]string{"DATABASE_URL": "postgres://app:secret@db/o", "MIGRATE_DATABASE_URL": "postgres://owner:secret@db2/o"}, "postgres db2:5432/o", "app", ""},

@@ -31,8 +31,8 @@ func FromEnv(getenv func(string) string) (Source, error) {
 }
 
 // ForMigration is FromEnv for `worker migrate`: MIGRATE_DATABASE_URL, or MIGRATE_DB_USER and MIGRATE_DB_PASSWORD in place of
-// DB_USER and DB_PASSWORD, are the credentials that may change the schema. role is whom the tables are for: the user of
-// FromEnv's, or "" if that is the same user or not known.
+// DB_USER and DB_PASSWORD, are the credentials that may change the schema. role is whom the tables are for:
+// MIGRATE_GRANT_TO, else the user of FromEnv's; "" if that is the same user or not known.
 func ForMigration(getenv func(string) string) (_ Source, role string, _ error) {
 	changed := map[string]string{}
 	user, password := getenv("MIGRATE_DB_USER"), getenv("MIGRATE_DB_PASSWORD")
@@ -61,6 +61,7 @@ func ForMigration(getenv func(string) string) (_ Source, role string, _ error) {
 		}
 		role = cfg.User
 	}
+	role = cmp.Or(getenv("MIGRATE_GRANT_TO"), role)
 	if own, err := pgx.ParseConfig(source.dsn); err == nil && own.User == role {
 		role = ""
 	}
