@@ -102,8 +102,8 @@ func timed(b *testing.B, n, at int, work func(i int) error) float64 {
 // what they cost counts against the worker, since there is no third core, but their garbage is not the worker's.
 //
 // On a machine that others use, run the compiled test under a real-time policy (chrt -r 1). Otherwise whoever sleeps for a
-// moment waits for its core afterwards, and the side that sleeps more often loses by that alone: of ten runs the ratio was
-// anything from 0.5 to 1.9.
+// moment waits for its core afterwards, and the side that sleeps more often loses by that alone: the ratio was
+// anything from 0.5 to 1.9 without it.
 func BenchmarkHTTP(b *testing.B) {
 	url, s := durable(b)
 	server := httptest.NewServer(web.New(web.Config{Orders: s, Log: quiet(b), Registry: prometheus.NewRegistry(), InFlightMax: 256}).Handler())
