@@ -86,7 +86,7 @@ func TestGitIsTold(t *testing.T) {
 	flags := append(j.speaks(host), "--notify", people.file)
 	dev := j.start(flags...)
 	dev.awaitPhase(condition.PhaseHealthy, "orders")
-	people.await(t, notify.Begun, notify.Good)
+	people.await(t, notify.Good)
 
 	if n := host.Refused(); n != 1 {
 		t.Errorf("%d requests were refused: the host had said when to come again", n)
@@ -131,7 +131,7 @@ func TestGitIsTold(t *testing.T) {
 		t.Errorf("the restart wrote %d times", again-writes)
 	}
 	dev.awaitPull(host, "open")
-	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted)
+	people.await(t, notify.Good, notify.Rejected, notify.Reverted)
 
 	next, nextCommit := j.release("read MENU_URL where it is set", listens)
 	dev.awaitTag("orders", next)
@@ -145,7 +145,7 @@ func TestGitIsTold(t *testing.T) {
 	}
 	wantStates(t, host, good, "inactive")
 	wantStates(t, host, badCommit, "failure")
-	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted, notify.Begun, notify.Good)
+	people.await(t, notify.Good, notify.Rejected, notify.Reverted, notify.Good)
 
 	out, err := j.promoteTold(host)
 	if err != nil || !strings.Contains(out, "good in dev since") || !strings.Contains(out, "https://github.com/"+standin.Repository+"/pull/") {
