@@ -1,0 +1,214 @@
+package dashboards_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/canteen/deploy/controller/account"
+	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/app"
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/gitrepo"
+	"github.com/canteen/deploy/controller/rollout"
+	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/observability/dashboards"
+)
+
+const seed = `
+clusters: [c]
+repositories: [{name: soup, images: [{tag: "FIRST"}, {tag: 2bbbbbb, script: {startError: "it does not start"}}]}]
+stacks: [{name: soup, outputs: {RepoUri: "${repository:soup}", ClusterName: c, ServiceName: soup, AppSubnetIds: subnet-0a, EcsSecurityGroupId: sg-0a, TaskTemplate: "soup-template:1"}}]
+taskDefinitions:
+  - {family: soup-template, requiresCompatibilities: [FARGATE], networkMode: awsvpc, cpu: "256", memory: "512", executionRoleArn: "arn:aws:iam::${account}:role/x",
+     containerDefinitions: [{name: app, image: "${repository:soup}:FIRST", essential: true}]}
+services:
+  - {cluster: c, serviceName: soup, taskDefinition: soup-template, desiredCount: 1, launchType: FARGATE,
+     networkConfiguration: {awsvpcConfiguration: {subnets: [subnet-0a], securityGroups: [sg-0a]}}}
+`
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask commits a tag of the service.
+func ask(t *testing.T, repo *git.Repository, dir, tag string) {
+	t.Helper()
+	folder := filepath.Join(dir, "desired/dev")
+	must(t, os.MkdirAll(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, desired.EnvironmentFile), []byte("apiVersion: deploy/v1\nkind: Environment\nmetadata: {name: dev}\nspec: {account: \"000000000000\", region: eu-central-1}\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, "soup.yaml"), []byte("apiVersion: deploy/v1\nkind: Service\nmetadata: {name: soup}\nspec:\n  stack: soup\n  containers: {app: {image: {tag: \""+tag+"\"}}}\n  verify: {bake: 10s}\n"), 0o600))
+	commit(t, repo, tag)
+}
+
+func commit(t *testing.T, repo *git.Repository, subject string) string {
+	t.Helper()
+	tree, err := repo.Worktree()
+	must(t, err)
+	must(t, tree.AddWithOptions(&git.AddOptions{All: true}))
+	hash, err := tree.Commit(subject, &git.CommitOptions{Author: &object.Signature{Name: "A developer", When: time.Now()}})
+	must(t, err)
+	return hash.String()
+}
+
+// run starts the controller, at a pace that a test can wait for, over a simulated account.
+func run(t *testing.T) (*app.App, *git.Repository, string) {
+	t.Helper()
+	dir := t.TempDir()
+	repo, err := git.PlainInitWithOptions(dir+"/git", &git.PlainInitOptions{InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName("main")}})
+	must(t, err)
+	// The image's tag is the commit of its code, from which the lead time counts.
+	must(t, os.WriteFile(dir+"/git/soup.txt", []byte("of the day"), 0o600))
+	first := commit(t, repo, "soup: as it is")[:7]
+	acc, err := sim.New(sim.Config{Seed: 1, Timing: ecs.FastTiming()})
+	must(t, err)
+	parsed, err := sim.ReadSeed([]byte(strings.ReplaceAll(seed, "FIRST", first)), dir)
+	must(t, err)
+	must(t, acc.Plant(context.Background(), parsed))
+	ask(t, repo, dir+"/git", first)
+	reg := prometheus.NewRegistry()
+	a, err := app.New(app.Config{
+		Env: "dev", Git: gitrepo.Config{Source: dir + "/git", Folder: "desired/dev"}, Ledger: dir + "/ledger.db", Unsynced: true,
+		Poll: time.Second, Pace: rollout.Pace{Watch: time.Second, Idle: 5 * time.Second}, Workers: 4,
+		Build: status.Build{Version: "test"}, Registry: reg, Log: zap.NewNop(),
+		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
+			return account.New(client.New(acc.AWSConfig(), client.Options{BurstShare: 1, RefillShare: 1, Registerer: reg}), account.Options{Account: env.Account, Region: env.Region}), nil
+		},
+	})
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() { stop(); must(t, <-done); must(t, acc.Close()) })
+	return a, repo, dir + "/git"
+}
+
+// scrape starts a Prometheus that looks once a second.
+func scrape(t *testing.T, a *app.App) (address string) {
+	t.Helper()
+	if _, err := exec.LookPath("prometheus"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("prometheus is not installed")
+	}
+	srv := httptest.NewServer(a.Handler())
+	t.Cleanup(srv.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address = l.Addr().String()
+	must(t, l.Close())
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/p.yml", []byte(fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: deploy, static_configs: [{targets: [%q]}]}]\n", srv.Listener.Addr())), 0o600))
+	cmd := exec.Command("prometheus", "--config.file="+dir+"/p.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+address)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	return "http://" + address
+}
+
+// rows is how many series a query had at some time of the last ten minutes, with a number.
+func rows(t *testing.T, prom, expr string) int {
+	t.Helper()
+	now := time.Now().Unix()
+	q := url.Values{"query": {strings.NewReplacer("$environment", "dev", "$service", "soup", "$__rate_interval", "10s", "$__range", "10m").Replace(expr)},
+		"start": {fmt.Sprint(now - 600)}, "end": {fmt.Sprint(now)}, "step": {"1"}}
+	resp, err := http.Get(prom + "/api/v1/query_range?" + q.Encode())
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	var out struct {
+		Error string
+		Data  struct {
+			Result []struct{ Values [][2]any }
+		}
+	}
+	must(t, json.Unmarshal(body, &out))
+	if out.Error != "" {
+		t.Errorf("%s: %s", expr, out.Error)
+	}
+	n := 0
+	for _, series := range out.Data.Result {
+		if slices.ContainsFunc(series.Values, func(v [2]any) bool { return v[1] != "NaN" }) {
+			n++
+		}
+	}
+	return n
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.+), \w+\)$`)
+
+// Every query of every file has an answer once a rollout succeeded and another one was put back.
+func TestQueries(t *testing.T) {
+	a, repo, dir := run(t)
+	prom := scrape(t, a)
+	await := func(result string) {
+		for from := time.Now(); rows(t, prom, `deploy_rollouts_total{result="`+result+`"} > 0`) == 0; time.Sleep(500 * time.Millisecond) {
+			if time.Since(from) > 3*time.Minute {
+				t.Fatalf("no rollout %s: %+v", result, a.Board().Snapshot().Services[0].Status)
+			}
+		}
+	}
+	await("succeeded")
+	ask(t, repo, dir, "2bbbbbb")
+	await("reverted")
+	for _, d := range dashboards.All() {
+		text, err := d.JSON()
+		must(t, err)
+		var v any
+		must(t, json.Unmarshal(text, &v))
+		for _, e := range exprs(v) {
+			if m := labelValues.FindStringSubmatch(e); m != nil {
+				e = m[1]
+			}
+			if rows(t, prom, e) == 0 {
+				t.Errorf("%s: nothing for %s", d.Name, e)
+			}
+		}
+	}
+}
+
+// exprs are all queries below a value of the file.
+func exprs(v any) (out []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if s, is := x.(string); is && (k == "expr" || k == "definition") {
+				out = append(out, s)
+			}
+			out = append(out, exprs(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			out = append(out, exprs(x)...)
+		}
+	}
+	return out
+}
