@@ -12,7 +12,7 @@ LONG := controller/gitrepo controller/scale controller/story images
 # are processors.
 test: check
 	$(GO) test -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
-	STORY_SEEDS=300 $(GO) test -race -short -timeout 40m ./controller/gitrepo ./controller/story
+	STORY_SEEDS=100 $(GO) test -race -short -timeout 40m ./controller/gitrepo ./controller/story
 	STORY_SEEDS=500 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
