@@ -142,7 +142,7 @@ func killUnderLoad(t *testing.T, env []string, source store.Source, open func() 
 	}
 	all.Wait()
 	var byStatus string
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		statuses := statuses(t, source)
 		byStatus = fmt.Sprint(statuses)
 		if statuses[order.StatusPlaced] == 0 || time.Now().After(end) {
@@ -165,7 +165,7 @@ func killUnderLoad(t *testing.T, env []string, source store.Source, open func() 
 
 // placeUntilAnswered does what a client should: the same request with the same key, until it knows.
 func placeUntilAnswered(t *testing.T, url *atomic.Value, key string) int {
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		status, err := place(t.Context(), http.DefaultClient, url.Load().(string), key)
 		if err == nil && (status == http.StatusCreated || status == http.StatusOK) {
 			return status

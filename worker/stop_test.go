@@ -68,7 +68,7 @@ func TestSIGTERMWhileTheQueueIsWorkedOn(t *testing.T) {
 			if status, err := place(t.Context(), http.DefaultClient, s.url, fmt.Sprint("order-", i)); err != nil || status != http.StatusCreated {
 				t.Fatalf("place: %d, %v", status, err)
 			}
-			for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 				var waiting int
 				if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting); err != nil {
 					t.Fatal(err)

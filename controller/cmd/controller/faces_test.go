@@ -30,7 +30,7 @@ func TestACommitBecomesHealthy(t *testing.T) {
 	orders.Balanced = true
 	w := newWorld(t, sim.Config{}, orders)
 	p := w.start("--log-level", "debug")
-	p.await("readiness", 10*time.Second, func() error {
+	p.await("readiness", func() error {
 		code, body, err := p.get("/readyz")
 		if err == nil && code != http.StatusOK {
 			err = fmt.Errorf("%d %s", code, body)
@@ -152,7 +152,7 @@ func TestTheWebhookWakes(t *testing.T) {
 	const secret = "of-the-webhook"
 	w := newWorld(t, sim.Config{}, simple("orders"))
 	p := w.startWith([]string{webhookSecretEnv + "=" + secret}, "--poll", "10m", "--log", "console")
-	p.await("the first look", 10*time.Second, func() error { return p.fetched(1) })
+	p.await("the first look", func() error { return p.fetched(1) })
 	w.ask("1a11111", "orders")
 	for name, d := range map[string]struct {
 		key, event string

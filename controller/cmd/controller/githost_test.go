@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func (j *journey) release(code, does string) (tag, sha string) {
 func (p *program) awaitStatus(host *standin.Server, sha, state string) []standin.Status {
 	p.t.Helper()
 	var all []standin.Status
-	p.await("the status "+state+" of "+sha, 60*time.Second, func() error {
+	p.await("the status "+state+" of "+sha, func() error {
 		all = host.Statuses(sha, "deploy/dev")
 		if len(all) == 0 || all[len(all)-1].State != state {
 			return fmt.Errorf("it has %v", all)
@@ -57,7 +58,7 @@ func (p *program) awaitStatus(host *standin.Server, sha, state string) []standin
 func (p *program) awaitPull(host *standin.Server, state string) standin.Pull {
 	p.t.Helper()
 	var one standin.Pull
-	p.await("a pull request that is "+state, 30*time.Second, func() error {
+	p.await("a pull request that is "+state, func() error {
 		all := host.Pulls()
 		if len(all) != 1 || all[0].State != state {
 			return fmt.Errorf("there are %v", all)
@@ -67,6 +68,8 @@ func (p *program) awaitPull(host *standin.Server, state string) standin.Pull {
 	})
 	return one
 }
+
+var refusedPromotion = regexp.MustCompile(`was never verified good in the source: rejected: \d+ tasks? stopped`)
 
 // TestGitIsTold, and so are people: a host that limits requests at first, a release that goes well, one that is rejected, a restart, and git that moves on.
 func TestGitIsTold(t *testing.T) {
@@ -116,7 +119,8 @@ func TestGitIsTold(t *testing.T) {
 		t.Errorf("the branch changes %s", diff)
 	}
 
-	if out, err := j.promoteTold(host); err == nil || !strings.Contains(err.Error(), "was never verified good in the source: rejected: 2 tasks stopped") {
+	// How many tasks had stopped by the time of the verdict is the machine's speed, no promise.
+	if out, err := j.promoteTold(host); err == nil || !refusedPromotion.MatchString(err.Error()) {
 		t.Errorf("%v\n%s", err, out)
 	}
 

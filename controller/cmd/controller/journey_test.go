@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -153,7 +152,7 @@ func runs(v condition.Version, tag string) bool {
 // awaitTag waits until the service settled on a tag.
 func (p *program) awaitTag(service, tag string) {
 	p.t.Helper()
-	p.await(service+" healthy at "+tag, 60*time.Second, func() error {
+	p.await(service+" healthy at "+tag, func() error {
 		s, err := p.look(service)
 		if err == nil && (s.Phase != condition.PhaseHealthy || !runs(s.Running, tag)) {
 			err = fmt.Errorf("it is %s at %v: %s", s.Phase, s.Running.Images, s.Why)

@@ -26,7 +26,7 @@ func TestEndsAnywhereAndGoesOn(t *testing.T) {
 			w := newWorld(t, sim.Config{}, migrating, rolling, baking)
 			w.ask("1a11111", "migrating", "rolling", "baking")
 			first := w.start()
-			first.await("one service in each stage", 20*time.Second, func() error {
+			first.await("one service in each stage", func() error {
 				return errors.Join(first.atStage("migrating", rollout.StageMigrate), first.atStage("rolling", rollout.StageRoll), first.atStage("baking", rollout.StageBake))
 			})
 			end(first)

@@ -87,7 +87,7 @@ func TestAFloodOfWebhooks(t *testing.T) {
 	g := w.throughGit()
 	const secret = "of-the-webhook"
 	p := w.startWith([]string{webhookSecretEnv + "=" + secret}, "--source", g.source, "--poll", "1h")
-	p.await("the first look", 10*time.Second, func() error { return p.fetched(1) })
+	p.await("the first look", func() error { return p.fetched(1) })
 	goroutines, heap := p.number("go_goroutines"), p.number("go_memstats_heap_inuse_bytes")
 	began, asked := time.Now(), g.asked.Load()
 
@@ -114,7 +114,7 @@ func TestAFloodOfWebhooks(t *testing.T) {
 	flood := newFlood(p.addr, secret)
 	time.Sleep(1500 * time.Millisecond)
 	w.ask("1a11111", "orders") // the newest of the deliveries after it finds it
-	p.await("the rollout", 10*time.Second, func() error {
+	p.await("the rollout", func() error {
 		s, err := p.look("orders")
 		if err == nil && s.Phase != condition.PhaseMigrating && s.Phase != condition.PhaseRollingOut {
 			err = errors.New(s.Why)
@@ -129,7 +129,7 @@ func TestAFloodOfWebhooks(t *testing.T) {
 	w.wasRolledOnce(p, "orders")
 
 	t.Logf("%d deliveries in %s, the slowest took %s; git was asked %d times; %.0f goroutines, %.0f MiB", answered, took, slowest, g.asked.Load()-asked, during, held/(1<<20))
-	if answered < 1000 || failed > 0 || slowest > 5*time.Second {
+	if answered < 1000 || failed > 0 || slowest > 20*time.Second {
 		t.Errorf("%d answered as they should, %d not, the slowest after %s", answered, failed, slowest)
 	}
 	// A fetch of something new asks twice for the tip.
@@ -216,7 +216,7 @@ func TestAGitServerThatMisbehaves(t *testing.T) {
 	} {
 		failures, before := p.number(`deploy_git_fetch_total{result="error"}`), p.out.String()
 		g.breaks(trouble.how)
-		p.await("word of "+trouble.name, 60*time.Second, func() error {
+		p.await("word of "+trouble.name, func() error {
 			if n := p.number(`deploy_git_fetch_total{result="error"}`); n <= failures {
 				return fmt.Errorf("%v failures", n)
 			}

@@ -56,7 +56,7 @@ routes:
 func (r *receiver) await(t *testing.T, want ...notify.Event) {
 	t.Helper()
 	var got []notify.Event
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		r.mu.Lock()
 		got = nil
 		for _, m := range r.messages {

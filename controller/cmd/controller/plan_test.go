@@ -126,7 +126,7 @@ func TestPlan(t *testing.T) {
 		t.Fatalf("plan wrote %v", got)
 	}
 	w.commit("merged")
-	p.await("2b22222 to be good", 40*time.Second, w.serves(p, "2b22222"))
+	p.await("2b22222 to be good", w.serves(p, "2b22222"))
 	if got, want := w.writes(), sent(live.Now); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
 		t.Errorf("the controller wrote %v; planned was %v", got, want)
 	}

@@ -157,7 +157,7 @@ func (w *world) startWith(env []string, more ...string) *program {
 			w.t.Logf("the controller's output:\n%s", p.out.String())
 		}
 	})
-	p.await("its address", 10*time.Second, func() error {
+	p.await("its address", func() error {
 		found := regexp.MustCompile(`"?listen"?: ?"(127\.0\.0\.1:[0-9]+)"`).FindStringSubmatch(p.out.String())
 		if found == nil {
 			return errors.New("no line tells it")
@@ -168,10 +168,13 @@ func (w *world) startWith(env []string, more ...string) *program {
 	return p
 }
 
+// patience is how long anything is waited for: a slow machine is no failure, and only a failing test waits so long.
+const patience = 2 * time.Minute
+
 // await asks again and again until there is no error.
-func (p *program) await(what string, within time.Duration, ask func() error) {
+func (p *program) await(what string, ask func() error) {
 	p.t.Helper()
-	deadline := time.After(within)
+	deadline := time.After(patience)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -183,7 +186,7 @@ func (p *program) await(what string, within time.Duration, ask func() error) {
 		case <-p.ended:
 			p.t.Fatalf("waiting for %s (%v): the controller ended with %v", what, err, p.cmd.ProcessState)
 		case <-deadline:
-			p.t.Fatalf("no %s within %s: %v", what, within, err)
+			p.t.Fatalf("no %s within %s: %v", what, patience, err)
 		case <-tick.C:
 		}
 	}
@@ -223,7 +226,7 @@ func (p *program) look(name string) (server.Service, error) {
 func (p *program) awaitPhase(phase condition.Phase, names ...string) {
 	p.t.Helper()
 	for _, name := range names {
-		p.await(name+" in phase "+string(phase), 40*time.Second, func() error {
+		p.await(name+" in phase "+string(phase), func() error {
 			s, err := p.look(name)
 			if err == nil && s.Phase != phase {
 				err = fmt.Errorf("it is %s: %s", s.Phase, s.Why)

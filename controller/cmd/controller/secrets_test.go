@@ -43,7 +43,7 @@ func TestNoSecretIsToldAnywhere(t *testing.T) {
 
 	p := w.startWith([]string{"AWS_SECRET_ACCESS_KEY=" + planted["the AWS secret key"]}, "--log-level", "debug",
 		"--source", w.serveGit(planted["the git token"]), "--git-token-file", token, "--webhook-secret-file", webhook)
-	p.await("the refused token in /readyz", 10*time.Second, func() error {
+	p.await("the refused token in /readyz", func() error {
 		_, body, err := p.get("/readyz")
 		if err == nil && !strings.Contains(body, "refuses the credentials") {
 			err = errors.New(body)

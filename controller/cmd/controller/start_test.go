@@ -87,7 +87,7 @@ func TestASecondControllerIsRefused(t *testing.T) {
 	if line := lastLine(t, stderr); code != 1 || !strings.Contains(line, "ledger.db") || !strings.Contains(line, "another") {
 		t.Errorf("exit code %d: %s", code, line)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %s to refuse", took)
 	}
 	if n := w.account.Calls.Count("sts", "GetCallerIdentity"); n > 1 {
@@ -122,7 +122,7 @@ func TestGitIsMissingAtFirst(t *testing.T) {
 	away := filepath.Join(w.dir, "not-yet")
 	w.must(os.Rename(w.source, away))
 	p := w.start()
-	p.await("the reason in /readyz", 5*time.Second, func() error {
+	p.await("the reason in /readyz", func() error {
 		code, body, err := p.get("/readyz")
 		if err == nil && (code != http.StatusServiceUnavailable || !strings.Contains(body, w.source+" is not a git repository")) {
 			err = fmt.Errorf("%d %s", code, body)
@@ -136,7 +136,7 @@ func TestGitIsMissingAtFirst(t *testing.T) {
 		t.Errorf("the page does not tell why nothing is known:\n%s", body)
 	}
 	w.must(os.Rename(away, w.source))
-	p.await("readiness", 10*time.Second, func() error {
+	p.await("readiness", func() error {
 		code, body, err := p.get("/readyz")
 		if err == nil && code != http.StatusOK {
 			err = errors.New(body)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/wire"
@@ -31,7 +30,7 @@ func TestEndsWhateverItWaitsFor(t *testing.T) {
 		{name: "an account that fails", then: func(_ *testing.T, w *world, p *program) {
 			w.account.Faults.Add(wire.Fault{Before: &wire.StatusError{Status: http.StatusInternalServerError, Code: "ServerException", Message: "it is broken"}})
 			w.ask("1a11111", "orders")
-			p.await("a failed call", 10*time.Second, func() error {
+			p.await("a failed call", func() error {
 				if calls := w.account.Calls.Recent(); len(calls) == 0 || calls[len(calls)-1].Error == "" {
 					return errors.New("no call has failed")
 				}
