@@ -379,7 +379,7 @@ func TestSIGTERMUnderLoadBreaksNoRequest(t *testing.T) {
 		for _, l := range rest {
 			if l.Msg == "request" && l.Status == http.StatusCreated {
 				logged++
-			} else if l.Level != "info" {
+			} else if l.Level != "info" && l.Msg != "events stay in the outbox" { // as a slow database makes them: nothing is lost by it
 				t.Errorf("log line %+v", l)
 			}
 		}
