@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"sync"
 	"time"
+
+	"github.com/canteen/deploy/controller/observed"
 )
 
 // cache keeps the newest answers by key, with the time of each; the least recently used go first. It is safe for
@@ -80,10 +82,29 @@ func (c *cache[V]) drop(key string) {
 	}
 }
 
-// age is how old an answer may be: not at all where a fresh one is needed.
-func age(max time.Duration, fresh bool) time.Duration {
-	if fresh {
-		return 0
+// freshFor bounds how long an answer of the same pass counts as fresh: a pass may have to wait for its turn.
+const freshFor = 2 * time.Second
+
+// freshness is how old the answers of a look may be.
+type freshness struct {
+	wanted bool
+	since  time.Time // what was answered later is fresh
+}
+
+func freshnessOf(look observed.Look) freshness { return freshness{look.Fresh, look.Since} }
+
+// within is max where any recent answer will do. Where a fresh one is wanted, it is one of the same pass or none.
+func (f freshness) within(max time.Duration) time.Duration {
+	if !f.wanted {
+		return max
 	}
-	return max
+	return min(max, f.pass())
+}
+
+// pass is how old an answer of the same pass can be, zero where none counts.
+func (f freshness) pass() time.Duration {
+	if d := time.Since(f.since); !f.since.IsZero() && d <= freshFor {
+		return d
+	}
+	return 0
 }

@@ -43,7 +43,7 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	var failed []error
 	for _, container := range slices.Sorted(maps.Keys(look.Containers)) {
 		tag := look.Containers[container]
-		digest, err := a.digest(ctx, repo, tag, look.Fresh)
+		digest, err := a.digest(ctx, repo, tag, freshnessOf(look))
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -59,9 +59,9 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 
 // digest answers what the reference, a tag or a digest, is now; empty where it does not exist. Only one that exists is
 // kept, and briefly: a tag may be moved.
-func (a *Account) digest(ctx context.Context, repo registry, reference string, fresh bool) (string, error) {
+func (a *Account) digest(ctx context.Context, repo registry, reference string, fresh freshness) (string, error) {
 	key := repo.account + "/" + repo.repository + ":" + reference
-	if digest, ok := a.tags.get(key, age(a.opts.TemplateAge, fresh)); ok {
+	if digest, ok := a.tags.get(key, fresh.within(a.opts.TemplateAge)); ok {
 		return digest, nil
 	}
 	id := ecrtypes.ImageIdentifier{ImageTag: &reference}
@@ -77,12 +77,12 @@ func (a *Account) digest(ctx context.Context, repo registry, reference string, f
 
 // imageExists reports whether the image is in its repository. Images of other registries and regions are taken to exist:
 // nothing here could tell.
-func (a *Account) imageExists(ctx context.Context, image string, fresh bool) (bool, error) {
+func (a *Account) imageExists(ctx context.Context, image string, fresh freshness) (bool, error) {
 	r, ok := parseImage(image)
 	if !ok || r.region != a.opts.Region {
 		return true, nil
 	}
-	if _, ok := a.images.get(image, age(a.opts.ImageAge, fresh)); ok {
+	if _, ok := a.images.get(image, fresh.within(a.opts.ImageAge)); ok {
 		return true, nil
 	}
 	id := ecrtypes.ImageIdentifier{ImageTag: aws.String(r.tag)}

@@ -14,7 +14,8 @@ import (
 // seen until there. Any other fact that fails is named in Missing, with its fault's kind. A service that does not exist is
 // StatusMissing.
 //
-// Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh takes only the former.
+// Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh takes only the former, and what
+// was answered since look.Since.
 func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look observed.Look) (observed.Service, error) {
 	s := observed.Service{At: a.opts.Clock()}
 	where, err := a.stack(ctx, stackName(intent, look), a.stackAge(look))
@@ -22,7 +23,7 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	if err != nil {
 		return s, err
 	}
-	if err := a.describeService(ctx, where, look.Fresh, &s); err != nil {
+	if err := a.describeService(ctx, where, freshnessOf(look), &s); err != nil {
 		return s, err
 	}
 	try := func(fact observed.Fact, wanted bool, do func() error) {
@@ -35,11 +36,11 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	}
 	exists := s.Status == observed.StatusActive || s.Status == observed.StatusDraining
 	try(observed.FactImages, len(look.Containers) > 0, func() error { return a.observeImages(ctx, &s, look) })
-	try(observed.FactTemplate, look.Template, func() (err error) { s.Template, err = a.template(ctx, where, look.Fresh); return err })
+	try(observed.FactTemplate, look.Template, func() (err error) { s.Template, err = a.template(ctx, where, freshnessOf(look)); return err })
 	try(observed.FactRevisions, true, func() error { return a.observeRevisions(ctx, &s, look) })
 	try(observed.FactStartable, len(look.Startable) > 0, func() error { return a.observeStartable(ctx, &s, look) })
 	try(observed.FactSecrets, len(look.Secrets) > 0, func() error { return a.observeSecrets(ctx, &s, look) })
-	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, look.Fresh); return err })
+	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, freshnessOf(look)); return err })
 	try(observed.FactServiceDeployment, exists && look.ServiceDeployment && look.Deployment != "", func() error { return a.observeServiceDeployment(ctx, &s, look) })
 	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil), func() error { return a.observeTasks(ctx, &s, look) })
 	try(observed.FactTargets, look.Targets, func() error { return a.observeTargets(ctx, &s) })
@@ -54,7 +55,7 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 func (a *Account) stackAge(look observed.Look) time.Duration {
 	switch {
 	case look.Fresh:
-		return 0
+		return freshnessOf(look).within(a.opts.StackAge)
 	case look.Rolling:
 		return min(stackAgeBusy, a.opts.StackAge)
 	}

@@ -50,13 +50,13 @@ func (a *Account) describeTaskDefinition(ctx context.Context, id string) (*ecs.D
 var pinned = regexp.MustCompile(`:\d+$`)
 
 // template answers the newest revision of the stack's template.
-func (a *Account) template(ctx context.Context, s stack, fresh bool) (*observed.Template, error) {
+func (a *Account) template(ctx context.Context, s stack, fresh freshness) (*observed.Template, error) {
 	id := s.Outputs[OutputTemplate]
 	most := a.opts.TemplateAge
 	if pinned.MatchString(id) {
 		most = forever
 	}
-	if t, ok := a.templates.get(id, age(most, fresh)); ok {
+	if t, ok := a.templates.get(id, fresh.within(most)); ok {
 		return &t.Template, nil
 	}
 	out, err := a.describeTaskDefinition(ctx, id)
@@ -168,7 +168,7 @@ func (a *Account) observeStartable(ctx context.Context, s *observed.Service, loo
 	s.Startable = map[string]observed.Startable{}
 	var failed []error
 	for _, arn := range look.Startable {
-		answer, err := a.startable(ctx, arn, look.Fresh)
+		answer, err := a.startable(ctx, arn, freshnessOf(look))
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -183,8 +183,8 @@ func (a *Account) observeStartable(ctx context.Context, s *observed.Service, loo
 	return errors.Join(failed...)
 }
 
-func (a *Account) startable(ctx context.Context, arn string, fresh bool) (observed.Startable, error) {
-	r, err := a.revision(ctx, arn, age(a.opts.ImageAge, fresh))
+func (a *Account) startable(ctx context.Context, arn string, fresh freshness) (observed.Startable, error) {
+	r, err := a.revision(ctx, arn, fresh.within(a.opts.ImageAge))
 	if err != nil {
 		return observed.Startable{}, err
 	}

@@ -82,7 +82,7 @@ func withoutKey(valueFrom string) string {
 func (a *Account) observeSecrets(ctx context.Context, s *observed.Service, look observed.Look) error {
 	s.Secrets = map[string]string{}
 	for _, reference := range look.Secrets {
-		version, err := a.secretVersion(ctx, reference, look.Fresh)
+		version, err := a.secretVersion(ctx, reference, freshnessOf(look))
 		if err != nil {
 			return fmt.Errorf("look for the version of %s: %w", reference, err)
 		}
@@ -91,13 +91,13 @@ func (a *Account) observeSecrets(ctx context.Context, s *observed.Service, look 
 	return nil
 }
 
-func (a *Account) secretVersion(ctx context.Context, reference string, fresh bool) (string, error) {
+func (a *Account) secretVersion(ctx context.Context, reference string, fresh freshness) (string, error) {
 	valueFrom, err := a.valueFrom(ctx, reference)
 	if err != nil {
 		return "", err
 	}
 	id := withoutKey(valueFrom)
-	if v, ok := a.versions.get(id, age(a.opts.SecretAge, fresh)); ok {
+	if v, ok := a.versions.get(id, fresh.within(a.opts.SecretAge)); ok {
 		return v, nil
 	}
 	version := "unknown here" // of another region or account: nothing here could tell, and it never changes
@@ -130,9 +130,9 @@ func nameOfSecret(arn string) string {
 
 // secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no name of
 // this region's is taken to exist: nothing here could tell.
-func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh bool) (bool, error) {
+func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh freshness) (bool, error) {
 	id := withoutKey(valueFrom)
-	if _, ok := a.present.get(id, age(a.opts.SecretAge, fresh)); ok {
+	if _, ok := a.present.get(id, fresh.within(a.opts.SecretAge)); ok {
 		return true, nil
 	}
 	var err error

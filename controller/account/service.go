@@ -31,9 +31,12 @@ type placement struct {
 
 // describeService fills in what DescribeServices says. A service that does not exist is StatusMissing, not an error; an
 // answer that has neither the service nor its absence is an error: a short listing never means that it is gone.
-func (a *Account) describeService(ctx context.Context, s stack, fresh bool, into *observed.Service) error {
-	_, noticed := a.noticed.get(s.key(), a.opts.ServiceAge)
-	if recent, ok := a.looks.get(s.key(), age(a.opts.ServiceAge, fresh || noticed)); ok {
+func (a *Account) describeService(ctx context.Context, s stack, fresh freshness, into *observed.Service) error {
+	if _, noticed := a.noticed.get(s.key(), a.opts.ServiceAge); noticed {
+		fresh.wanted = true
+	}
+	_, meanwhile := a.noticed.get(s.key(), fresh.pass())
+	if recent, ok := a.looks.get(s.key(), fresh.within(a.opts.ServiceAge)); ok && !meanwhile {
 		fillService(into, recent)
 		return nil
 	}
@@ -145,7 +148,7 @@ func (a *Account) placement(ctx context.Context, s stack) (placement, error) {
 	if p, ok := a.services.get(s.key(), forever); ok {
 		return p, nil
 	}
-	if err := a.describeService(ctx, s, true, &observed.Service{}); err != nil {
+	if err := a.describeService(ctx, s, freshness{wanted: true}, &observed.Service{}); err != nil {
 		return placement{}, err
 	}
 	if p, ok := a.services.get(s.key(), forever); ok {

@@ -148,12 +148,12 @@ func (s stack) complete() error {
 func (s stack) key() string { return s.cluster + "/" + s.service }
 
 // parameter answers the value of the stack's task-definition parameter, nil where there is none.
-func (a *Account) parameter(ctx context.Context, s stack, fresh bool) (*string, error) {
+func (a *Account) parameter(ctx context.Context, s stack, fresh freshness) (*string, error) {
 	parameter := s.Outputs[OutputParameter]
 	if parameter == "" {
 		return nil, nil
 	}
-	if v, ok := a.parameters.get(parameter, age(a.opts.ParameterAge, fresh)); ok {
+	if v, ok := a.parameters.get(parameter, fresh.within(a.opts.ParameterAge)); ok {
 		return &v, nil
 	}
 	out, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &parameter})

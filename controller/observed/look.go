@@ -31,6 +31,8 @@ type Look struct {
 	Before            bool // the checks say whether something may begin: nothing of it was begun yet
 	Thorough          bool // list every task, whatever hints there are
 	Fresh             bool // do not answer from a cache: something is about to be decided on it
+	// Since is when the pass began for which this is looked at: what was answered after it is fresh. Zero: nothing is.
+	Since time.Time
 }
 
 // LogLook asks for log lines of the tasks of one deployment.
@@ -60,6 +62,9 @@ func (l Look) Merge(other Look) Look {
 	l.Targets = l.Targets || other.Targets
 	l.MigrationLog = l.MigrationLog || other.MigrationLog
 	l.Fresh = l.Fresh || other.Fresh
+	if l.Since.Before(other.Since) {
+		l.Since = other.Since
+	}
 	l.Rolling = l.Rolling || other.Rolling
 	l.Before = l.Before || other.Before
 	l.Thorough = l.Thorough || other.Thorough

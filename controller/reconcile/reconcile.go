@@ -87,14 +87,14 @@ const looksMax = 4
 // possible, and is returned for the log.
 func (r *Reconciler) Reconcile(ctx context.Context, service string) (time.Time, error) {
 	start, now := time.Now(), r.now()
-	p, err := r.pass(ctx, service, now, r.tempo.begins(service, start))
+	p, err := r.pass(ctx, service, start, now, r.tempo.begins(service, start))
 	p.Service, p.Took, p.Err = service, time.Since(start), err
 	r.tempo.ends(service, p.Record.Rollout != nil, start.Add(p.NextAt.Sub(now)))
 	r.Teller.Passed(p)
 	return p.NextAt, err
 }
 
-func (r *Reconciler) pass(ctx context.Context, service string, now time.Time, behind time.Duration) (Pass, error) {
+func (r *Reconciler) pass(ctx context.Context, service string, start, now time.Time, behind time.Duration) (Pass, error) {
 	rec, err := r.Ledger.Load(ctx, service)
 	if err != nil {
 		return Pass{NextAt: now.Add(rollout.Backoff(1))}, fmt.Errorf("load the record of %s: %w", service, err)
@@ -113,7 +113,7 @@ func (r *Reconciler) pass(ctx context.Context, service string, now time.Time, be
 	if err := r.others(ctx, service, rec, &want); err != nil {
 		return Pass{Record: rec, NextAt: now.Add(rollout.Backoff(1))}, err
 	}
-	d, seen, err := r.decide(ctx, now, want, rec)
+	d, seen, err := r.decide(ctx, start, now, want, rec)
 	if err != nil {
 		d = rollout.Failed(now, rec, nil, err)
 		saved, saveErr := r.save(ctx, rec, d)
@@ -163,7 +163,7 @@ func (r *Reconciler) others(ctx context.Context, service string, rec rollout.Rec
 }
 
 // decide looks and decides, again where the decision needs to see more.
-func (r *Reconciler) decide(ctx context.Context, now time.Time, want rollout.Want, rec rollout.Record) (rollout.Decision, observed.Service, error) {
+func (r *Reconciler) decide(ctx context.Context, start, now time.Time, want rollout.Want, rec rollout.Record) (rollout.Decision, observed.Service, error) {
 	var seen observed.Service
 	intent := want.Intent
 	if intent == nil {
@@ -186,6 +186,7 @@ func (r *Reconciler) decide(ctx context.Context, now time.Time, want rollout.Wan
 		}
 	}
 	look := rollout.Needs(want, rec)
+	look.Since = start // by the clock that does not jump
 	for range looksMax {
 		subject, judged := rec.Subject(now, look)
 		if judged {

@@ -94,6 +94,8 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 // unsent takes back what was written down for a request that surely had no effect: it is asked for again from the start.
 func unsent(rec Record, a Action) Record {
 	switch a.(type) {
+	case Register:
+		rec.Rollout.Registers-- // there is no revision of this request that would have to be looked for
 	case Roll, Scale:
 		rec.Rollout.Deployment = nil
 	case RunMigration:

@@ -233,7 +233,13 @@ func moveOn(rec Record, history ...Entry) Decision {
 	return Decision{Record: rec, History: history, again: true}
 }
 
-func (in Input) watchAt() time.Time { return in.Now.Add(in.Want.Pace.Watch) }
+// watchAt is the full multiple of Pace.Watch that is nearest to one Pace.Watch from now. So services that roll are looked at in the
+// same moments, however their rollouts began, and one request answers for many of them. The sum keeps the clock that does not jump.
+func (in Input) watchAt() time.Time {
+	at := in.Now.Add(in.Want.Pace.Watch)
+	return at.Add(at.Round(in.Want.Pace.Watch).Sub(at.Round(0)))
+}
+
 func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }
 
 // watchOr is when to watch again, sooner where the given time comes first. One that has passed is no time to wait for.

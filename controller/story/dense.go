@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+
+	"github.com/canteen/deploy/controller/app"
 )
 
 // Dense draws a story of many rollouts and little else: so many services release together, again and again, one version in six
@@ -13,7 +15,8 @@ func Dense(seed uint64, services, releases int) string {
 	for i := range services {
 		d.services = append(d.services, fmt.Sprintf("s%d", i+1))
 	}
-	d.given = append(d.given, fmt.Sprintf("# Dense: seed %d.", seed), "given services "+strings.Join(d.services, ", "), "given that anything may end", "given a quick account")
+	d.given = append(d.given, fmt.Sprintf("# Dense: seed %d.", seed), "given services "+strings.Join(d.services, ", "), "given that anything may end", "given a quick account",
+		fmt.Sprintf("given %d workers", app.DefaultWorkers), "given the whole of AWS's request limits")
 	d.say("commit everybody with spec.verify.bake 10s")
 	d.say("commit environment also massChange: {share: 100%%, atLeast: %d}", services+1) // all of them at once is what this is about
 	for i, service := range d.services {

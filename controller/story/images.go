@@ -2,7 +2,6 @@ package story
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,14 +119,11 @@ func (w *World) keep(service, tag string, i image) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.images[service+":"+tag] = i
-	var book script.Book
-	for _, key := range slices.Sorted(maps.Keys(w.images)) {
-		i := w.images[key]
-		book = append(book,
-			script.Rule{Match: script.Match{Image: i.digest, Command: migrate}, Script: i.migration},
-			script.Rule{Match: script.Match{Image: i.digest}, Script: i.app})
-	}
-	w.account.SetBook(book)
+	w.book = slices.DeleteFunc(w.book, func(r script.Rule) bool { return r.Match.Image == i.digest })
+	w.book = append(w.book,
+		script.Rule{Match: script.Match{Image: i.digest, Command: migrate}, Script: i.migration},
+		script.Rule{Match: script.Match{Image: i.digest}, Script: i.app})
+	w.account.SetBook(slices.Clone(w.book))
 }
 
 // image answers an image as it was pushed, the zero one where it was not.

@@ -117,6 +117,7 @@ func find(all []verb, text string) (func(*Telling) error, error) {
 
 var (
 	givenServices = regexp.MustCompile(`^given services (.+)$`)
+	givenWorkers  = regexp.MustCompile(`^given (\d+) workers$`)
 	givenStale    = regexp.MustCompile(`^given reads that are stale for up to (\S+)$`)
 	givenLate     = regexp.MustCompile(`^given records that come up to (\S+) late$`)
 	givenEarly    = regexp.MustCompile(`^given ECS says SUCCESSFUL (\S+) before COMPLETED$`)
@@ -126,6 +127,15 @@ var (
 func (s *Story) given(text string) (bool, error) {
 	if m := givenServices.FindStringSubmatch(text); m != nil {
 		s.Options.Services = strings.Fields(strings.ReplaceAll(m[1], ",", " "))
+		return true, nil
+	}
+	if m := givenWorkers.FindStringSubmatch(text); m != nil {
+		n, err := strconv.Atoi(m[1])
+		s.Options.Workers = n
+		return true, err
+	}
+	if text == "given the whole of AWS's request limits" {
+		s.Options.WholeLimits = true
 		return true, nil
 	}
 	if text == "given that anything may end" {

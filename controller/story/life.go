@@ -72,6 +72,9 @@ func (w *World) begin(name string) (*life, error) {
 	log := zap.New(core{journal: w.journal, who: name})
 	clock := client.NewClock(w.clock)
 	options := client.Options{Jitter: jitter.Float64, Registerer: registry, Clock: clock}
+	if w.opts.WholeLimits {
+		options.BurstShare, options.RefillShare = 1, 1
+	}
 	var shared *app.Shared
 	if w.opts.Two {
 		table := dynamo.New(aws, dynamo.Options{Table: sharedTable, Environment: "dev", Jitter: jitter.Float64})
@@ -81,10 +84,10 @@ func (w *World) begin(name string) (*life, error) {
 	listener, told := w.listener(log)
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
-		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: 1, Clock: clock.Now,
+		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: max(w.opts.Workers, 1), Clock: clock.Now,
 		Build: status.Build{Version: "story"}, Registry: registry, Log: log, Events: listener,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now, Told: told}), nil
+			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now, Told: told, BatchWait: w.batchWait()}), nil
 		},
 		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})
@@ -170,4 +173,12 @@ func (w *World) tend() error {
 		}
 	}
 	return nil
+}
+
+// batchWait is how long a look waits for others: production's, where there can be others.
+func (w *World) batchWait() time.Duration {
+	if w.opts.Workers > 1 {
+		return account.DefaultBatchWait
+	}
+	return 0
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/dynamodb"
 	"github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/script"
 	"github.com/canteen/deploy/controller/sim/wire"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -39,18 +40,20 @@ const planted = "a-planted-secret-value"
 
 // Options say what a world is like.
 type Options struct {
-	Services  []string // none: orders
-	Seed      uint64
-	Timing    ecs.Timing // zero: AWS's own, nearly
-	Doubts    ecs.Doubts
-	Kill      *Kill           // kill the controller there, and start it again
-	Wanders   bool            // the story does not tell how its rollouts end
-	Two       bool            // two controllers on one ledger
-	SmallDisk bool            // the ledger has a disk of its own, of 4 MiB; takes root
-	Events    bool            // a queue with the account's events
-	Trouble   Trouble         // with these events
-	Outermost wire.Middleware // where set, changes what everybody is told
-	Watch     time.Duration   // zero: production's
+	Services    []string // none: orders
+	Seed        uint64
+	Timing      ecs.Timing // zero: AWS's own, nearly
+	Doubts      ecs.Doubts
+	Kill        *Kill           // kill the controller there, and start it again
+	Wanders     bool            // the story does not tell how its rollouts end
+	Two         bool            // two controllers on one ledger
+	WholeLimits bool            // the controller takes all that AWS allows, not its share
+	Workers     int             // passes in the same moment; zero: one, so that a story repeats itself
+	SmallDisk   bool            // the ledger has a disk of its own, of 4 MiB; takes root
+	Events      bool            // a queue with the account's events
+	Trouble     Trouble         // with these events
+	Outermost   wire.Middleware // where set, changes what everybody is told
+	Watch       time.Duration   // zero: production's
 	// Infra, where set, makes another infrastructure of base/account.yaml.
 	Infra func(base string) string
 }
@@ -63,6 +66,7 @@ type World struct {
 	faults  *wire.Faults
 	repo    *repository
 	images  map[string]image // by service:tag
+	book    script.Book      // how they behave
 	journal *journal
 
 	Observer *Observer
@@ -212,7 +216,13 @@ func (w *World) saved(rec rollout.Record, history []rollout.Entry) {
 func (w *World) ended(service string) []rollout.Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(w.endings), func(e rollout.Entry) bool { return e.Service != service })
+	var out []rollout.Entry
+	for _, e := range w.endings {
+		if e.Service == service {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // view is what the controller tells of a service now, nil while it tells nothing.
