@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"html/template"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ type indexPage struct {
 	Invalid  []invalidFile
 	Phases   []phaseCount
 	Total    int
-	Rows     []row
+	Rows     iter.Seq[row] // nil where there is none; each is made when the page comes to it
 	Activity []status.Event
 }
 
@@ -118,10 +119,11 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	}
 	page.Query = query
 	counts := map[condition.Phase]int{}
+	var found []*status.View
 	for _, v := range snap.Services {
 		counts[v.Status.Phase]++
 		if matches(v.Status, query) {
-			page.Rows = append(page.Rows, rowOf(snap.At, v))
+			found = append(found, v)
 		}
 	}
 	rank := map[condition.Phase]int{}
@@ -132,8 +134,17 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	// Stable: within a phase the order of names stays.
-	slices.SortStableFunc(page.Rows, func(a, b row) int { return rank[a.Phase] - rank[b.Phase] })
-	render(w, s.index, page)
+	slices.SortStableFunc(found, func(a, b *status.View) int { return rank[a.Status.Phase] - rank[b.Status.Phase] })
+	if len(found) > 0 {
+		page.Rows = func(yield func(row) bool) {
+			for _, v := range found {
+				if !yield(rowOf(snap.At, v)) {
+					return
+				}
+			}
+		}
+	}
+	renderLong(w, s.index, page)
 }
 
 func rowOf(now time.Time, v *status.View) row {

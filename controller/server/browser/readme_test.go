@@ -29,7 +29,7 @@ const (
 
 // picture serves the page that the README shows: the shop's services as they are, without what nobody should write into a commit.
 func (s *shop) picture(t *testing.T) string {
-	return s.site(t, "dev", func(b *status.Board) {
+	return site(t, "dev", func(b *status.Board) {
 		b.Repo(status.RepoView{Source: "https://git.example/canteen/deploy.git", FetchedAt: time.Now(), Head: desired.Commit{
 			SHA: "0123456789abcdef0123456789abcdef01234567", Author: "Ada", Subject: "orders: read the menu from MENU_URL", At: time.Now(),
 		}})
