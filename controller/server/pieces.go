@@ -7,7 +7,7 @@ import (
 
 // What a long page is sent in: a first piece as soon as there is a windowful to see, then larger ones, since each costs a system call.
 const (
-	firstPiece = 8 << 10
+	firstPiece = 16 << 10
 	laterPiece = 64 << 10
 )
 

@@ -4,6 +4,8 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -138,9 +140,15 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// contentPolicy allows the page its own style sheet, script, icon, requests and search form, and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+// contentPolicy allows the page its own style sheet, which is known by its hash, script, icon, requests and search form, and nothing else.
+var contentPolicy = "default-src 'none'; style-src '" + hashSource(styleSheet) + "'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// hashSource names an inline text in a policy.
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
 
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
