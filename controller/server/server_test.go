@@ -92,7 +92,7 @@ func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string
 	return rollout.Entry{
 		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + text,
 		Commit: desired.Commit{SHA: "feedface00", Subject: text}, Images: []string{"AppContainer:1a2b3c4"},
-		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e,
+		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e, Output: []string{text},
 	}
 }
 
