@@ -18,7 +18,6 @@ import (
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
-	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
@@ -119,12 +118,8 @@ func New(cfg Config) (*App, error) {
 	if cfg.Events != nil {
 		a.board.Events(cfg.Events.State)
 	}
-	var recent func(context.Context, int) ([]rollout.Entry, error)
-	if file, ok := memory.(*ledger.File); ok {
-		recent = file.HistoryAll
-	}
 	a.handler = server.New(server.Config{
-		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: recent, WebhookSecret: cfg.WebhookSecret,
+		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: memory.HistoryAll, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Peers: cfg.Peers, Version: cfg.Build.Version,
 	})
 	return a, nil

@@ -42,8 +42,7 @@ type Config struct {
 	Gatherer prometheus.Gatherer
 	// History returns up to limit finished rollouts of a service, newest first; none for a service that it does not know.
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
-	// Recent returns up to limit finished rollouts of all services, newest first. Nil where the ledger cannot tell: then the activity
-	// goes back to the start of this process.
+	// Recent returns up to limit finished rollouts of all services, newest first; their evidence is not needed.
 	Recent func(ctx context.Context, limit int) ([]rollout.Entry, error)
 	// WebhookSecret signs GitHub's deliveries. Without one there is no webhook.
 	WebhookSecret string
@@ -63,6 +62,7 @@ type server struct {
 	Config
 	streams chan struct{} // holds one value for each open event stream
 	api     gathered
+	before  remembered
 	peers   *peers
 
 	index, service, rollout, ledger, controller, environments *template.Template

@@ -71,6 +71,7 @@ func houseOf(t testing.TB, text string) *house {
 			return all[:min(limit, len(all))], nil
 		},
 	}
+	h.config.Recent = func(context.Context, int) ([]rollout.Entry, error) { return nil, h.broken }
 	h.Handler = server.New(h.config)
 	return h
 }

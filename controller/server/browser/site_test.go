@@ -21,6 +21,7 @@ func site(t testing.TB, environment string, fill func(*status.Board), peers ...s
 	site := httptest.NewServer(server.New(server.Config{
 		Board: board, Gatherer: registry, Wake: func() {}, Ready: func() []string { return nil }, Version: "v1.2.3", Peers: peers,
 		History: func(context.Context, string, int) ([]rollout.Entry, error) { return nil, nil },
+		Recent:  func(context.Context, int) ([]rollout.Entry, error) { return nil, nil },
 	}))
 	t.Cleanup(site.Close)
 	return site.URL
