@@ -220,6 +220,8 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	page.Differences, page.Chart = differences(page.Containers, runs), chartOf(entries, snap.At)
 	if page.Rollout != nil {
 		page.Stages = stagesOf(page.Rollout, snap.At)
+	} else {
+		page.Observed = s.looks.now(r.Context(), v.Record.Service).onto(page.Observed)
 	}
 	render(w, s.service, page)
 }

@@ -44,6 +44,9 @@ type Config struct {
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
 	// Recent returns up to limit finished rollouts of all services, newest first; their evidence is not needed.
 	Recent func(ctx context.Context, limit int) ([]rollout.Entry, error)
+	// Look returns what the account shows of a service now, its tasks and targets included. Nil where nobody may look; it is asked
+	// for whoever opens the page of a service that is settled, seldom enough that no rollout waits for it.
+	Look func(ctx context.Context, service string) (status.Observed, error)
 	// WebhookSecret signs GitHub's deliveries. Without one there is no webhook.
 	WebhookSecret string
 	// Wake asks for a look at git now. It is called by requests and must not wait.
@@ -63,6 +66,7 @@ type server struct {
 	streams chan struct{} // holds one value for each open event stream
 	api     gathered
 	before  remembered
+	looks   *looks
 	peers   *peers
 
 	index, service, rollout, ledger, controller, environments *template.Template
@@ -71,7 +75,7 @@ type server struct {
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
 	s := &server{
-		Config: c, streams: make(chan struct{}, streamsMax),
+		Config: c, streams: make(chan struct{}, streamsMax), looks: newLooks(c.Look),
 		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"), controller: parse("controller.html"),
 		peers: newPeers(c.Peers), environments: parse("environments.html"),
 	}
