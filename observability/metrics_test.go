@@ -2,9 +2,7 @@ package observability_test
 
 import (
 	"errors"
-	"regexp"
-	"strconv"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,10 +17,11 @@ import (
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/observability/rules"
 )
 
-// told is what a controller with every optional part tells: of each metric its labels, and of those the values.
-func told(t *testing.T) map[string]map[string][]string {
+// told is what a controller with every optional part tells, of services in every phase.
+func told(t *testing.T) rules.Told {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
@@ -45,56 +44,24 @@ func told(t *testing.T) map[string]map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]map[string][]string{}
+	out := rules.Told{}
 	for _, f := range families {
-		names := []string{f.GetName()}
-		if f.GetMetric()[0].Histogram != nil {
-			names = []string{f.GetName() + "_bucket", f.GetName() + "_sum", f.GetName() + "_count"}
-		}
-		for _, n := range names {
-			out[n] = map[string][]string{}
-			for _, m := range f.GetMetric() {
-				for _, bucket := range m.GetHistogram().GetBucket() {
-					out[n]["le"] = append(out[n]["le"], strconv.FormatFloat(bucket.GetUpperBound(), 'g', -1, 64))
-				}
-				for _, l := range m.GetLabel() {
-					out[n][l.GetName()] = append(out[n][l.GetName()], l.GetValue())
-				}
-			}
-		}
+		out.Add(f)
 	}
 	return out
 }
 
-var (
-	selector  = regexp.MustCompile(`(?:^|[^:\w])(deploy_\w+)(?:\{([^}]*)\})?`)
-	matcher   = regexp.MustCompile(`(\w+)\s*(=~|=)\s*"([^"]*)"`)
-	quantile  = regexp.MustCompile(`histogram_quantile\(.*?(deploy_\w+_bucket)`)
-	threshold = regexp.MustCompile(`> ([\d.]+)`)
-	alike     = regexp.MustCompile(`\|`)
-)
-
 // What a rule asks for, a controller tells: the metric, its label, and the label's value.
 func TestRulesAskForWhatIsTold(t *testing.T) {
-	have, asked := told(t), 0
-	for _, r := range append(rulesOf(t, alertsFile), rulesOf(t, recordingFile)...) {
-		for _, s := range selector.FindAllStringSubmatch(r.Expr, -1) {
-			asked++
-			labels, there := have[s[1]]
-			if !there {
-				t.Errorf("%s asks for %s, which no controller tells", r.name(), s[1])
-				continue
-			}
-			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
-				for _, value := range alike.Split(m[3], -1) {
-					if !contains(labels[m[1]], value) {
-						t.Errorf("%s asks for %s{%s=%q}, which no controller tells", r.name(), s[1], m[1], value)
-					}
-				}
-			}
-		}
+	have := told(t)
+	lacks, asked, err := have.Lacks(append(rulesOf(t, recordingFile), rulesOf(t, alertsFile)...), true)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if asked < 40 {
+	for _, l := range lacks {
+		t.Errorf("%s, which no controller tells", l)
+	}
+	if asked < 60 {
 		t.Errorf("only %d selectors were found", asked)
 	}
 }
@@ -104,36 +71,31 @@ func TestRulesAskForWhatIsTold(t *testing.T) {
 func TestThresholdsOnQuantilesCanBeReached(t *testing.T) {
 	have, held := told(t), 0
 	for _, rec := range rulesOf(t, recordingFile) {
-		of := quantile.FindStringSubmatch(rec.Expr)
-		if of == nil {
-			continue
-		}
-		bounds := have[of[1]]["le"]
-		if len(bounds) < 2 {
-			t.Fatalf("%s has the buckets %v", of[1], bounds)
-		}
-		for _, r := range rulesOf(t, alertsFile) {
-			_, after, asks := strings.Cut(r.Expr, rec.Record)
-			if !asks {
-				continue
+		for _, of := range askedBy(t, rec).Quantiles {
+			bounds := have[of]["le"]
+			if len(bounds) < 2 {
+				t.Fatalf("%s has the buckets %v", of, bounds)
 			}
-			held++
-			limit := threshold.FindStringSubmatch(after)
-			if limit == nil || !contains(bounds[:len(bounds)-1], limit[1]) || limit[1] == bounds[len(bounds)-1] {
-				t.Errorf("%s: the threshold of %s must be a bucket below the last, one of %v", r.Alert, r.Expr, bounds)
+			for _, r := range rulesOf(t, alertsFile) {
+				for _, limit := range askedBy(t, r).Above[rec.Record] {
+					held++
+					if !slices.Contains(bounds[:len(bounds)-1], limit) {
+						t.Errorf("%s: the threshold of %s must be a bucket below the last, one of %v", r.Alert, r.Expr, bounds)
+					}
+				}
 			}
 		}
 	}
-	if held == 0 {
-		t.Error("no alert on a quantile was found")
+	if held < 2 {
+		t.Errorf("%d alerts on quantiles were found", held)
 	}
 }
 
-func contains(all []string, one string) bool {
-	for _, v := range all {
-		if v == one {
-			return true
-		}
+func askedBy(t *testing.T, r rules.Rule) rules.Asked {
+	t.Helper()
+	asked, err := rules.Parse(r.Expr)
+	if err != nil {
+		t.Fatalf("%s: %v", r.Name(), err)
 	}
-	return false
+	return asked
 }

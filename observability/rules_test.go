@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/canteen/deploy/observability/rules"
 )
 
 const (
@@ -16,26 +18,14 @@ const (
 	recordingFile = "recording.yaml"
 )
 
-// rule is one rule of a file for Prometheus.
-type rule struct {
-	Alert, Record, Expr, For string
-	Labels, Annotations      map[string]string
-}
-
-func (r rule) name() string { return r.Alert + r.Record }
-
 // rulesOf reads the rules of a file.
-func rulesOf(t *testing.T, file string) (out []rule) {
+func rulesOf(t *testing.T, file string) []rules.Rule {
 	t.Helper()
-	var f struct{ Groups []struct{ Rules []rule } }
-	readYAML(t, file, &f)
-	for _, g := range f.Groups {
-		out = append(out, g.Rules...)
+	all, err := rules.Read(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(out) == 0 {
-		t.Fatalf("%s has no rules", file)
-	}
-	return out
+	return all
 }
 
 func readYAML(t *testing.T, file string, into any) {
