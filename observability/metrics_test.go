@@ -23,6 +23,19 @@ import (
 // told is what a controller with every optional part tells, of services in every phase.
 func told(t *testing.T) rules.Told {
 	t.Helper()
+	families, err := everything().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := rules.Told{}
+	for _, f := range families {
+		out.Add(f)
+	}
+	return out
+}
+
+// everything has the metrics of a controller with every optional part, and of services in every phase.
+func everything() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
@@ -33,22 +46,18 @@ func told(t *testing.T) rules.Told {
 	b.ReadFromLedger(now)
 	b.Pass(status.PassQuiet, time.Second)
 	b.LedgerWritten(errors.New("no space left on device"))
-	b.Events(func() events.State { return events.State{Listens: true, ReadAt: now, LastAt: now} })
+	b.Events(func() events.State {
+		s := events.New("https://sqs.eu-central-1.amazonaws.com/123456789012/x", zap.NewNop()).State()
+		s.Listens, s.ReadAt, s.LastAt = true, now, now
+		return s
+	})
 	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1", At: now}, FetchedAt: now})
 	for _, p := range condition.Phases() {
 		v := status.View{Status: condition.Status{Service: string(p), Phase: p, Since: now}, Observed: status.Observed{At: now}}
 		v.Record.Service = string(p)
 		b.Publish(v)
 	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := rules.Told{}
-	for _, f := range families {
-		out.Add(f)
-	}
-	return out
+	return reg
 }
 
 // What a rule asks for, a controller tells: the metric, its label, and the label's value.
