@@ -14,6 +14,7 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -38,6 +39,7 @@ func told(t *testing.T) rules.Told {
 func everything() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
+	notify.New(notify.Options{Registry: reg, Environment: "prod", Config: &notify.Config{Receivers: map[string]notify.Receiver{"ops": {}}}})
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
 	now := time.Now()
 	b.Queue(queue.New().Stats)
@@ -54,7 +56,8 @@ func everything() *prometheus.Registry {
 	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1", At: now}, FetchedAt: now})
 	for _, p := range condition.Phases() {
 		v := status.View{Status: condition.Status{Service: string(p), Phase: p, Since: now}, Observed: status.Observed{At: now}}
-		v.Record.Service = string(p)
+		v.Record.Service, v.Record.Good = string(p), &rollout.Good{At: now}
+		v.Record.Intent = &rollout.Intent{Service: desired.Service{Spec: desired.ServiceSpec{Suspend: &desired.Override{Until: now}}}}
 		b.Publish(v)
 	}
 	return reg

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,6 +24,16 @@ func rulesHold(t *testing.T, controllers []*app.App, prom string) {
 		one, err := rules.Scraped(answer.Body)
 		must(t, err)
 		maps.Copy(told, one)
+	}
+	document, err := os.ReadFile("../../docs/observability.md")
+	must(t, err)
+	for name := range told {
+		for _, part := range []string{"_bucket", "_sum", "_count"} {
+			name = strings.TrimSuffix(name, part)
+		}
+		if strings.HasPrefix(name, "deploy_") && !strings.Contains(string(document), "| `"+name+"` |") {
+			t.Errorf("docs/observability.md lacks %s, which is in the scrape", name)
+		}
 	}
 	var all []rules.Rule
 	for _, file := range []string{"../recording.yaml", "../alerts.yaml"} {
