@@ -61,8 +61,14 @@ for (const [name, { path, says }] of Object.entries(pages)) {
   await bare.goto(PAGE + path);
   check(!(await full.content()).includes("a-planted-secret-value"), `${name} has a secret's value`);
   for (const [how, page] of Object.entries({ "with the script": full, "without a script": bare })) {
-    const text = await page.locator("main").textContent();
-    for (const word of says) check(text.includes(word), `${name} ${how} does not say “${word}”`);
+    let lacks = says;
+    // What the account shows comes with the first answer only where the account is quick.
+    for (const end = Date.now() + patience; ; await page.waitForTimeout(500), await page.reload()) {
+      const text = await page.locator("main").textContent();
+      lacks = says.filter((word) => !text.includes(word));
+      if (lacks.length === 0 || Date.now() > end) break;
+    }
+    for (const word of lacks) check(false, `${name} ${how} does not say “${word}”`);
   }
   for (const [look, [size, colorScheme, rules]] of Object.entries(looks)) {
     await full.setViewportSize(size);
