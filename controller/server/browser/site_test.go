@@ -2,12 +2,15 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/server"
 	"github.com/canteen/deploy/controller/status"
@@ -25,4 +28,22 @@ func site(t testing.TB, environment string, fill func(*status.Board), peers ...s
 	}))
 	t.Cleanup(site.Close)
 	return site.URL
+}
+
+// busy serves a page on which something changes five times a second.
+func busy(t testing.TB) string {
+	return site(t, "busy", func(b *status.Board) {
+		ticker := time.NewTicker(200 * time.Millisecond)
+		tick := func(n int) {
+			b.Publish(status.View{Record: rollout.Record{Service: "clock"}, Status: condition.Status{Phase: condition.PhasePending, Why: fmt.Sprint("tick ", n)}})
+		}
+		tick(0)
+		go func() {
+			for n := 1; t.Context().Err() == nil; n++ {
+				<-ticker.C
+				tick(n)
+			}
+			ticker.Stop()
+		}()
+	})
 }

@@ -21,6 +21,3 @@ export async function painted(browser, url) {
     await context.close();
   }
 }
-
-// middle is the median of what was measured.
-export const middle = (of, what) => of.map((t) => t[what]).sort((a, b) => a - b)[Math.floor(of.length / 2)];
