@@ -60,10 +60,15 @@ func (l *looks) now(ctx context.Context, service string) *look {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if last != nil {
-		<-last.done // it is: newest was begun since
+	if last == nil {
+		return nil
 	}
-	return last
+	select {
+	case <-last.done:
+		return last
+	default:
+		return nil
+	}
 }
 
 // begin answers the look that is kept or under way, or one that it begins where it may, and then the one before.
@@ -110,7 +115,7 @@ func (k *look) onto(o status.Observed) status.Observed {
 	case !k.seen.At.Before(o.At):
 		pass := o
 		o = k.seen
-		o.Alarms = pass.Alarms
+		o.Alarms, o.Missing = pass.Alarms, slices.Clip(o.Missing) // others read the same look
 		for _, m := range pass.Missing {
 			if !slices.ContainsFunc(o.Missing, func(other status.Missing) bool { return other.Fact == m.Fact }) {
 				o.Missing = append(o.Missing, m)

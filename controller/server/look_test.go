@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -116,4 +117,22 @@ func TestALookThatFailsIsTold(t *testing.T) {
 			t.Errorf("the page says %s", page)
 		}
 	})
+}
+
+// Many read one look at the same time, each beside what its own pass could not see. The race detector holds them apart.
+func TestReadersShareALook(t *testing.T) {
+	missing := append(make([]status.Missing, 0, 8), status.Missing{Fact: "targets", Message: "denied"})
+	h, _ := lookers(t, func(string) (status.Observed, error) { return status.Observed{At: time.Now(), Missing: missing}, nil })
+	h.board.Publish(status.View{Record: rollout.Record{Service: "menu"}, Status: condition.Status{Phase: condition.PhaseHealthy},
+		Observed: status.Observed{At: noon, Missing: []status.Missing{{Fact: "template", Message: "gone"}, {Fact: "targets", Message: "an older word"}}}})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			page := h.get("/services/menu").Body.String()
+			if !strings.Contains(page, "template could not be read: gone") || !strings.Contains(page, "targets could not be read: denied") || strings.Contains(page, "an older word") {
+				t.Errorf("the page says %s", page)
+			}
+		})
+	}
+	all.Wait()
 }
