@@ -3,9 +3,12 @@ package observability_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/canteen/deploy/observability/rules"
 )
 
 // runbooks is where a rule's runbook_url leads; runbooksDir is the same folder here.
@@ -78,4 +81,90 @@ func TestEachAlertIsSeenBothWays(t *testing.T) {
 			t.Errorf("%s: a test in which it fires: %t, is quiet: %t", r.Alert, fires[r.Alert], quiet[r.Alert])
 		}
 	}
+}
+
+var (
+	inCode     = regexp.MustCompile("`([^`]+)`")
+	metricName = regexp.MustCompile(`\bdeploy_\w+`)
+	command    = regexp.MustCompile(`^controller ([a-z-]+)`)
+	flagName   = regexp.MustCompile(`(?:^| )--([a-z][a-z-]+)`)
+)
+
+// Whoever follows a runbook or a summary at night finds what they name: metrics, queries, subcommands of the program and its flags.
+func TestWhatRunbooksNameExists(t *testing.T) {
+	texts := map[string]string{}
+	books, err := filepath.Glob(runbooksDir + "/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range books {
+		text, err := os.ReadFile(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.Base(b)] = string(text)
+	}
+	for _, r := range rulesOf(t, alertsFile) {
+		texts[r.Alert] = r.Annotations["summary"]
+	}
+	have, program, found := told(t), programText(t), map[string]int{}
+	for where, text := range texts {
+		for _, m := range inCode.FindAllStringSubmatch(text, -1) {
+			code := m[1]
+			for _, n := range metricName.FindAllString(code, -1) {
+				found["metrics"]++
+				if have[n] == nil && have[n+"_bucket"] == nil {
+					t.Errorf("%s names the metric %s, which no controller tells", where, n)
+				}
+			}
+			if strings.Contains(code, "(") && strings.Contains(code, "deploy_") {
+				found["queries"]++
+				if _, err := rules.Parse(code); err != nil {
+					t.Errorf("%s has the query %s: %v", where, code, err)
+				}
+			}
+			sub := command.FindStringSubmatch(code)
+			if sub != nil {
+				found["commands"]++
+				if !regexp.MustCompile(`Use: +"` + sub[1] + `[ "]`).MatchString(program) {
+					t.Errorf("%s names %s, and the program has no such command", where, code)
+				}
+			}
+			if sub == nil && !strings.HasPrefix(code, "--") {
+				continue // another program's
+			}
+			for _, f := range flagName.FindAllStringSubmatch(code, -1) {
+				found["flags"]++
+				if !strings.Contains(program, `"`+f[1]+`"`) {
+					t.Errorf("%s names %s, and the program has no flag --%s", where, code, f[1])
+				}
+			}
+		}
+	}
+	for what, least := range map[string]int{"metrics": 15, "queries": 1, "commands": 15, "flags": 8} {
+		if found[what] < least {
+			t.Errorf("only %d %s were found", found[what], what)
+		}
+	}
+}
+
+// programText is the source of the controller's command line.
+func programText(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob("../controller/cmd/controller/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the program's source: %v, %v", files, err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

@@ -2,9 +2,7 @@ package observability_test
 
 import (
 	"errors"
-	"regexp"
-	"strconv"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,16 +14,32 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/observability/rules"
 )
 
-// told is what a controller with every optional part tells: of each metric its labels, and of those the values.
-func told(t *testing.T) map[string]map[string][]string {
+// told is what a controller with every optional part tells, of services in every phase.
+func told(t *testing.T) rules.Told {
 	t.Helper()
+	families, err := everything().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := rules.Told{}
+	for _, f := range families {
+		out.Add(f)
+	}
+	return out
+}
+
+// everything has the metrics of a controller with every optional part, and of services in every phase.
+func everything() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
+	notify.New(notify.Options{Registry: reg, Environment: "prod", Config: &notify.Config{Receivers: map[string]notify.Receiver{"ops": {}}}})
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
 	now := time.Now()
 	b.Queue(queue.New().Stats)
@@ -34,67 +48,32 @@ func told(t *testing.T) map[string]map[string][]string {
 	b.ReadFromLedger(now)
 	b.Pass(status.PassQuiet, time.Second)
 	b.LedgerWritten(errors.New("no space left on device"))
-	b.Events(func() events.State { return events.State{Listens: true, ReadAt: now, LastAt: now} })
+	b.Events(func() events.State {
+		s := events.New("https://sqs.eu-central-1.amazonaws.com/123456789012/x", zap.NewNop()).State()
+		s.Listens, s.ReadAt, s.LastAt = true, now, now
+		return s
+	})
 	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1", At: now}, FetchedAt: now})
 	for _, p := range condition.Phases() {
 		v := status.View{Status: condition.Status{Service: string(p), Phase: p, Since: now}, Observed: status.Observed{At: now}}
-		v.Record.Service = string(p)
+		v.Record.Service, v.Record.Good = string(p), &rollout.Good{At: now}
+		v.Record.Intent = &rollout.Intent{Service: desired.Service{Spec: desired.ServiceSpec{Suspend: &desired.Override{Until: now}}}}
 		b.Publish(v)
 	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]map[string][]string{}
-	for _, f := range families {
-		names := []string{f.GetName()}
-		if f.GetMetric()[0].Histogram != nil {
-			names = []string{f.GetName() + "_bucket", f.GetName() + "_sum", f.GetName() + "_count"}
-		}
-		for _, n := range names {
-			out[n] = map[string][]string{}
-			for _, m := range f.GetMetric() {
-				for _, bucket := range m.GetHistogram().GetBucket() {
-					out[n]["le"] = append(out[n]["le"], strconv.FormatFloat(bucket.GetUpperBound(), 'g', -1, 64))
-				}
-				for _, l := range m.GetLabel() {
-					out[n][l.GetName()] = append(out[n][l.GetName()], l.GetValue())
-				}
-			}
-		}
-	}
-	return out
+	return reg
 }
-
-var (
-	selector  = regexp.MustCompile(`(?:^|[^:\w])(deploy_\w+)(?:\{([^}]*)\})?`)
-	matcher   = regexp.MustCompile(`(\w+)\s*(=~|=)\s*"([^"]*)"`)
-	quantile  = regexp.MustCompile(`histogram_quantile\(.*?(deploy_\w+_bucket)`)
-	threshold = regexp.MustCompile(`> ([\d.]+)`)
-	alike     = regexp.MustCompile(`\|`)
-)
 
 // What a rule asks for, a controller tells: the metric, its label, and the label's value.
 func TestRulesAskForWhatIsTold(t *testing.T) {
-	have, asked := told(t), 0
-	for _, r := range append(rulesOf(t, alertsFile), rulesOf(t, recordingFile)...) {
-		for _, s := range selector.FindAllStringSubmatch(r.Expr, -1) {
-			asked++
-			labels, there := have[s[1]]
-			if !there {
-				t.Errorf("%s asks for %s, which no controller tells", r.name(), s[1])
-				continue
-			}
-			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
-				for _, value := range alike.Split(m[3], -1) {
-					if !contains(labels[m[1]], value) {
-						t.Errorf("%s asks for %s{%s=%q}, which no controller tells", r.name(), s[1], m[1], value)
-					}
-				}
-			}
-		}
+	have := told(t)
+	lacks, asked, err := have.Lacks(append(rulesOf(t, recordingFile), rulesOf(t, alertsFile)...), true)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if asked < 40 {
+	for _, l := range lacks {
+		t.Errorf("%s, which no controller tells", l)
+	}
+	if asked < 60 {
 		t.Errorf("only %d selectors were found", asked)
 	}
 }
@@ -104,36 +83,31 @@ func TestRulesAskForWhatIsTold(t *testing.T) {
 func TestThresholdsOnQuantilesCanBeReached(t *testing.T) {
 	have, held := told(t), 0
 	for _, rec := range rulesOf(t, recordingFile) {
-		of := quantile.FindStringSubmatch(rec.Expr)
-		if of == nil {
-			continue
-		}
-		bounds := have[of[1]]["le"]
-		if len(bounds) < 2 {
-			t.Fatalf("%s has the buckets %v", of[1], bounds)
-		}
-		for _, r := range rulesOf(t, alertsFile) {
-			_, after, asks := strings.Cut(r.Expr, rec.Record)
-			if !asks {
-				continue
+		for _, of := range askedBy(t, rec).Quantiles {
+			bounds := have[of]["le"]
+			if len(bounds) < 2 {
+				t.Fatalf("%s has the buckets %v", of, bounds)
 			}
-			held++
-			limit := threshold.FindStringSubmatch(after)
-			if limit == nil || !contains(bounds[:len(bounds)-1], limit[1]) || limit[1] == bounds[len(bounds)-1] {
-				t.Errorf("%s: the threshold of %s must be a bucket below the last, one of %v", r.Alert, r.Expr, bounds)
+			for _, r := range rulesOf(t, alertsFile) {
+				for _, limit := range askedBy(t, r).Above[rec.Record] {
+					held++
+					if !slices.Contains(bounds[:len(bounds)-1], limit) {
+						t.Errorf("%s: the threshold of %s must be a bucket below the last, one of %v", r.Alert, r.Expr, bounds)
+					}
+				}
 			}
 		}
 	}
-	if held == 0 {
-		t.Error("no alert on a quantile was found")
+	if held < 2 {
+		t.Errorf("%d alerts on quantiles were found", held)
 	}
 }
 
-func contains(all []string, one string) bool {
-	for _, v := range all {
-		if v == one {
-			return true
-		}
+func askedBy(t *testing.T, r rules.Rule) rules.Asked {
+	t.Helper()
+	asked, err := rules.Parse(r.Expr)
+	if err != nil {
+		t.Fatalf("%s: %v", r.Name(), err)
 	}
-	return false
+	return asked
 }

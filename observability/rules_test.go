@@ -3,12 +3,17 @@
 package observability_test
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/common/expfmt"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/canteen/deploy/observability/rules"
 )
 
 const (
@@ -16,26 +21,14 @@ const (
 	recordingFile = "recording.yaml"
 )
 
-// rule is one rule of a file for Prometheus.
-type rule struct {
-	Alert, Record, Expr, For string
-	Labels, Annotations      map[string]string
-}
-
-func (r rule) name() string { return r.Alert + r.Record }
-
 // rulesOf reads the rules of a file.
-func rulesOf(t *testing.T, file string) (out []rule) {
+func rulesOf(t *testing.T, file string) []rules.Rule {
 	t.Helper()
-	var f struct{ Groups []struct{ Rules []rule } }
-	readYAML(t, file, &f)
-	for _, g := range f.Groups {
-		out = append(out, g.Rules...)
+	all, err := rules.Read(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(out) == 0 {
-		t.Fatalf("%s has no rules", file)
-	}
-	return out
+	return all
 }
 
 func readYAML(t *testing.T, file string, into any) {
@@ -52,6 +45,12 @@ func readYAML(t *testing.T, file string, into any) {
 // promtool runs Prometheus' own tool.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
+	promtoolReads(t, nil, args...)
+}
+
+// promtoolReads runs it with something to read.
+func promtoolReads(t *testing.T, text io.Reader, args ...string) {
+	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -59,7 +58,9 @@ func promtool(t *testing.T, args ...string) {
 		}
 		t.Skip("promtool is not installed; Debian's package prometheus has it")
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Stdin = text
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool %v: %v\n%s", args, err, out)
 	}
 }
@@ -67,6 +68,21 @@ func promtool(t *testing.T, args ...string) {
 // Prometheus can read the rules, and finds none twice.
 func TestPromtoolReadsTheRules(t *testing.T) {
 	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", alertsFile, recordingFile)
+}
+
+// Names, types and help of each metric are as Prometheus wants them.
+func TestPromtoolReadsTheMetrics(t *testing.T) {
+	families, err := everything().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	promtoolReads(t, &text, "check", "metrics")
 }
 
 // What is written in tests/ of when a rule fires is so.

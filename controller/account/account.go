@@ -60,6 +60,7 @@ const (
 	revisionsMax = 30_000
 	servicesMax  = 10_000
 	imagesMax    = 20_000
+	outputsMax   = 100 // of a minute
 )
 
 // Account is one AWS account in one region. It is safe for concurrent use; no lock is held across a call.
@@ -88,6 +89,7 @@ type Account struct {
 	records    *cache[string] // deployment id → service deployment ARN
 	ended      *cache[observed.ServiceDeployment]
 	logs       *cache[logState]
+	outputs    *cache[[]string] // a stopped migration's ARN → its last lines
 }
 
 // New returns the account that the clients speak to.
@@ -124,6 +126,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		records:    newCache[string](servicesMax),
 		ended:      newCache[observed.ServiceDeployment](servicesMax),
 		logs:       newCache[logState](servicesMax),
+		outputs:    newCache[[]string](outputsMax),
 	}
 }
 
@@ -137,7 +140,7 @@ func or(d, fallback time.Duration) time.Duration {
 // Forget drops every answer that is kept: for when somebody else may have changed the account in this controller's stead.
 func (a *Account) Forget() {
 	for _, c := range []interface{ clear() }{a.stacks, a.templates, a.parameters, a.revisions, a.images, a.tags, a.secrets, a.present,
-		a.services, a.tasks, a.looks, a.records, a.ended, a.logs} {
+		a.services, a.tasks, a.looks, a.records, a.ended, a.logs, a.outputs} {
 		c.clear()
 	}
 }

@@ -36,6 +36,15 @@ func TestOneRollout(t *testing.T) {
 		if len(s.MigrationLog) != 1 || s.MigrationLog[0] != "migrated to version 2" {
 			w.Errorf("migration log %q", s.MigrationLog)
 		}
+		read := w.sim.Calls.Count("logs", "GetLogEvents")
+		for range 3 {
+			if s := w.observe(observed.Look{Migration: migration.Task}); len(s.MigrationLog) != 1 || len(s.Missing) > 0 {
+				w.Errorf("a stopped migration's log %q, missing %+v", s.MigrationLog, s.Missing)
+			}
+		}
+		if n := w.sim.Calls.Count("logs", "GetLogEvents"); n != read {
+			w.Errorf("%d requests for a log that was read already", n-read)
+		}
 
 		began := time.Now()
 		id := w.mustAct(roll(revision)).Deployment

@@ -147,6 +147,24 @@ func TestAnyOtherFactIsMissing(t *testing.T) {
 	}
 }
 
+// The last lines of a migration that has stopped come without being asked for, and that they do not is told and no more.
+func TestALogThatCannotBeReadHidesNoMigration(t *testing.T) {
+	bubble(t, sim.Config{Seed: 8, Book: logs()}, func(w *world) {
+		revision := w.mustAct(w.register("v2")).Revision
+		task := w.mustAct(rollout.RunMigration{Revision: revision, Container: container, Command: []string{"/worker", "migrate"}, Token: "t"}).Task
+		w.always("logs", "GetLogEvents", "AccessDeniedException")
+		s := w.until(5*time.Minute, observed.Look{Migration: task}, func(s observed.Service) bool { return s.Migration != nil && s.Migration.Stopped() })
+		if m, ok := s.Lacks(observed.FactMigrationLog); !ok || m.Kind != string(fault.Blocked) || len(s.Missing) != 1 {
+			w.Errorf("missing %+v, want %s alone", s.Missing, observed.FactMigrationLog)
+		}
+		asked := w.sim.Calls.Count("logs", "GetLogEvents")
+		w.observe(observed.Look{Migration: task})
+		if n := w.sim.Calls.Count("logs", "GetLogEvents"); n != asked {
+			w.Errorf("the log was asked for again at once")
+		}
+	})
+}
+
 func TestLostAnswers(t *testing.T) {
 	bubble(t, sim.Config{Seed: 9, Book: logs()}, func(w *world) {
 		w.sim.Faults.Add(

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -19,25 +20,25 @@ import (
 // migrationLines is how many of a migration's last lines an observation keeps.
 const migrationLines = 50
 
-// observeMigration answers the one-off task, and its last lines where they are asked for. A task that ECS does not show is the one
-// that an event told the end of. Where none did it is nil and no error: seconds after RunTask it may not be visible yet, and one
-// hour after its end it may not be any more.
-func (a *Account) observeMigration(ctx context.Context, s *observed.Service, look observed.Look) error {
+// observeMigration answers the one-off task. A task that ECS does not show is the one that an event told the end of. Where none did it
+// is nil and no error: seconds after RunTask it may not be visible yet, and one hour after its end it may not be any more.
+func (a *Account) observeMigration(ctx context.Context, s *observed.Service, look observed.Look) (*observed.EndedTask, error) {
 	cluster := name(s.Stack.Outputs[OutputCluster])
 	out, err := a.tasker.ask(ctx, cluster, look.Migration)
 	if err != nil {
-		return deed(err, "describe migration task %s", name(look.Migration))
+		return nil, deed(err, "describe migration task %s", name(look.Migration))
 	}
 	found, mentioned := out[look.Migration]
 	switch {
 	case !mentioned || found.failure == notThere:
 		ended, err := a.toldEnd(look.Migration)
 		if err != nil || ended == nil {
-			return err
+			return nil, err
 		}
-		return a.keepMigration(ctx, s, look, *ended)
+		s.Migration = &ended.Task
+		return ended, nil
 	case found.failure != "":
-		return fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), found.failure)
+		return nil, fmt.Errorf("describe migration task %s: ECS says %s", name(look.Migration), found.failure)
 	}
 	ended := observed.EndedTask{Task: taskOf(found.is)}
 	if o := found.is.Overrides; o != nil {
@@ -47,7 +48,8 @@ func (a *Account) observeMigration(ctx context.Context, s *observed.Service, loo
 			}
 		}
 	}
-	return a.keepMigration(ctx, s, look, ended)
+	s.Migration = &ended.Task
+	return &ended, nil
 }
 
 // toldEnd asks who reads events how the task ended.
@@ -62,16 +64,26 @@ func (a *Account) toldEnd(task string) (*observed.EndedTask, error) {
 	return ended, nil
 }
 
-func (a *Account) keepMigration(ctx context.Context, s *observed.Service, look observed.Look, task observed.EndedTask) (err error) {
-	s.Migration = &task.Task
-	if look.MigrationLog {
-		s.MigrationLog, err = a.migrationLog(ctx, task)
+// migrationLogFor is how long a roll waits at most for the last lines of a migration that ended well: they decide nothing.
+const migrationLogFor = 3 * time.Second
+
+// migrationLog answers the last lines of the container whose command was overridden. Of a task that has stopped they come by themselves,
+// once: whether they could be read or not, the looks of the next minute answer the same. Where they were asked for they are read anew.
+func (a *Account) migrationLog(ctx context.Context, task observed.EndedTask, asked bool) ([]string, error) {
+	if lines, ok := a.outputs.get(task.Task.ARN, time.Minute); ok && !asked {
+		return lines, nil
 	}
-	return err
+	if !asked {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, migrationLogFor)
+		defer cancel()
+	}
+	lines, err := a.lastLinesOf(ctx, task)
+	a.outputs.put(task.Task.ARN, lines)
+	return lines, err
 }
 
-// migrationLog answers the last lines of the container whose command was overridden.
-func (a *Account) migrationLog(ctx context.Context, task observed.EndedTask) ([]string, error) {
+func (a *Account) lastLinesOf(ctx context.Context, task observed.EndedTask) ([]string, error) {
 	r, err := a.revision(ctx, task.Task.TaskDefinition, forever)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,12 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	try(observed.FactAlarms, len(look.Alarms) > 0, func() error { return a.observeAlarms(ctx, &s, look.Alarms) })
 	_, tasksMissing := s.Lacks(observed.FactTasks)
 	try(observed.FactLogs, exists && look.Logs != nil && !tasksMissing, func() error { return a.observeLogs(ctx, &s, look) })
-	try(observed.FactMigration, look.Migration != "", func() error { return a.observeMigration(ctx, &s, look) })
+	var ended *observed.EndedTask
+	try(observed.FactMigration, look.Migration != "", func() (err error) { ended, err = a.observeMigration(ctx, &s, look); return err })
+	try(observed.FactMigrationLog, ended != nil && (look.MigrationLog || ended.Task.Stopped()), func() (err error) {
+		s.MigrationLog, err = a.migrationLog(ctx, *ended, look.MigrationLog)
+		return err
+	})
 	return s, nil
 }
 

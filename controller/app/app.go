@@ -18,7 +18,6 @@ import (
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
-	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
@@ -90,6 +89,7 @@ type App struct {
 	loader  *desired.Loader // used by follow alone
 	asked   *reconcile.Asked
 	queue   *queue.Queue
+	account atomic.Pointer[Account]         // nil while this controller does not act
 	fleet   atomic.Pointer[reconcile.Fleet] // of the newest term in which this controller acted
 	board   *status.Board
 	kick    chan struct{}
@@ -119,12 +119,8 @@ func New(cfg Config) (*App, error) {
 	if cfg.Events != nil {
 		a.board.Events(cfg.Events.State)
 	}
-	var recent func(context.Context, int) ([]rollout.Entry, error)
-	if file, ok := memory.(*ledger.File); ok {
-		recent = file.HistoryAll
-	}
 	a.handler = server.New(server.Config{
-		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: recent, WebhookSecret: cfg.WebhookSecret,
+		Board: a.board, Gatherer: cfg.Registry, History: memory.History, Recent: memory.HistoryAll, Look: a.look, WebhookSecret: cfg.WebhookSecret,
 		Wake: a.Kick, Ready: a.ready.reasons, Environment: a.asked.Environment, Peers: cfg.Peers, Version: cfg.Build.Version,
 	})
 	return a, nil
@@ -219,6 +215,8 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	l = a.watch(ctx, l)
 	fleet := reconcile.NewFleet(known...)
 	a.fleet.Store(fleet)
+	a.account.Store(&account)
+	defer a.account.Store(nil)
 	a.asked.Begin(known)
 	a.tellMassChange()
 	a.writes.begin(l)

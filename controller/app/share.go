@@ -33,6 +33,7 @@ type Ledger interface {
 // memory is a ledger as everybody may read it.
 type memory interface {
 	History(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
+	HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, error)
 	Environment(ctx context.Context) (*desired.Environment, error)
 	Close() error
 }

@@ -36,8 +36,8 @@ func (f *File) History(ctx context.Context, service string, limit int) ([]rollou
 	return entries, nil
 }
 
-// HistoryAll returns the finished rollouts of all services in the order in which they were saved, newest first: at most
-// limit of them, all that are kept where limit is 0.
+// HistoryAll returns the finished rollouts of all services in the order in which they ended, newest first: at most limit of
+// them, all that are kept where limit is 0. They may lack their evidence.
 func (f *File) HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, error) {
 	var entries []rollout.Entry
 	err := f.view(ctx, func(tx *bbolt.Tx) error {

@@ -35,7 +35,7 @@ type Service struct {
 	Alarms            []Alarm
 	Logs              *Logs
 	Migration         *Task    // the one-off task that was asked for
-	MigrationLog      []string // its last lines
+	MigrationLog      []string // its last lines, once it has stopped or where they were asked for
 
 	Missing []Missing
 }
@@ -307,6 +307,7 @@ const (
 	FactAlarms            Fact = "alarms"
 	FactLogs              Fact = "logs"
 	FactMigration         Fact = "migration"
+	FactMigrationLog      Fact = "migration log"
 )
 
 // Lacks returns the entry that says why the fact could not be had, and whether there is one.

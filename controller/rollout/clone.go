@@ -70,7 +70,7 @@ func (r Record) entry(now time.Time, result Result, message string) Entry {
 		e.Deployment = ro.Deployment.ID
 	}
 	if ro.Migration != nil {
-		e.Task = ro.Migration.Task
+		e.Task, e.Output = ro.Migration.Task, ro.Migration.Log
 	}
 	return e
 }

@@ -28,6 +28,7 @@ type Entry struct {
 
 	Deployment string             `json:"deployment,omitempty"` // ECS's, that was followed
 	Task       string             `json:"task,omitempty"`       // the migration's, of the newest attempt
+	Output     []string           `json:"output,omitempty"`     // the last lines of a migration that succeeded; redacted
 	BakeFrom   time.Time          `json:"bakeFrom,omitzero"`    // since when every check passed
 	Readings   []observed.Reading `json:"readings,omitempty"`   // the last ones of the followed deployment
 }
@@ -79,4 +80,6 @@ const (
 	evidenceLinesMax  = 50
 	evidenceShownMax  = 3 // lines that a check points at; they stand before the last ones
 	evidenceLineMax   = 1000
+
+	outputLinesMax = 20 // of a migration that succeeded: the record carries them until the rollout ends
 )

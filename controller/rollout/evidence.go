@@ -76,11 +76,14 @@ func lines(in Input, migration bool) []string {
 			out = append(out, l.Message)
 		}
 	}
-	if len(out) > evidenceLinesMax {
-		out = out[len(out)-evidenceLinesMax:]
-	}
-	for i := range out {
-		out[i] = clip(out[i])
+	return clipped(out, evidenceLinesMax)
+}
+
+// clipped are the last lines, so many at most, each bounded and redacted.
+func clipped(lines []string, most int) []string {
+	var out []string
+	for _, l := range lines[max(0, len(lines)-most):] {
+		out = append(out, clip(l))
 	}
 	return out
 }

@@ -194,7 +194,7 @@ func TestSharedHidesWhatIsNobodysBusiness(t *testing.T) {
 	w.seen.Events = []observed.Event{{Message: "hush"}}
 	w.seen.MigrationLog = []string{"hush"}
 	w.seen.Logs = &observed.Logs{Tail: []observed.LogLine{{Message: "hush"}}}
-	w.rec.Rollout = &Rollout{Kind: KindDeploy, Failure: &Evidence{Log: []string{"hush"}}}
+	w.rec.Rollout = &Rollout{Kind: KindDeploy, Failure: &Evidence{Log: []string{"hush"}}, Migration: &Migration{Log: []string{"hush"}}}
 	rec, seen := Shared(w.rec, w.seen)
 	text, err := json.Marshal([]any{rec, seen})
 	if err != nil || strings.Contains(string(text), "hush") {

@@ -218,6 +218,9 @@ func migrationDone(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
 	rec.Lost = nil
+	if ro.Migration != nil {
+		ro.Migration.Log = clipped(in.Seen.MigrationLog, outputLinesMax)
+	}
 	if ro.Target.Migration.Compatibility == desired.CompatibilityBreaking {
 		for _, ask := range slices.Backward(rec.GoodAsks) {
 			rec.Behind = remember(rec.Behind, ask, goodAsksMax)

@@ -245,6 +245,7 @@ type Migration struct {
 	Seen        bool      `json:"seen,omitempty"`
 	Stopping    bool      `json:"stopping,omitempty"` // StopTask was asked for because of the deadline
 	NotBefore   time.Time `json:"notBefore,omitzero"` // of the next attempt
+	Log         []string  `json:"log,omitempty"`      // the last lines of one that succeeded; redacted
 }
 
 // Deployment is the ECS deployment that a rollout follows.

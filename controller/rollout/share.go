@@ -22,6 +22,9 @@ func Shared(rec Record, seen observed.Service) (Record, observed.Service) {
 		failure.Log = nil
 		ro.Failure = &failure
 	}
+	if ro := rec.Rollout; ro != nil && ro.Migration != nil {
+		ro.Migration.Log = nil
+	}
 	seen.Events, seen.Logs, seen.MigrationLog = nil, nil, nil
 	seen.Tags = only(seen.Tags, func(k string) bool { return strings.HasPrefix(k, "deploy:") })
 	seen.Stack.Outputs = only(seen.Stack.Outputs, func(k string) bool { return k == "RepoUri" || k == "ClusterName" || k == "ServiceName" })

@@ -235,6 +235,24 @@ func TestStraightWay(t *testing.T) {
 	}
 }
 
+// What a migration that went well said last is kept with its rollout: bounded, and without what looks like a secret.
+func TestTheLastLinesOfAMigrationAreKept(t *testing.T) {
+	w := newWalker(t)
+	for i := range 60 {
+		w.seen.MigrationLog = append(w.seen.MigrationLog, fmt.Sprintf("step %d, password=hush", i))
+	}
+	w.good(digestA, 1)
+	e := w.past[0]
+	if e.Migration != "succeeded" || len(e.Output) != outputLinesMax || e.Output[outputLinesMax-1] != "step 59, password=[redacted]" {
+		t.Errorf("migration %s, its last lines are %q", e.Migration, e.Output)
+	}
+	w.seen.MigrationLog = nil // it could not be read
+	w.good(digestB, 2)
+	if e := w.past[1]; e.Migration != "succeeded" || len(e.Output) > 0 {
+		t.Errorf("migration %s, its last lines are %q", e.Migration, e.Output)
+	}
+}
+
 // Invariant 2: no roll before the migration ended with exit code 0 of the named container, whatever a sidecar's was.
 func TestFailedMigrationLeavesTheServiceUntouched(t *testing.T) {
 	w := newWalker(t)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/canteen/deploy/controller/rollout"
@@ -37,14 +38,12 @@ type activityPage struct {
 // activity is what happened, newest first: the events that this process remembers, and of the time before it the rollouts that
 // the ledger has. kind and q of the request choose among them.
 func (s *server) activity(ctx context.Context, kind status.EventKind, query string) ([]status.Event, error) {
-	all := s.Board.Activity(activityAnswered)
-	if s.Recent != nil {
-		entries, err := s.Recent(ctx, historyMax)
-		if err != nil {
-			return nil, fmt.Errorf("the history cannot be read now: %w", err)
-		}
-		all = append(all, before(all, entries)...)
+	entries, err := s.before.now(ctx, s.Recent)
+	if err != nil {
+		return nil, fmt.Errorf("the history cannot be read now: %w", err)
 	}
+	all := s.Board.Activity(activityAnswered) // after the entries, so that it has what ended since
+	all = append(all, before(all, entries)...)
 	var out []status.Event
 	for _, e := range all {
 		if (kind == "" || e.Kind == kind) && tells(e, query) {
@@ -53,6 +52,30 @@ func (s *server) activity(ctx context.Context, kind status.EventKind, query stri
 	}
 	slices.SortStableFunc(out, func(a, b status.Event) int { return b.At.Compare(a.At) })
 	return out, nil
+}
+
+// remembered keeps the ledger's entries for a while: of what happened since this process began the events tell, and readers who come
+// back with each of them should not cost a reading of the ledger each.
+type remembered struct {
+	mu   sync.Mutex
+	at   time.Time
+	last []rollout.Entry
+}
+
+const rememberedFor = 10 * time.Second
+
+func (r *remembered) now(ctx context.Context, read func(context.Context, int) ([]rollout.Entry, error)) ([]rollout.Entry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.at.IsZero() && time.Since(r.at) < rememberedFor {
+		return r.last, nil
+	}
+	entries, err := read(ctx, historyMax)
+	if err != nil {
+		return nil, err
+	}
+	r.at, r.last = time.Now(), entries
+	return entries, nil
 }
 
 // before are the entries that no event tells of, as events.

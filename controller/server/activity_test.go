@@ -26,7 +26,9 @@ func TestActivity(t *testing.T) {
 	old := entryOf(1, rollout.ResultRejected, nil, "=HYPERLINK(1)")
 	old.Message = "=HYPERLINK(1)"
 	h.board.Finished(entryOf(2, rollout.ResultReverted, nil, "told"))
+	read := 0
 	h.config.Recent = func(context.Context, int) ([]rollout.Entry, error) {
+		read++
 		return []rollout.Entry{entryOf(2, rollout.ResultReverted, nil, "told"), old}, nil
 	}
 	h.Handler = server.New(h.config)
@@ -61,6 +63,9 @@ func TestActivity(t *testing.T) {
 		if page := parsed(t, h, "/activity"+query); len(elements(elements(page, "main")[0], "li")) != len(want) {
 			t.Errorf("%s: the page has %q", query, text(page))
 		}
+	}
+	if read != 1 {
+		t.Errorf("the ledger was read %d times within a moment", read)
 	}
 	page := parsed(t, h, "/activity?kind=rollout&q=a%26b")
 	if links := elements(elements(page, "main")[0], "a"); attribute(links[0], "href") != "/api/v1/activity?kind=rollout&q=a%26b" {

@@ -72,6 +72,7 @@ type Rollout struct {
 	Revision   string             `json:"revision,omitempty"`
 	Deployment string             `json:"deployment,omitempty"`
 	Migration  string             `json:"migration,omitempty"` // task
+	Output     []string           `json:"output,omitempty"`    // the last lines of a migration that succeeded
 	Readings   []observed.Reading `json:"readings,omitempty"`
 	Failure    *Evidence          `json:"failure,omitempty"`
 }
@@ -203,7 +204,7 @@ func rolloutOf(r *rollout.Rollout) *Rollout {
 		out.Deployment = r.Deployment.ID
 	}
 	if r.Migration != nil {
-		out.Migration = r.Migration.Task
+		out.Migration, out.Output = r.Migration.Task, r.Migration.Log
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"html/template"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,13 +27,19 @@ const (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
+// styleSheet is part of each page: a page that waited for it would be painted one answer later, behind all of its own rows.
+//
+//go:embed templates/page.css
+var styleSheet string
+
 //go:embed static
 var staticFiles embed.FS
 
 func parse(name string) *template.Template {
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
-		"took": took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
+		"style": func() template.CSS { return template.CSS(styleSheet) }, // ours, with no word of anybody else's
+		"took":  took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
 		"tags":     func(images []string) string { return Tags(condition.Version{Images: images}) },
 		"ago":      func(now, at time.Time) moment { return moment{now, at} },
 		"activity": func(now time.Time, entries []status.Event) happened { return happened{now, entries} },
@@ -61,7 +68,7 @@ type checks struct {
 	Readings []observed.Reading
 }
 
-// assets serves the style sheet, the script and the icon. They change with the binary only.
+// assets serves the script and the icon. They change with the binary only.
 func assets() http.Handler {
 	files := http.FileServerFS(staticFiles)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +100,7 @@ type indexPage struct {
 	Invalid  []invalidFile
 	Phases   []phaseCount
 	Total    int
-	Rows     []row
+	Rows     iter.Seq[row] // nil where there is none; each is made when the page comes to it
 	Activity []status.Event
 }
 
@@ -118,10 +125,11 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 	}
 	page.Query = query
 	counts := map[condition.Phase]int{}
+	var found []*status.View
 	for _, v := range snap.Services {
 		counts[v.Status.Phase]++
 		if matches(v.Status, query) {
-			page.Rows = append(page.Rows, rowOf(snap.At, v))
+			found = append(found, v)
 		}
 	}
 	rank := map[condition.Phase]int{}
@@ -132,8 +140,17 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	// Stable: within a phase the order of names stays.
-	slices.SortStableFunc(page.Rows, func(a, b row) int { return rank[a.Phase] - rank[b.Phase] })
-	render(w, s.index, page)
+	slices.SortStableFunc(found, func(a, b *status.View) int { return rank[a.Status.Phase] - rank[b.Status.Phase] })
+	if len(found) > 0 {
+		page.Rows = func(yield func(row) bool) {
+			for _, v := range found {
+				if !yield(rowOf(snap.At, v)) {
+					return
+				}
+			}
+		}
+	}
+	renderLong(w, s.index, page)
 }
 
 func rowOf(now time.Time, v *status.View) row {
@@ -203,6 +220,8 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	page.Differences, page.Chart = differences(page.Containers, runs), chartOf(entries, snap.At)
 	if page.Rollout != nil {
 		page.Stages = stagesOf(page.Rollout, snap.At)
+	} else {
+		page.Observed = s.looks.now(r.Context(), v.Record.Service).onto(page.Observed)
 	}
 	render(w, s.service, page)
 }

@@ -185,7 +185,7 @@ func (s *server) environmentsPage(w http.ResponseWriter, r *http.Request) {
 	page := environmentsPage{frame: s.frame(snap, "environments"), Environments: s.peers.all(r.Context(), own)}
 	page.Query = r.URL.Query().Get("q")
 	page.Ways = ways(page.Environments, page.Query)
-	render(w, s.environments, page)
+	renderLong(w, s.environments, page)
 }
 
 // ways are the ways of all services that match the query in some environment, in order of name.

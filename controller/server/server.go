@@ -4,6 +4,8 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -40,9 +42,11 @@ type Config struct {
 	Gatherer prometheus.Gatherer
 	// History returns up to limit finished rollouts of a service, newest first; none for a service that it does not know.
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
-	// Recent returns up to limit finished rollouts of all services, newest first. Nil where the ledger cannot tell: then the activity
-	// goes back to the start of this process.
+	// Recent returns up to limit finished rollouts of all services, newest first; their evidence is not needed.
 	Recent func(ctx context.Context, limit int) ([]rollout.Entry, error)
+	// Look returns what the account shows of a service now, its tasks and targets included. Nil where nobody may look; it is asked
+	// for whoever opens the page of a service that is settled, seldom enough that no rollout waits for it.
+	Look func(ctx context.Context, service string) (status.Observed, error)
 	// WebhookSecret signs GitHub's deliveries. Without one there is no webhook.
 	WebhookSecret string
 	// Wake asks for a look at git now. It is called by requests and must not wait.
@@ -61,6 +65,8 @@ type server struct {
 	Config
 	streams chan struct{} // holds one value for each open event stream
 	api     gathered
+	before  remembered
+	looks   *looks
 	peers   *peers
 
 	index, service, rollout, ledger, controller, environments *template.Template
@@ -69,7 +75,7 @@ type server struct {
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
 	s := &server{
-		Config: c, streams: make(chan struct{}, streamsMax),
+		Config: c, streams: make(chan struct{}, streamsMax), looks: newLooks(c.Look),
 		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"), controller: parse("controller.html"),
 		peers: newPeers(c.Peers), environments: parse("environments.html"),
 	}
@@ -138,9 +144,15 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// contentPolicy allows the page its own style sheet, script, icon, requests and search form, and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+// contentPolicy allows the page its own style sheet, which is known by its hash, script, icon, requests and search form, and nothing else.
+var contentPolicy = "default-src 'none'; style-src '" + hashSource(styleSheet) + "'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// hashSource names an inline text in a policy.
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
 
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,6 +71,7 @@ func houseOf(t testing.TB, text string) *house {
 			return all[:min(limit, len(all))], nil
 		},
 	}
+	h.config.Recent = func(context.Context, int) ([]rollout.Entry, error) { return nil, h.broken }
 	h.Handler = server.New(h.config)
 	return h
 }
@@ -90,7 +93,7 @@ func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string
 	return rollout.Entry{
 		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + text,
 		Commit: desired.Commit{SHA: "feedface00", Subject: text}, Images: []string{"AppContainer:1a2b3c4"},
-		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e,
+		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e, Output: []string{text},
 	}
 }
 
@@ -157,7 +160,7 @@ func TestEndpoints(t *testing.T) {
 		{"HEAD", "/", 200, "text/html; charset=utf-8", ""},
 		{"GET", "/services/orders", 200, "text/html; charset=utf-8", "History"},
 		{"GET", "/services/nobody", 404, "application/problem+json", `no service \"nobody\"`},
-		{"GET", "/static/page.css", 200, "text/css; charset=utf-8", "prefers-color-scheme"},
+		{"GET", "/static/icon.svg", 200, "image/svg+xml", "svg"},
 		{"GET", "/static/page.js", 200, "text/javascript; charset=utf-8", "EventSource"},
 		{"GET", "/static/", 404, "application/problem+json", ""},
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", `deploy_service_phase{environment="dev",phase="Reverting",service="orders"} 1`},
@@ -206,6 +209,18 @@ func TestEndpoints(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The policy lets the page's own style sheet pass and no other.
+func TestThePolicyKnowsTheStyleSheet(t *testing.T) {
+	w := newHouse(t).get("/")
+	_, style, _ := strings.Cut(w.Body.String(), "<style>")
+	style, _, closed := strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "';"
+	if csp := w.Header().Get("Content-Security-Policy"); !closed || !strings.Contains(style, "prefers-color-scheme: dark") || !strings.Contains(csp, want) {
+		t.Errorf("the policy is %s, want %s for a style of %d bytes", csp, want, len(style))
 	}
 }
 

@@ -57,3 +57,13 @@ func TestAServiceCostsAKilobyte(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkFirstPage makes the page of 2,000 services.
+func BenchmarkFirstPage(b *testing.B) {
+	h := newHouse(b)
+	publishMany(h.board, manyServices)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.ReportMetric(float64(h.get("/").Body.Len()), "bytes")
+	}
+}

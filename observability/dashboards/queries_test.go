@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -29,7 +31,10 @@ import (
 	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/gitrepo"
+	"github.com/canteen/deploy/controller/ledger/dynamo"
+	"github.com/canteen/deploy/controller/ledger/lease"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/ecs"
@@ -39,6 +44,7 @@ import (
 
 const seed = `
 clusters: [c]
+tables: [{name: ledger, hashKey: pk, sortKey: sk}]
 repositories: [{name: soup, images: [{tag: "FIRST"}, {tag: 2bbbbbb, script: {startError: "it does not start"}}]}]
 stacks: [{name: soup, outputs: {RepoUri: "${repository:soup}", ClusterName: c, ServiceName: soup, AppSubnetIds: subnet-0a, EcsSecurityGroupId: sg-0a, TaskTemplate: "soup-template:1"}}]
 taskDefinitions:
@@ -56,12 +62,16 @@ func must(t *testing.T, err error) {
 	}
 }
 
+func environment(name string) string {
+	return "apiVersion: deploy/v1\nkind: Environment\nmetadata: {name: " + name + "}\nspec: {account: \"000000000000\", region: eu-central-1}\n"
+}
+
 // ask commits a tag of the service.
 func ask(t *testing.T, repo *git.Repository, dir, tag string) {
 	t.Helper()
 	folder := filepath.Join(dir, "desired/dev")
 	must(t, os.MkdirAll(folder, 0o755))
-	must(t, os.WriteFile(filepath.Join(folder, desired.EnvironmentFile), []byte("apiVersion: deploy/v1\nkind: Environment\nmetadata: {name: dev}\nspec: {account: \"000000000000\", region: eu-central-1}\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, desired.EnvironmentFile), []byte(environment("dev")), 0o600))
 	must(t, os.WriteFile(filepath.Join(folder, "soup.yaml"), []byte("apiVersion: deploy/v1\nkind: Service\nmetadata: {name: soup}\nspec:\n  stack: soup\n  containers: {app: {image: {tag: \""+tag+"\"}}}\n  verify: {bake: 10s}\n"), 0o600))
 	commit(t, repo, tag)
 }
@@ -76,8 +86,10 @@ func commit(t *testing.T, repo *git.Repository, subject string) string {
 	return hash.String()
 }
 
-// run starts the controller, at a pace that a test can wait for, over a simulated account.
-func run(t *testing.T) (*app.App, *git.Repository, string) {
+// run starts a controller, at a pace that a test can wait for, over a simulated account, with each part that is optional, since each has
+// metrics of its own: a ledger that is shared, which a second controller stands by at, and a queue of events. A third one has its ledger in
+// a file, and no services. It answers all of them, the one that acts first.
+func run(t *testing.T) ([]*app.App, *git.Repository, string) {
 	t.Helper()
 	dir := t.TempDir()
 	repo, err := git.PlainInitWithOptions(dir+"/git", &git.PlainInitOptions{InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName("main")}})
@@ -87,29 +99,57 @@ func run(t *testing.T) (*app.App, *git.Repository, string) {
 	first := commit(t, repo, "soup: as it is")[:7]
 	acc, err := sim.New(sim.Config{Seed: 1, Timing: ecs.FastTiming()})
 	must(t, err)
+	t.Cleanup(func() { must(t, acc.Close()) })
 	parsed, err := sim.ReadSeed([]byte(strings.ReplaceAll(seed, "FIRST", first)), dir)
 	must(t, err)
 	must(t, acc.Plant(context.Background(), parsed))
+	_, err = acc.SQS.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("events")})
+	must(t, err)
+	must(t, os.MkdirAll(dir+"/git/desired/none", 0o755))
+	must(t, os.WriteFile(dir+"/git/desired/none/"+desired.EnvironmentFile, []byte(environment("none")), 0o600))
 	ask(t, repo, dir+"/git", first)
+	shared := func(owner string) *app.Shared {
+		table := dynamo.New(acc.AWSConfig(), dynamo.Options{Table: "ledger", Environment: "dev"})
+		return &app.Shared{Table: table, Lease: lease.New(table, owner, zap.NewNop())}
+	}
+	acts := start(t, acc, dir, "dev", shared("first"))
+	for from := time.Now(); acts.Board().Snapshot().Lease == nil || acts.Board().Snapshot().Lease.Role != status.RoleLeader; time.Sleep(100 * time.Millisecond) {
+		if time.Since(from) > 2*time.Minute {
+			t.Fatal("the first controller does not take the lease")
+		}
+	}
+	return []*app.App{acts, start(t, acc, dir, "dev", shared("second")), start(t, acc, dir, "none", nil)}, repo, dir + "/git"
+}
+
+// start starts one controller, with its ledger in a file where it shares none.
+func start(t *testing.T, acc *sim.Account, dir, env string, shared *app.Shared) *app.App {
+	t.Helper()
 	reg := prometheus.NewRegistry()
-	a, err := app.New(app.Config{
-		Env: "dev", Git: gitrepo.Config{Source: dir + "/git", Folder: "desired/dev"}, Ledger: dir + "/ledger.db", Unsynced: true,
+	opts := client.Options{BurstShare: 1, RefillShare: 1, Registerer: reg}
+	cfg := app.Config{
+		Env: env, Git: gitrepo.Config{Source: dir + "/git", Folder: "desired/" + env}, Ledger: dir + "/ledger.db", Unsynced: true, Shared: shared,
 		Poll: time.Second, Pace: rollout.Pace{Watch: time.Second, Idle: 5 * time.Second}, Workers: 4,
 		Build: status.Build{Version: "test"}, Registry: reg, Log: zap.NewNop(),
-		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.New(client.New(acc.AWSConfig(), client.Options{BurstShare: 1, RefillShare: 1, Registerer: reg}), account.Options{Account: env.Account, Region: env.Region}), nil
-		},
-	})
+	}
+	var told account.Told
+	if shared != nil {
+		ears := events.New(fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/events", sim.DefaultRegion, sim.DefaultAccount), zap.NewNop())
+		cfg.Events, told, opts.MayWrite = ears, ears, shared.Lease.MayWrite
+	}
+	cfg.Connect = func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
+		return account.New(client.New(acc.AWSConfig(), opts), account.Options{Account: env.Account, Region: env.Region, Told: told}), nil
+	}
+	a, err := app.New(cfg)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() { stop(); must(t, <-done); must(t, acc.Close()) })
-	return a, repo, dir + "/git"
+	t.Cleanup(func() { stop(); must(t, <-done) })
+	return a
 }
 
-// scrape starts a Prometheus that looks once a second.
-func scrape(t *testing.T, a *app.App) (address string) {
+// scrape starts a Prometheus that looks once a second, with the rules.
+func scrape(t *testing.T, all []*app.App) (address string) {
 	t.Helper()
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		if os.Getenv("CI") != "" {
@@ -117,14 +157,20 @@ func scrape(t *testing.T, a *app.App) (address string) {
 		}
 		t.Skip("prometheus is not installed")
 	}
-	srv := httptest.NewServer(a.Handler())
-	t.Cleanup(srv.Close)
+	var targets []string
+	for _, a := range all {
+		srv := httptest.NewServer(a.Handler())
+		t.Cleanup(srv.Close)
+		targets = append(targets, srv.Listener.Addr().String())
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	address = l.Addr().String()
 	must(t, l.Close())
 	dir := t.TempDir()
-	must(t, os.WriteFile(dir+"/p.yml", []byte(fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: deploy, static_configs: [{targets: [%q]}]}]\n", srv.Listener.Addr())), 0o600))
+	files, err := filepath.Abs("..")
+	must(t, err)
+	must(t, os.WriteFile(dir+"/p.yml", []byte(fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%[2]s/recording.yaml, %[2]s/alerts.yaml]\nscrape_configs: [{job_name: deploy, static_configs: [{targets: [%[1]s]}]}]\n", strings.Join(targets, ", "), files)), 0o600))
 	cmd := exec.Command("prometheus", "--config.file="+dir+"/p.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+address)
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
@@ -170,12 +216,12 @@ var labelValues = regexp.MustCompile(`^label_values\((.+), \w+\)$`)
 
 // Every query of every file has an answer once a rollout succeeded and another one was put back.
 func TestQueries(t *testing.T) {
-	a, repo, dir := run(t)
-	prom := scrape(t, a)
+	all, repo, dir := run(t)
+	prom := scrape(t, all)
 	await := func(result string) {
 		for from := time.Now(); rows(t, prom, `deploy_rollouts_total{result="`+result+`"} > 0`) == 0; time.Sleep(500 * time.Millisecond) {
 			if time.Since(from) > 3*time.Minute {
-				t.Fatalf("no rollout %s: %+v", result, a.Board().Snapshot().Services[0].Status)
+				t.Fatalf("no rollout %s: %+v", result, all[0].Board().Snapshot().Services)
 			}
 		}
 	}
@@ -199,6 +245,7 @@ func TestQueries(t *testing.T) {
 			}
 		}
 	}
+	t.Run("rules", func(t *testing.T) { rulesHold(t, all, prom) })
 }
 
 // exprs are all queries below a value of the file.

@@ -21,6 +21,7 @@ type Ledger interface {
 	Services(ctx context.Context) ([]string, error)
 	Records(ctx context.Context, visit func(service string, rec rollout.Record, err error)) error
 	History(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
+	HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, error)
 	Environment(ctx context.Context) (*desired.Environment, error)
 	KeepEnvironment(ctx context.Context, env *desired.Environment) error
 	KeepMark(ctx context.Context, key string, data []byte) error
@@ -46,6 +47,7 @@ func Run(t *testing.T, fresh func(testing.TB) Place) {
 		"Locks":                                  locks,
 		"LocksFollowTheRecords":                  locksFollowTheRecords,
 		"HistoryIsBoundedForEachService":         historyIsBounded,
+		"TheHistoryOfAllIsTold":                  historyOfAll,
 		"RecordsAreShown":                        recordsAreShown,
 		"ARecordOfANewerControllerIsNotTouched":  newerIsNotTouched,
 		"ARecordThatCannotBeReadIsTold":          unreadableIsTold,

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/ledger"
 	"github.com/canteen/deploy/controller/rollout"
@@ -121,6 +123,51 @@ func historyIsBounded(t *testing.T, fresh func(testing.TB) Place) {
 	}
 	if got := numbers("billing", 0); !cmp.Equal(got, []int{1}) {
 		t.Errorf("the other service has %v", got)
+	}
+}
+
+// What happened to any service is there for whoever starts anew, newest first: when, what, why, and of which commit.
+func historyOfAll(t *testing.T, fresh func(testing.TB) Place) {
+	place := fresh(t)
+	l, err := place.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ended := func(service string, number, minute int) rollout.Entry {
+		return rollout.Entry{
+			Service: service, Number: number, Kind: rollout.KindDeploy, Result: rollout.ResultRejected, Message: "it crashed", EndedAt: noon.Add(time.Duration(minute) * time.Minute),
+			Commit: desired.Commit{SHA: "feedface00", Subject: "menu: lunch"}, Evidence: &rollout.Evidence{Log: []string{"panic"}},
+		}
+	}
+	orders := save(t, l, Record("orders"), ended("orders", 1, 1))
+	save(t, l, Record("billing"), ended("billing", 1, 2))
+	save(t, l, orders, ended("orders", 2, 3), ended("orders", 3, 3))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, place)
+	numbers := func(limit int) (out []string) {
+		entries, err := l.HistoryAll(t.Context(), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			out = append(out, fmt.Sprint(e.Service, e.Number))
+		}
+		return out
+	}
+	if got := numbers(0); !cmp.Equal(got, []string{"orders3", "orders2", "billing1", "orders1"}) {
+		t.Errorf("the history of all is %v", got)
+	}
+	if got := numbers(2); !cmp.Equal(got, []string{"orders3", "orders2"}) {
+		t.Errorf("its newest two are %v", got)
+	}
+	entries, err := l.HistoryAll(t.Context(), 1)
+	want := ended("orders", 3, 3)
+	if err != nil || len(entries) != 1 || entries[0].Kind != want.Kind || entries[0].Result != want.Result || entries[0].Message != want.Message ||
+		!entries[0].EndedAt.Equal(want.EndedAt) || entries[0].Commit != want.Commit {
+		t.Errorf("the newest is %+v, %v; want %+v", entries, err, want)
 	}
 }
 

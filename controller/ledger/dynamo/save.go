@@ -214,6 +214,9 @@ func (w *writes) remember(n uint64, entries []rollout.Entry) (uint64, error) {
 		put := &types.Put{TableName: &w.opts.Table, Item: w.entryKey(n)}
 		put.Item[attrData], put.Item[attrExpires] = text(string(data)), number(uint64(time.Now().Add(historyFor).Unix()))
 		w.add(types.TransactWriteItem{Put: put}, nil)
+		if err := w.tell(e); err != nil {
+			return n, err
+		}
 		if n > ledger.HistoryMax {
 			w.add(types.TransactWriteItem{Delete: &types.Delete{TableName: &w.opts.Table, Key: w.entryKey(n - ledger.HistoryMax)}}, nil)
 		}
@@ -223,6 +226,23 @@ func (w *writes) remember(n uint64, entries []rollout.Entry) (uint64, error) {
 	}
 	return n, nil
 }
+
+// tell writes an entry's line in the history of all services. What only the rollout's own page shows is left out there, so that a
+// page of the activity costs little to read.
+func (w *writes) tell(e rollout.Entry) error {
+	e.Evidence, e.Readings, e.Output, e.Spans, e.Digests = nil, nil, nil, nil, nil
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	put := &types.Put{TableName: &w.opts.Table, Item: w.key(activityKind, fmt.Sprintf("%s/%s/%010d", e.EndedAt.UTC().Format(sortableTime), e.Service, e.Number))}
+	put.Item[attrData], put.Item[attrExpires] = text(string(data)), number(uint64(time.Now().Add(historyFor).Unix()))
+	w.add(types.TransactWriteItem{Put: put}, nil)
+	return nil
+}
+
+// sortableTime sorts as time does.
+const sortableTime = "2006-01-02T15:04:05.000Z"
 
 // entryKey sorts as numbers do.
 func (w *writes) entryKey(n uint64) item {

@@ -322,6 +322,9 @@ func (t *Table) page(ctx context.Context, in *dynamodb.QueryInput) (*dynamodb.Qu
 	return out, nil
 }
 
+// activityKind is the kind of the lines of the history of all services.
+const activityKind = "activity"
+
 // historyFor is how long an entry of the history stays at least, where the table removes what has expired.
 const historyFor = 400 * 24 * time.Hour
 
@@ -338,6 +341,23 @@ func (t *Table) History(ctx context.Context, service string, limit int) ([]rollo
 	})
 	if err != nil {
 		return nil, fmt.Errorf("history of %s in %s: %w", service, t, err)
+	}
+	return entries, nil
+}
+
+// HistoryAll returns the finished rollouts of all services in the order in which they ended, newest first and without their evidence:
+// at most limit of them, all that are kept where limit is 0. It lacks those that were saved by a controller which did not keep it yet.
+func (t *Table) HistoryAll(ctx context.Context, limit int) ([]rollout.Entry, error) {
+	var entries []rollout.Entry
+	err := t.query(ctx, query{kind: activityKind, consistent: true, newest: true, limit: limit}, func(i item) error {
+		e, err := ledger.DecodeEntry([]byte(textOf(i, attrData)))
+		if err == nil {
+			entries = append(entries, e)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("history in %s: %w", t, err)
 	}
 	return entries, nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // tools makes a folder with the script and what it imports. Where something is lacking the test is skipped, but not on CI.
-func tools(t *testing.T) string {
+func tools(t testing.TB) string {
 	t.Helper()
 	lacking := t.Skipf
 	if os.Getenv("CI") != "" {
@@ -61,10 +61,10 @@ func TestPagesInChromium(t *testing.T) {
 	control := httptest.NewServer(s.control())
 	defer control.Close()
 	pictures := shots(t)
-	prod := s.site(t, "prod", func(b *status.Board) { b.Publish(*s.app.Board().Service("orders")) }, server.Peer{Name: "dev", URL: s.url}, server.Peer{Name: "staging", URL: control.URL})
+	prod := site(t, "prod", func(b *status.Board) { b.Publish(*s.app.Board().Service("orders")) }, server.Peer{Name: "dev", URL: s.url}, server.Peer{Name: "staging", URL: control.URL})
 	run := exec.CommandContext(t.Context(), "node", "pages.mjs")
 	run.Dir = dir
-	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL+"/commit", "SHOTS="+pictures, "MANY="+s.many(t), "PICTURE="+s.picture(t), "PROD="+prod)
+	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL+"/commit", "SHOTS="+pictures, "MANY="+site(t, "large", publishMany), "PICTURE="+s.picture(t), "PROD="+prod, "BUSY="+busy(t))
 	start := time.Now()
 	out, err := run.CombinedOutput()
 	t.Logf("the browser took %s\n%s", time.Since(start).Round(100*time.Millisecond), out)

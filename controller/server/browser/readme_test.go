@@ -29,7 +29,7 @@ const (
 
 // picture serves the page that the README shows: the shop's services as they are, without what nobody should write into a commit.
 func (s *shop) picture(t *testing.T) string {
-	return s.site(t, "dev", func(b *status.Board) {
+	return site(t, "dev", func(b *status.Board) {
 		b.Repo(status.RepoView{Source: "https://git.example/canteen/deploy.git", FetchedAt: time.Now(), Head: desired.Commit{
 			SHA: "0123456789abcdef0123456789abcdef01234567", Author: "Ada", Subject: "orders: read the menu from MENU_URL", At: time.Now(),
 		}})
@@ -53,7 +53,7 @@ var differs = regexp.MustCompile(`\b(now|in )?\d+[smhd]( \d+[smhd])?\b|\bnow\b|\
 func comparePicture(t *testing.T, shots string) {
 	page, err := os.ReadFile(filepath.Join(shots, "readme.html"))
 	must(t, err)
-	style, err := os.ReadFile("../static/page.css")
+	style, err := os.ReadFile("../templates/page.css")
 	must(t, err)
 	sum := sha256.Sum256([]byte(differs.ReplaceAllString(string(page), "…") + string(style)))
 	now := hex.EncodeToString(sum[:]) + "\n"

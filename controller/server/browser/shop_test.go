@@ -125,7 +125,7 @@ func (s *shop) commit(subject string) {
 func (s *shop) await(service string, phase condition.Phase, tag string) {
 	s.tb.Helper()
 	said := "nothing"
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		v := s.app.Board().Service(service)
 		if v == nil {
 			continue

@@ -3,7 +3,7 @@
 // often enough that ages stay true.
 (() => {
   const settle = 1000, stale = 30000;
-  let timer = 0, busy = false, words = "";
+  let timer = 0, busy = false, took = 0, words = "";
 
   const say = (text) => {
     words = text;
@@ -14,6 +14,7 @@
   async function refresh() {
     if (busy || document.hidden) return;
     busy = true;
+    const began = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (!answer.ok) throw new Error(String(answer.status));
@@ -35,12 +36,16 @@
       say("the controller does not answer");
     } finally {
       busy = false;
+      took = performance.now() - began;
     }
   }
 
+  // Events that go on and on put nothing off, and a page of thousands is not fetched so often that its reader's machine does nothing else.
   const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(refresh, settle);
+    if (!timer) timer = setTimeout(() => {
+      timer = 0;
+      if (busy) soon(); else refresh();
+    }, Math.max(settle, 5 * took));
   };
 
   const events = new EventSource("/api/v1/events");

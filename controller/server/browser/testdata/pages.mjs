@@ -2,9 +2,11 @@
 import { chromium } from "playwright-core";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { painted } from "./paint.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const { PAGE, CONTROL, SHOTS, MANY, PICTURE, PROD } = process.env;
+const { PAGE, CONTROL, SHOTS, MANY, PICTURE, PROD, BUSY } = process.env;
+const patience = 120000; // a wait ends when what is waited for is there; this long only on a machine that has stopped
 let wrong = 0;
 const check = (is, what) => {
   if (!is) { wrong++; console.log("WRONG: " + what); }
@@ -17,6 +19,7 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", arg
 // open opens a page of which every complaint of the console, every script error and every dialog counts.
 async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   page.on("console", (m) => { if (m.type() === "error" || m.type() === "warning") check(false, `the console of ${page.url()} says ${m.text()}`); });
   page.on("pageerror", (e) => check(false, `${page.url()}: ${e}`));
@@ -58,8 +61,14 @@ for (const [name, { path, says }] of Object.entries(pages)) {
   await bare.goto(PAGE + path);
   check(!(await full.content()).includes("a-planted-secret-value"), `${name} has a secret's value`);
   for (const [how, page] of Object.entries({ "with the script": full, "without a script": bare })) {
-    const text = await page.locator("main").textContent();
-    for (const word of says) check(text.includes(word), `${name} ${how} does not say “${word}”`);
+    let lacks = says;
+    // What the account shows comes with the first answer only where the account is quick.
+    for (const end = Date.now() + patience; ; await page.waitForTimeout(500), await page.reload()) {
+      const text = await page.locator("main").textContent();
+      lacks = says.filter((word) => !text.includes(word));
+      if (lacks.length === 0 || Date.now() > end) break;
+    }
+    for (const word of lacks) check(false, `${name} ${how} does not say “${word}”`);
   }
   for (const [look, [size, colorScheme, rules]] of Object.entries(looks)) {
     await full.setViewportSize(size);
@@ -91,7 +100,7 @@ lap("every page");
 {
   const page = await open({ viewport: { width: 1100, height: 700 } });
   await page.goto(PICTURE + "/");
-  await page.locator("#live", { hasText: "live" }).waitFor({ timeout: 5000 });
+  await page.locator("#live", { hasText: "live" }).waitFor({ timeout: patience });
   await page.screenshot({ path: `${SHOTS}/readme.png`, fullPage: true });
   writeFileSync(`${SHOTS}/readme.html`, await page.locator("body").evaluate((e) => e.outerHTML));
   await page.context().close();
@@ -121,44 +130,60 @@ lap("filter and keyboard");
 {
   const page = await open();
   await page.goto(PAGE + "/services/menu");
-  await page.locator("#live", { hasText: "live" }).waitFor({ timeout: 5000 });
+  await page.locator("#live", { hasText: "live" }).waitFor({ timeout: patience });
   const asked = Date.now();
   await fetch(CONTROL + "?service=menu&tag=8b04e7a");
-  await page.locator("main", { hasText: "8b04e7a" }).waitFor({ timeout: 10000 }).then(
+  await page.locator("main", { hasText: "8b04e7a" }).waitFor({ timeout: patience }).then(
     () => console.log(`a commit was on the page after ${Date.now() - asked} ms`),
     () => check(false, "a new commit does not come to the page by itself"));
-  await page.locator(".rail [aria-current=step]").waitFor({ timeout: 5000 }).catch(() => check(false, "the rail shows no stage of the new rollout"));
+  await page.locator(".rail [aria-current=step]").waitFor({ timeout: patience }).catch(() => check(false, "the rail shows no stage of the new rollout"));
   await sound(page, "live");
   await page.screenshot({ path: `${SHOTS}/live.png`, fullPage: true });
   await page.context().close();
 }
 
+// Changes that come one after the other without a pause are shown while they come, by events alone.
+{
+  const page = await open();
+  await page.addInitScript(() => { window.setInterval = () => 0; });
+  await page.goto(BUSY + "/");
+  const said = () => page.locator(".services td", { hasText: "tick" }).innerText();
+  const first = await said();
+  let now = first;
+  for (const end = Date.now() + patience; now === first && Date.now() < end; now = await said()) await page.waitForTimeout(100);
+  check(now !== first, "a page with events that go on and on stays at " + first);
+  await page.context().close();
+}
 lap("live");
 
 // Two thousand services are painted soon. The goal is 300 ms on a machine that does nothing else, which the test only tells; it fails where
-// that takes so many times what a page of a few lines takes in the same browser at the same time.
+// that takes so many times what a page of a few lines takes in the same browser at the same time. It took forty times as much when the
+// browser had to wait for the whole page.
 {
-  const goal = 300, guard = 40;
-  const painted = async (path, see) => {
-    const page = await open();
-    await page.goto(MANY + path);
-    const paint = await page.evaluate(() => new Promise((done) => new PerformanceObserver((list) => {
-      for (const e of list.getEntriesByName("first-contentful-paint")) done(e.startTime);
-    }).observe({ type: "paint", buffered: true })));
-    const answer = await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseEnd);
-    await see(page);
-    await page.context().close();
-    return { paint, answer };
-  };
-  const small = [], many = [];
-  for (let i = 0; i < 2; i++) {
-    small.push(await painted("/controller", async () => {}));
-    many.push(await painted("/", async (page) => check(await page.locator(".services tbody tr").count() === 2000, "not all 2,000 services are there")));
+  const goal = 300, guard = 10, small = [], many = [];
+  for (let i = 0; i < 3; i++) {
+    small.push(await painted(browser, MANY + "/?q=order-processing-0001"));
+    many.push(await painted(browser, MANY + "/"));
   }
+  check(many.every((t) => t.rows === 2000), "not all 2,000 services are there");
   const best = (of, what) => Math.round(Math.min(...of.map((t) => t[what])));
   const times = `after ${best(many, "paint")} ms, the answer after ${best(many, "answer")} ms, goal ${goal} ms; a small page after ${best(small, "paint")} ms`;
   console.log(`2,000 services: first paint ${times}`);
   check(best(many, "paint") <= best(small, "paint") * guard, `2,000 services are painted ${times}`);
+
+  // What is out of the window costs nothing until somebody goes there, and is found and read all the same.
+  const page = await open();
+  await page.goto(MANY + "/");
+  const shown = (row) => row.locator("td").last().evaluate((e) => e.checkVisibility({ contentVisibilityAuto: true }));
+  const rows = page.locator(".services tbody tr"), last = rows.last();
+  check(await shown(rows.first()), "the first row is not shown");
+  check(!await shown(last), "the last of 2,000 rows is laid out although nobody sees it");
+  check(await page.getByRole("table").getByRole("rowheader", { name: "order-processing-1999" }).count() === 1, "the last of 2,000 rows is none to a screen reader");
+  await last.scrollIntoViewIfNeeded();
+  let seen = false; // asked by hand: what Playwright waits with in the page is forbidden by the page's policy
+  for (const end = Date.now() + patience; !seen && Date.now() < end; seen = await shown(last)) await page.waitForTimeout(50);
+  check(seen, "the last row is not shown to who goes there");
+  await page.context().close();
 }
 
 lap("2,000 services");
