@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -38,7 +40,8 @@ type Config struct {
 	Apply    func(context.Context, order.Event) (applied bool, err error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
-	// Pollers is how many batches of up to ten messages are worked on at once, each with its groups side by side.
+	// Pollers is how many ask SQS at once; ten times as many messages are held at most. Of a FIFO queue SQS gives one group's
+	// messages to one of them, as far as there are any: about so many groups are worked on side by side.
 	Pollers int
 	// Visibility is how long a message stays with a process that died; one that works renews it. 2 s or more.
 	Visibility time.Duration
@@ -89,21 +92,34 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Bool("fifo", c.Queue.fifo))
-	var all sync.WaitGroup
+	// Whoever asks SQS has room for what it may answer.
+	room := semaphore.NewWeighted(int64(c.Pollers * batchMax))
+	acks := newAcks(c.Queue, c.Visibility, c.Log, room.Release)
+	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	var polls, work, told sync.WaitGroup
+	told.Go(func() { acks.run(telling) })
 	for range c.Pollers {
-		all.Go(func() { c.poll(ctx) })
+		polls.Go(func() { c.poll(ctx, room, acks, &work) })
 	}
-	all.Wait()
+	polls.Wait()
+	work.Wait()
+	stopTelling()
+	told.Wait()
 	return nil
 }
 
-func (c *Consumer) poll(ctx context.Context) {
+// poll receives as long as there is room, and does not wait for the work.
+func (c *Consumer) poll(ctx context.Context, room *semaphore.Weighted, acks *acks, work *sync.WaitGroup) {
 	failing := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
-	for ctx.Err() == nil {
+	for room.Acquire(ctx, batchMax) == nil {
 		messages, err := c.receive(ctx)
+		room.Release(batchMax - int64(len(messages)))
 		if err == nil {
 			failing.Reset()
-			c.work(ctx, messages)
+			acks.hold(messages)
+			for _, group := range c.groups(messages) {
+				work.Go(func() { c.group(ctx, acks, group) })
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -133,27 +149,6 @@ func (c *Consumer) receive(ctx context.Context) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// work handles a batch, groups side by side and each group's messages one after another.
-func (c *Consumer) work(ctx context.Context, messages []types.Message) {
-	if len(messages) == 0 {
-		return
-	}
-	b := newBatch(c.Queue, messages)
-	renewed := b.renew(context.WithoutCancel(ctx), c.Visibility, c.Log)
-	var all sync.WaitGroup
-	for _, group := range c.groups(messages) {
-		all.Go(func() { c.group(ctx, b, group) })
-	}
-	all.Wait()
-	renewed()
-	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	if err := b.finish(finishing); err != nil {
-		// What was not deleted comes again, and has no effect then.
-		c.Log.Warn("messages come again", zap.Error(err))
-	}
-}
-
 // groups keeps messages of one group together, in their order; a message without a group is one of its own.
 func (c *Consumer) groups(messages []types.Message) [][]types.Message {
 	var all [][]types.Message
@@ -172,7 +167,7 @@ func (c *Consumer) groups(messages []types.Message) [][]types.Message {
 
 // group handles messages of one group. One that fails holds up those behind it, on a FIFO queue, until it succeeds or is
 // buried; on another one it is alone.
-func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message) {
+func (c *Consumer) group(ctx context.Context, acks *acks, messages []types.Message) {
 	for i, m := range messages {
 		for tries := receiveCount(m); ; tries++ {
 			result := "released"
@@ -183,20 +178,20 @@ func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message
 			}
 			if result == "released" {
 				c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
-				b.release(0, messages[i:]...)
+				acks.release(0, messages[i:]...)
 				return
 			}
 			c.messages.WithLabelValues(result).Inc()
 			if result == "applied" || result == "repeated" {
-				b.done(m)
+				acks.done(m)
 				break
 			}
 			if !c.Queue.fifo {
-				b.release(later(tries), m)
+				acks.release(later(tries), m)
 				break
 			}
 			if tries >= c.policy.tries && c.buried(ctx, m) {
-				b.done(m)
+				acks.done(m)
 				break
 			}
 			sleep(ctx, later(tries))
@@ -259,6 +254,23 @@ func (c *Consumer) attempt(ctx context.Context, e order.Event) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	return c.Apply(ctx, e)
+}
+
+// againMax is the longest time until a message that failed comes again.
+const againMax = 5 * time.Minute
+
+// later is when a message that failed so often shall come again: after 1 s, 2 s, 4 s …
+func later(tries int) time.Duration {
+	return min(time.Second<<min(max(tries, 1)-1, 20), againMax)
+}
+
+// receiveCount is how often SQS has given the message out, this time included.
+func receiveCount(m types.Message) int {
+	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) {
