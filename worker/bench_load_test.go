@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,11 +21,7 @@ import (
 
 // The test binary is also the world around a worker that is measured: its clients, or its queue. In a task of ECS neither is in
 // the worker's memory, so that they are a process of their own here.
-const (
-	asWorld      = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
-	databaseCore = "1"
-	workerCore   = "0" // the worker with clients or queue, or pgx alone
-)
+const asWorld = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
 
 // world is the process of clients or of a queue. It answers each line that it is given with one.
 type world struct {
@@ -51,7 +46,7 @@ func (w *world) ask(line string) (string, error) {
 	return strings.TrimSpace(answer), nil
 }
 
-// besides starts the world, on the core of this process.
+// besides starts the world.
 func besides(b *testing.B, as string) *world {
 	b.Helper()
 	self, err := os.Executable()
@@ -79,27 +74,6 @@ func besides(b *testing.B, as string) *world {
 		}
 	})
 	return &world{in, bufio.NewReader(out)}
-}
-
-func pinnable() bool {
-	_, err := exec.LookPath("taskset") // util-linux
-	return err == nil && runtime.GOOS == "linux" && cores > 1
-}
-
-// cores is how many there were at the start, before this process was pinned.
-var cores = runtime.NumCPU()
-
-// pin puts this process, and what it starts from now on, on a core.
-func pin(b testing.TB, core string) {
-	b.Helper()
-	if !pinnable() {
-		b.Log("all share all cores: there is but one, or no taskset")
-		return
-	}
-	if out, err := exec.Command("taskset", "-a", "-p", "-c", core, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
-		b.Fatalf("pin to core %s: %v\n%s", core, err, out)
-	}
-	runtime.SetDefaultGOMAXPROCS()
 }
 
 // runAsWorld is the process beside, until its input ends.

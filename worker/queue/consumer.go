@@ -214,36 +214,36 @@ func (c *Consumer) buried(ctx context.Context, m types.Message) bool {
 
 // one handles one message and tells what became of it.
 func (c *Consumer) one(ctx context.Context, m types.Message) string {
-	log := c.Log.With(zap.String("message_id", aws.ToString(m.MessageId)), zap.String("receive_count", m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]))
+	about := []zap.Field{zap.String("message_id", aws.ToString(m.MessageId)), zap.String("receive_count", m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])}
 	e, err := order.ParseEvent([]byte(aws.ToString(m.Body)))
 	if err != nil {
-		log.Error("poison message", zap.Error(err))
+		c.Log.Error("poison message", append(about, zap.Error(err))...)
 		return "poison"
 	}
-	log = log.With(zap.String("order_id", e.OrderID), zap.String("event", e.Type))
+	about = append(about, zap.String("order_id", e.OrderID), zap.String("event", e.Type))
 	waiting := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	for {
 		applied, err := c.attempt(ctx, e)
 		switch {
 		case err == nil && applied:
-			log.Info("event applied")
+			c.Log.Info("event applied", about...)
 			return "applied"
 		case err == nil:
-			log.Info("event repeated")
+			c.Log.Info("event repeated", about...)
 			return "repeated"
 		case errors.Is(err, order.ErrUnavailable):
 			// Not given back: each time that would count as a try, and a database that is away for minutes would send every
 			// order to the dead letters.
 			wait := waiting.NextBackOff()
-			log.Warn("store unavailable", zap.Error(err), zap.Duration("again_in", wait))
+			c.Log.Warn("store unavailable", append(about, zap.Error(err), zap.Duration("again_in", wait))...)
 			if sleep(ctx, wait); ctx.Err() != nil {
 				return "released"
 			}
 		case errors.Is(err, order.ErrNotFound):
-			log.Error("poison message", zap.Error(err))
+			c.Log.Error("poison message", append(about, zap.Error(err))...)
 			return "poison"
 		default:
-			log.Warn("event failed", zap.Error(err))
+			c.Log.Warn("event failed", append(about, zap.Error(err))...)
 			return "again"
 		}
 	}
