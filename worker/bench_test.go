@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -31,6 +32,7 @@ const connections = store.PoolDefault
 
 // durable is a server that writes through to the disk, with the schema, and a store on it.
 func durable(b testing.TB) (string, *store.Store) {
+	collectLess(os.Getenv) // pgx alone, in the same process, as well
 	server := pgtest.Start(b)
 	server.Restart("-h", "") // fsync and synchronous_commit as they are in earnest
 	source := store.Postgres(server.URL)

@@ -258,6 +258,7 @@ func TestWrongUseIsNamed(t *testing.T) {
 		{[]string{"serve"}, []string{"QUEUE_VISIBILITY=1s"}, "QUEUE_VISIBILITY must be a duration from 3s"},
 		{[]string{"serve"}, []string{"QUEUE_URL=orders.fifo"}, "QUEUE_URL must be the queue's URL"},
 		{[]string{"migrate"}, []string{"MIGRATE_DB_USER=owner"}, "MIGRATE_DB_USER and MIGRATE_DB_PASSWORD belong together"},
+		{[]string{"migrate"}, []string{"MIGRATE_DB_SECRET=owner", "MIGRATE_DB_USER=owner"}, "MIGRATE_DB_SECRET and MIGRATE_DB_USER are both set"},
 		{[]string{"serve"}, []string{"DATABASE_URL=mysql://x"}, "DATABASE_URL must start with postgres://"},
 		{[]string{"serve"}, []string{"DB_HOST=db"}, "DB_HOST set without DB_NAME"},
 		{[]string{"serve"}, []string{"DB_PASSWORD=x"}, "DB_PASSWORD set without DB_HOST"},
