@@ -40,7 +40,7 @@ type Config struct {
 	Apply    func(context.Context, order.Event) (applied bool, err error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
-	// Pollers is how many ask SQS at once; ten times as many messages are held at most. Of a FIFO queue SQS gives one group's
+	// Pollers is how many ask SQS at once; ten messages for each, and ten more, are held at most. Of a FIFO queue SQS gives one group's
 	// messages to one of them, as far as there are any: about so many groups are worked on side by side.
 	Pollers int
 	// Visibility is how long a message stays with a process that died; one that works renews it. 2 s or more.
@@ -92,8 +92,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Bool("fifo", c.Queue.fifo))
-	// Whoever asks SQS has room for what it may answer.
-	room := semaphore.NewWeighted(int64(c.Pollers * batchMax))
+	// Whoever asks SQS has room for what it may answer. There is room for a batch more, so that a few slow messages keep nobody
+	// from asking.
+	room := semaphore.NewWeighted(int64((c.Pollers + 1) * batchMax))
 	acks := newAcks(c.Queue, c.Visibility, c.Log, room.Release)
 	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
 	var polls, work, told sync.WaitGroup
