@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -101,7 +100,7 @@ func timed(b *testing.B, n, at int, work func(i int) error) float64 {
 // BenchmarkHTTP measures orders a second through HTTP, and as a ratio to pgx alone: the same statements in the same
 // transactions, over as many connections, on the same server with fsync and synchronous_commit.
 //
-// All share the machine: what the clients cost counts against the worker, but their garbage is not the worker's.
+// All share the machine. What the clients cost counts against neither side: while pgx alone is measured they spend as much.
 func BenchmarkHTTP(b *testing.B) {
 	url, s := durable(b)
 	server := httptest.NewServer(web.New(web.Config{Orders: s, Log: quiet(b), Registry: prometheus.NewRegistry(), InFlightMax: 256}).Handler())
@@ -110,12 +109,15 @@ func BenchmarkHTTP(b *testing.B) {
 	pool := bare(b, url)
 	compare(b, 1000, func(n int) float64 {
 		runtime.GC()
+		outside.must(b, "begin")
 		start := time.Now()
-		if _, err := outside.ask(strconv.Itoa(n)); err != nil {
-			b.Fatal(err)
-		}
-		return float64(n) / time.Since(start).Seconds()
-	}, func(n int) float64 { return timed(b, n, connections, placeBare(pool)) })
+		outside.must(b, fmt.Sprint("place ", n))
+		took := time.Since(start)
+		outside.must(b, fmt.Sprint("end ", n))
+		return float64(n) / took.Seconds()
+	}, func(n int) float64 {
+		return outside.spending(b, n, func() float64 { return timed(b, n, connections, placeBare(pool)) })
+	})
 }
 
 // quiet is the service's own logger, which writes each line, to nowhere.
@@ -156,12 +158,12 @@ func compare(b *testing.B, n int, ours, theirs func(n int) float64) {
 
 // BenchmarkQueue measures events a second through a queue of the local account's, until the last order is accepted, and as a
 // ratio to pgx alone. Sending them is not in it: receiving, deleting, and the work are. The account is a process of its own, as
-// the clients of BenchmarkHTTP are, and counts against the worker as well.
+// the clients of BenchmarkHTTP are, and counts against neither side, either.
 func BenchmarkQueue(b *testing.B) {
 	for _, fifo := range []bool{false, true} {
 		b.Run(fmt.Sprint("fifo=", fifo), func(b *testing.B) {
 			url, s := durable(b)
-			q := outsideQueue(b, fifo)
+			q, outside := outsideQueue(b, fifo)
 			pool := bare(b, url)
 			place := func(n int) []string {
 				ids := make([]string, n)
@@ -172,20 +174,23 @@ func BenchmarkQueue(b *testing.B) {
 				return ids
 			}
 			through := newConveyor(b, q, s)
-			compare(b, 1000, func(n int) float64 { return through.rate(b, place(n)) },
-				func(n int) float64 { return timed(b, n, connections, acceptBare(pool, place(n))) })
+			compare(b, 1000, func(n int) float64 { return through.rate(b, outside, place(n)) }, func(n int) float64 {
+				work := acceptBare(pool, place(n))
+				return outside.spending(b, n, func() float64 { return timed(b, n, connections, work) })
+			})
 		})
 	}
 }
 
 // outsideQueue is a queue of another process's, which the worker's own way finds.
-func outsideQueue(b *testing.B, fifo bool) *queue.Queue {
+func outsideQueue(b *testing.B, fifo bool) (*queue.Queue, *world) {
 	b.Helper()
 	as := "queue"
 	if fifo {
 		as = "queue.fifo"
 	}
-	where, err := besides(b, as).ask("")
+	outside := besides(b, as)
+	where, err := outside.ask("")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -198,7 +203,7 @@ func outsideQueue(b *testing.B, fifo bool) *queue.Queue {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return q
+	return q, outside
 }
 
 // conveyor is a consumer that works through rounds of events. It runs from one to the next, as it does in earnest; while it is told
@@ -241,7 +246,7 @@ func (l *conveyor) hold() {
 }
 
 // rate sends the events of these orders, of twenty schools, and then measures how fast they are worked on.
-func (l *conveyor) rate(b *testing.B, ids []string) float64 {
+func (l *conveyor) rate(b *testing.B, outside *world, ids []string) float64 {
 	b.Helper()
 	events := make([]order.Event, len(ids))
 	for i, id := range ids {
@@ -253,9 +258,11 @@ func (l *conveyor) rate(b *testing.B, ids []string) float64 {
 		b.Fatal(err)
 	}
 	runtime.GC()
+	outside.must(b, "begin")
 	start := time.Now()
 	close(*l.gate.Load())
 	end := <-l.done
+	outside.must(b, fmt.Sprint("end ", len(ids)))
 	l.hold()
 	return float64(len(ids)) / end.Sub(start).Seconds()
 }
