@@ -85,17 +85,14 @@ func signal(to chan struct{}) {
 	}
 }
 
-// run tells until ctx ends, and then what is left.
+// run tells until ctx ends, and then what is left, for finishTimeout at most. Between any two requests it may be time to renew.
 func (a *acks) run(ctx context.Context) {
 	renew := time.NewTicker(a.visibility / 3)
 	defer renew.Stop()
 	var waited <-chan time.Time
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			for a.tell() > 0 {
-			}
-			return
 		case <-renew.C:
 			a.renew()
 		case <-a.first:
@@ -103,23 +100,27 @@ func (a *acks) run(ctx context.Context) {
 				waited = time.After(ackWait)
 			}
 		case <-a.full:
-			left := a.tell()
-			for left >= batchMax {
-				left = a.tell()
-			}
-			if waited = nil; left > 0 {
+			waited = nil
+			if left := a.tell(context.WithoutCancel(ctx)); left >= batchMax {
+				signal(a.full)
+			} else if left > 0 {
 				waited = time.After(ackWait)
 			}
 		case <-waited:
-			for a.tell() > 0 {
-			}
 			waited = nil
+			if a.tell(context.WithoutCancel(ctx)) > 0 {
+				waited = time.After(0)
+			}
 		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	for a.tell(ctx) > 0 {
 	}
 }
 
 // tell makes one request, if there is something to say, and returns how much is left to say.
-func (a *acks) tell() (left int) {
+func (a *acks) tell(ctx context.Context) (left int) {
 	a.mu.Lock()
 	gone := take(&a.gone)
 	var given []returned
@@ -130,7 +131,7 @@ func (a *acks) tell() (left int) {
 	if len(gone)+len(given) == 0 {
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	if err := errors.Join(a.queue.delete(ctx, gone), a.queue.setVisibility(ctx, given)); err != nil {
 		// What was not deleted comes again, and has no effect then.

@@ -175,6 +175,29 @@ func TestSlowWorkHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// A queue that does not answer keeps nobody from stopping: what is not deleted then comes again, and has no effect.
+func TestStopBesideAQueueThatDoesNotAnswer(t *testing.T) {
+	bubble(t, false, func(t *testing.T, w *world) {
+		var events []order.Event
+		for i := range 100 {
+			events = append(events, placed(i, "north"))
+		}
+		if _, err := w.queue.Send(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		w.account.Faults.Add(wire.Fault{Service: "sqs", Operation: "DeleteMessageBatch", Delay: time.Hour})
+		k := &kitchen{}
+		_, stop := w.consume(t, k, 8)
+		time.Sleep(time.Second)
+		if err, took := stop(); err != nil || took > 2*finishTimeout+pollGrace {
+			t.Errorf("Run = %v after %s", err, took)
+		}
+		if n := len(k.list()); n < 80 {
+			t.Errorf("%d events were worked on", n)
+		}
+	})
+}
+
 // A database that is away for longer than all tries together costs no try.
 func TestAbsentDatabaseCostsNoTry(t *testing.T) {
 	bubble(t, true, func(t *testing.T, w *world) {
