@@ -73,11 +73,12 @@ var banned = []struct{ from, to, why string }{
 	{"worker/web", module + "worker/store", "the endpoints know no database"},
 	{"worker/outbox", "github.com/aws/", "the outbox knows no queue"},
 	{"worker/outbox", module + "worker/store", "the outbox says what it needs of a store"},
+	{"worker/secret", module + "worker/", "whoever reads a secret has nothing else to do"},
 	{"worker/queue", module + "worker/store", "the queue says what it needs of a store"},
 }
 
 // speaksAWS are the only packages of the product that import the SDK themselves.
-var speaksAWS = []string{"controller/account", "controller/ledger/dynamo", "controller/sim", "controller/cmd/demo", "controller/story", "worker/queue"}
+var speaksAWS = []string{"controller/account", "controller/ledger/dynamo", "controller/sim", "controller/cmd/demo", "controller/story", "worker/queue", "worker/secret"}
 
 func TestFloors(t *testing.T) {
 	for _, p := range list(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}") {

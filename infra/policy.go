@@ -61,7 +61,7 @@ func (s Settings) controllerPolicy() []statement {
 		{sid: "Migrate", actions: []string{"ecs:RunTask"}, resources: []string{revisions},
 			when: map[string]any{"ArnEquals": map[string]any{"ecs:cluster": s.arn("ecs", "cluster/"+cluster)}}},
 		{sid: "StopMigration", actions: []string{"ecs:StopTask"}, resources: []string{s.arn("ecs", "task/"+cluster+"/*")}},
-		{sid: "PassRoles", actions: []string{"iam:PassRole"}, resources: []string{s.role("execution"), s.role("task")},
+		{sid: "PassRoles", actions: []string{"iam:PassRole"}, resources: []string{s.role("execution"), s.role("task"), s.role("migration")},
 			when: map[string]any{"StringEquals": map[string]any{"iam:PassedToService": "ecs-tasks.amazonaws.com"}}},
 		{sid: "KeepParameter", actions: []string{"ssm:PutParameter"}, resources: []string{s.arn("ssm", "parameter"+s.parameter())}},
 		// TransactWriteItems is authorized as what is in it.

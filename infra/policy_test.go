@@ -57,10 +57,11 @@ func allowed(t *testing.T, template object, role string) map[string][]object {
 	return found
 }
 
-// Secrets are read by roles that start tasks, and each reads those alone that its task definition names.
+// Secrets are read by roles that start tasks, and each reads those alone that its task definition names. The owner's is read by the
+// role of migrations, which no task definition has.
 func TestSecretsAreReadByExecutionRoles(t *testing.T) {
 	main := templates(t, "dev").main
-	want := map[string]int{"order-processing-dev-execution": 3, "order-processing-dev-controller-execution": 1, "order-processing-dev-bootstrap": 4}
+	want := map[string]int{"order-processing-dev-execution": 2, "order-processing-dev-migration": 1, "order-processing-dev-controller-execution": 1, "order-processing-dev-bootstrap": 4}
 	for _, r := range resources(main, "AWS::IAM::Role") {
 		name := r["Properties"].(object)["RoleName"].(string)
 		secrets := 0
@@ -76,7 +77,7 @@ func TestSecretsAreReadByExecutionRoles(t *testing.T) {
 	}
 }
 
-// PassRole is for the two roles of the service's tasks, and for ECS's tasks alone.
+// PassRole is for the roles of the service's tasks and of its migrations, and for ECS's tasks alone.
 func TestPassRole(t *testing.T) {
 	for _, env := range all(t) {
 		s := settingsOf(t, env)
@@ -87,7 +88,7 @@ func TestPassRole(t *testing.T) {
 					if !has(st["Action"], "iam:") {
 						continue
 					}
-					want := []any{s.role("execution"), s.role("task")}
+					want := []any{s.role("execution"), s.role("task"), s.role("migration")}
 					if !strings.HasPrefix(path, "ControllerRole.") || !slices.Equal(list(st["Action"]), []any{"iam:PassRole"}) || !slices.Equal(list(st["Resource"]), want) ||
 						!has(st["Condition"], `"iam:PassedToService":"ecs-tasks.amazonaws.com"`) {
 						t.Errorf("%s: %v", path, st)

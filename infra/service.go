@@ -32,6 +32,7 @@ func buildMain(stack awscdk.Stack, s Settings) {
 	output(stack, "AppSubnetIds", *awscdk.Fn_Join(text(","), n.ids(n.apps)), "Subnets of tasks, migrations too")
 	output(stack, "EcsSecurityGroupId", *n.appTasks.SecurityGroupId(), "Security group of tasks, migrations too")
 	output(stack, "TaskTemplate", s.templateFamily(), "Task definition that no service runs; its newest revision counts")
+	output(stack, "MigrationTaskRoleArn", s.role("migration"), "Role of migrations' tasks, in place of the template's")
 	output(stack, "TaskDefinitionParameter", s.parameter(), "Kept by the controller at the last good revision")
 	output(stack, "Endpoint", *f.balancer.AttrDnsName(), "Where orders are taken")
 	output(stack, "OrdersQueueUrl", *q.orders.QueueUrl(), "Where orders come from")
@@ -129,13 +130,18 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 	// Secrets are read by the role that starts the task, before the program runs: the task's own role cannot read any.
 	newRole(stack, "ExecutionRole", s.named("execution"), "Starts the tasks of the service: image, logs and the secrets that are named here", s.tasksMayAssume(), append(append(s.pull(workerRepository),
 		s.writeLogs(s.logGroup("")),
-		s.readSecrets(secret, ddl, s.readAuthorities()),
+		s.readSecrets(secret, s.readAuthorities()),
 	), s.readParameters()...))
 	newRole(stack, "TaskRole", s.named("task"), "What the service itself calls", s.tasksMayAssume(), []statement{
 		// Batches are authorized as what is in them.
 		{sid: "TakeOrders", actions: []string{"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}, resources: []string{*q.orders.QueueArn()}},
 		// It finds the dead letters by the orders' redrive policy, and moves a FIFO queue's poison there itself.
 		{sid: "BuryPoison", actions: []string{"sqs:SendMessage", "sqs:GetQueueUrl"}, resources: []string{*q.dead.QueueArn()}},
+	})
+	// What is in the definition every task has. So the owner's password is not: the controller starts migrations with this role, and
+	// the program reads it.
+	newRole(stack, "MigrationRole", s.named("migration"), "What the tasks of migrations call, in place of the service's role", s.tasksMayAssume(), []statement{
+		{sid: "ReadOwner", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{ddl}},
 	})
 	template := awsecs.NewCfnTaskDefinition(stack, text("Template"), &awsecs.CfnTaskDefinitionProps{
 		Family: text(s.templateFamily()), RequiresCompatibilities: texts("FARGATE"), NetworkMode: text("awsvpc"),
@@ -153,13 +159,12 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 				variable("DB_HOST", *d.instance.DbInstanceEndpointAddress()), variable("DB_NAME", databaseName), variable("DB_PORT", fmt.Sprint(databasePort)),
 				variable("DB_SSLMODE", "verify-full"),
 				// The two users of the rotation take turns: what migrations make is for the first, which the other one is a member of.
-				variable("MIGRATE_GRANT_TO", appUser),
+				variable("MIGRATE_GRANT_TO", appUser), variable("MIGRATE_DB_SECRET", ddl),
 				variable("QUEUE_URL", *q.orders.QueueUrl()),
 			},
 			// User and password change together, so that both come from one reading of the secret.
 			Secrets: []any{
 				secretText("DB_USER", secret+":username::"), secretText("DB_PASSWORD", secret+":password::"),
-				secretText("MIGRATE_DB_USER", ddl+":username::"), secretText("MIGRATE_DB_PASSWORD", ddl+":password::"),
 				secretText("DB_CA", s.authorities()),
 			},
 			LogConfiguration: s.logsTo("", service),

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -13,7 +14,10 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -21,12 +25,9 @@ import (
 )
 
 // The test binary is also the world around a worker that is measured: its clients, or its queue. In a task of ECS neither is in
-// the worker's memory, so that they are a process of their own here.
-const (
-	asWorld      = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
-	databaseCore = "1"
-	workerCore   = "0" // the worker with clients or queue, or pgx alone
-)
+// the worker's memory or on its processor, so that they are a process of their own here, and while pgx alone is measured that process
+// spends as much of the processor as it does for the worker.
+const asWorld = "TEST_RUN_AS_WORLD" // "clients ADDRESS", "queue" or "queue.fifo"
 
 // world is the process of clients or of a queue. It answers each line that it is given with one.
 type world struct {
@@ -51,7 +52,104 @@ func (w *world) ask(line string) (string, error) {
 	return strings.TrimSpace(answer), nil
 }
 
-// besides starts the world, on the core of this process.
+// must is ask for a benchmark, which ends where the process beside does.
+func (w *world) must(b *testing.B, line string) {
+	b.Helper()
+	if _, err := w.ask(line); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// spending is work while the process beside spends what n orders through the worker cost it.
+func (w *world) spending(b *testing.B, n int, work func() float64) float64 {
+	b.Helper()
+	spent := make(chan error, 1)
+	go func() {
+		_, err := w.ask(fmt.Sprint("spend ", n))
+		spent <- err
+	}()
+	r := work()
+	if err := <-spent; err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// meter is what of the processor this process used for orders that the worker worked on.
+type meter struct {
+	began, used time.Duration
+	orders      int
+}
+
+func (m *meter) begin() { m.began = processor() }
+
+func (m *meter) end(n int) {
+	m.used += processor() - m.began
+	m.orders += n
+}
+
+// spend uses as much of the processor as n orders took, as fast as it can.
+func (m *meter) spend(n int) {
+	if m.orders == 0 {
+		return
+	}
+	from, share := processor(), m.used*time.Duration(n)/time.Duration(m.orders)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for spun := 0; processor()-from < share; {
+				for range 20_000 {
+					spun++
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// processor is the time that this process has had of it.
+func processor() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		panic(err) // never, with these arguments
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// obey does what a line says: begin, "end N", "spend N", or else what other does.
+func (m *meter) obey(line string, other func(what string, n int) error) error {
+	what, count, _ := strings.Cut(line, " ")
+	n, err := strconv.Atoi(cmp.Or(count, "0"))
+	if err != nil {
+		return err
+	}
+	switch what {
+	case "begin":
+		m.begin()
+	case "end":
+		m.end(n)
+	case "spend":
+		m.spend(n)
+	default:
+		return other(what, n)
+	}
+	return nil
+}
+
+// serveLines answers each line of the input, until it ends.
+func serveLines(other func(what string, n int) error) error {
+	m := &meter{}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		if err := m.obey(lines.Text(), other); err != nil {
+			fmt.Println("error:", err)
+			continue
+		}
+		fmt.Println("done")
+	}
+	return nil
+}
+
+// besides starts the world.
 func besides(b *testing.B, as string) *world {
 	b.Helper()
 	self, err := os.Executable()
@@ -81,27 +179,6 @@ func besides(b *testing.B, as string) *world {
 	return &world{in, bufio.NewReader(out)}
 }
 
-func pinnable() bool {
-	_, err := exec.LookPath("taskset") // util-linux
-	return err == nil && runtime.GOOS == "linux" && cores > 1
-}
-
-// cores is how many there were at the start, before this process was pinned.
-var cores = runtime.NumCPU()
-
-// pin puts this process, and what it starts from now on, on a core.
-func pin(b testing.TB, core string) {
-	b.Helper()
-	if !pinnable() {
-		b.Log("all share all cores: there is but one, or no taskset")
-		return
-	}
-	if out, err := exec.Command("taskset", "-a", "-p", "-c", core, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
-		b.Fatalf("pin to core %s: %v\n%s", core, err, out)
-	}
-	runtime.SetDefaultGOMAXPROCS()
-}
-
 // runAsWorld is the process beside, until its input ends.
 func runAsWorld(as string) error {
 	kind, address, _ := strings.Cut(as, " ")
@@ -111,7 +188,7 @@ func runAsWorld(as string) error {
 	return runQueue(kind == "queue.fifo")
 }
 
-// runClients places as many orders as each line says, and then answers.
+// runClients places so many orders where a line says "place N".
 func runClients(address string) error {
 	wires := make(chan *wire, clients)
 	for range clients {
@@ -121,21 +198,14 @@ func runClients(address string) error {
 		}
 		wires <- &wire{conn, bufio.NewReader(conn)}
 	}
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		n, err := strconv.Atoi(lines.Text())
-		if err != nil {
-			return err
-		}
-		if _, err := rate(n, clients, func(int) error {
+	return serveLines(func(_ string, n int) error {
+		_, err := rate(n, clients, func(int) error {
 			w := <-wires
 			defer func() { wires <- w }()
 			return w.place()
-		}); err != nil {
-			return err
-		}
-		fmt.Println("done")
-	}
-	return nil
+		})
+		return err
+	})
 }
 
 // clients is how many connections there are at once.
@@ -196,7 +266,7 @@ func runQueue(fifo bool) error {
 		return err
 	}
 	fmt.Println("http://"+listener.Addr().String(), url)
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+	if err := serveLines(func(what string, _ int) error { return fmt.Errorf("a queue does not %s", what) }); err != nil {
 		return err
 	}
 	cancel()

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,13 +29,11 @@ import (
 // connections is how many both sides of a comparison have.
 const connections = store.PoolDefault
 
-// durable is a server that writes through to the disk, with the schema, and a store on it. PostgreSQL has a core to itself, as it
-// has a machine of its own in earnest; this process gets another one.
+// durable is a server that writes through to the disk, with the schema, and a store on it.
 func durable(b testing.TB) (string, *store.Store) {
-	pin(b, databaseCore)
+	collectLess(os.Getenv) // pgx alone, in the same process, as well
 	server := pgtest.Start(b)
 	server.Restart("-h", "") // fsync and synchronous_commit as they are in earnest
-	pin(b, workerCore)
 	source := store.Postgres(server.URL)
 	if _, err := source.Up(context.Background()); err != nil {
 		b.Fatal(err)
@@ -48,12 +46,16 @@ func durable(b testing.TB) (string, *store.Store) {
 	return server.URL, s
 }
 
+// bare is pgx alone, with the service's limits of a session: the server pays for them with each statement.
 func bare(b testing.TB, url string) *pgxpool.Pool {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		b.Fatal(err)
 	}
 	cfg.MaxConns = connections
+	for name, value := range map[string]string{"statement_timeout": "4s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "10s"} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		b.Fatal(err)
@@ -98,12 +100,7 @@ func timed(b *testing.B, n, at int, work func(i int) error) float64 {
 // BenchmarkHTTP measures orders a second through HTTP, and as a ratio to pgx alone: the same statements in the same
 // transactions, over as many connections, on the same server with fsync and synchronous_commit.
 //
-// PostgreSQL has one core, for both sides the same. On the other one is the worker, or pgx alone. The clients share the worker's:
-// what they cost counts against the worker, since there is no third core, but their garbage is not the worker's.
-//
-// On a machine that others use, run the compiled test under a real-time policy (chrt -r 1). Otherwise whoever sleeps for a
-// moment waits for its core afterwards, and the side that sleeps more often loses by that alone: the ratio was
-// anything from 0.5 to 1.9 without it.
+// All share the machine. What the clients cost counts against neither side: while pgx alone is measured they spend as much.
 func BenchmarkHTTP(b *testing.B) {
 	url, s := durable(b)
 	server := httptest.NewServer(web.New(web.Config{Orders: s, Log: quiet(b), Registry: prometheus.NewRegistry(), InFlightMax: 256}).Handler())
@@ -112,12 +109,15 @@ func BenchmarkHTTP(b *testing.B) {
 	pool := bare(b, url)
 	compare(b, 1000, func(n int) float64 {
 		runtime.GC()
+		outside.must(b, "begin")
 		start := time.Now()
-		if _, err := outside.ask(strconv.Itoa(n)); err != nil {
-			b.Fatal(err)
-		}
-		return float64(n) / time.Since(start).Seconds()
-	}, func(n int) float64 { return timed(b, n, connections, placeBare(pool)) })
+		outside.must(b, fmt.Sprint("place ", n))
+		took := time.Since(start)
+		outside.must(b, fmt.Sprint("end ", n))
+		return float64(n) / took.Seconds()
+	}, func(n int) float64 {
+		return outside.spending(b, n, func() float64 { return timed(b, n, connections, placeBare(pool)) })
+	})
 }
 
 // quiet is the service's own logger, which writes each line, to nowhere.
@@ -129,8 +129,9 @@ func quiet(b testing.TB) *zap.Logger {
 	return log
 }
 
-// rounds is how often both sides are measured, one right after the other: a machine that others use, too, changes its pace.
-const rounds = 9
+// rounds is how often both sides are measured, one right after the other and each for a fraction of a second only: a machine
+// that others use, too, changes its pace.
+const rounds = 25
 
 // compare tells the medians, that of the ratio being of rounds, each of n in turn, the one that begins changing.
 func compare(b *testing.B, n int, ours, theirs func(n int) float64) {
@@ -156,13 +157,13 @@ func compare(b *testing.B, n int, ours, theirs func(n int) float64) {
 }
 
 // BenchmarkQueue measures events a second through a queue of the local account's, until the last order is accepted, and as a
-// ratio to pgx alone. Sending them is not in it: receiving, deleting, and the work are. The account is a process of its own on
-// the worker's core, as the clients of BenchmarkHTTP are.
+// ratio to pgx alone. Sending them is not in it: receiving, deleting, and the work are. The account is a process of its own, as
+// the clients of BenchmarkHTTP are, and counts against neither side, either.
 func BenchmarkQueue(b *testing.B) {
 	for _, fifo := range []bool{false, true} {
 		b.Run(fmt.Sprint("fifo=", fifo), func(b *testing.B) {
 			url, s := durable(b)
-			q := outsideQueue(b, fifo)
+			q, outside := outsideQueue(b, fifo)
 			pool := bare(b, url)
 			place := func(n int) []string {
 				ids := make([]string, n)
@@ -172,20 +173,24 @@ func BenchmarkQueue(b *testing.B) {
 				timed(b, n, connections, func(i int) error { return placeAs(pool, ids[i-1]) })
 				return ids
 			}
-			compare(b, 1000, func(n int) float64 { return throughQueue(b, q, s, place(n)) },
-				func(n int) float64 { return timed(b, n, connections, acceptBare(pool, place(n))) })
+			through := newConveyor(b, q, s)
+			compare(b, 1000, func(n int) float64 { return through.rate(b, outside, place(n)) }, func(n int) float64 {
+				work := acceptBare(pool, place(n))
+				return outside.spending(b, n, func() float64 { return timed(b, n, connections, work) })
+			})
 		})
 	}
 }
 
 // outsideQueue is a queue of another process's, which the worker's own way finds.
-func outsideQueue(b *testing.B, fifo bool) *queue.Queue {
+func outsideQueue(b *testing.B, fifo bool) (*queue.Queue, *world) {
 	b.Helper()
 	as := "queue"
 	if fifo {
 		as = "queue.fifo"
 	}
-	where, err := besides(b, as).ask("")
+	outside := besides(b, as)
+	where, err := outside.ask("")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -198,36 +203,66 @@ func outsideQueue(b *testing.B, fifo bool) *queue.Queue {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return q
+	return q, outside
 }
 
-// throughQueue sends the events of these orders, of twenty schools, and then measures how fast they are worked on.
-func throughQueue(b *testing.B, q *queue.Queue, s *store.Store, ids []string) float64 {
+// conveyor is a consumer that works through rounds of events. It runs from one to the next, as it does in earnest; while it is told
+// to wait it holds what it received.
+type conveyor struct {
+	queue *queue.Queue
+	gate  atomic.Pointer[chan struct{}]
+	left  atomic.Int64
+	done  chan time.Time // when the last event of a round was applied
+}
+
+func newConveyor(b *testing.B, q *queue.Queue, s *store.Store) *conveyor {
+	b.Helper()
+	l := &conveyor{queue: q, done: make(chan time.Time, 1)}
+	l.hold()
+	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Pollers: 4, Visibility: 30 * time.Second,
+		Apply: func(ctx context.Context, e order.Event) (bool, error) {
+			<-*l.gate.Load()
+			ok, err := s.Apply(ctx, e)
+			if err == nil && l.left.Add(-1) == 0 {
+				l.done <- time.Now()
+			}
+			return ok, err
+		}})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- consumer.Run(ctx) }()
+	b.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	return l
+}
+
+func (l *conveyor) hold() {
+	gate := make(chan struct{})
+	l.gate.Store(&gate)
+}
+
+// rate sends the events of these orders, of twenty schools, and then measures how fast they are worked on.
+func (l *conveyor) rate(b *testing.B, outside *world, ids []string) float64 {
 	b.Helper()
 	events := make([]order.Event, len(ids))
 	for i, id := range ids {
 		events[i] = order.Event{Type: order.EventPlaced, OrderID: id, School: fmt.Sprint("school-", i%20)}
 	}
-	runtime.GC()
-	done, err := q.Send(context.Background(), events)
+	l.left.Store(int64(len(ids)))
+	done, err := l.queue.Send(context.Background(), events)
 	if err != nil || slices.Contains(done, false) {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var applied atomic.Int64
-	var took atomic.Int64 // nanoseconds until the last was applied; the stop afterwards waits for the last poll
+	runtime.GC()
+	outside.must(b, "begin")
 	start := time.Now()
-	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Pollers: 4, Visibility: 30 * time.Second,
-		Apply: func(ctx context.Context, e order.Event) (bool, error) {
-			ok, err := s.Apply(ctx, e)
-			if err == nil && applied.Add(1) == int64(len(ids)) {
-				took.Store(int64(time.Since(start)))
-				stop()
-			}
-			return ok, err
-		}})
-	if err := consumer.Run(ctx); err != nil {
-		b.Fatal(err)
-	}
-	return float64(len(ids)) / time.Duration(took.Load()).Seconds()
+	close(*l.gate.Load())
+	end := <-l.done
+	outside.must(b, fmt.Sprint("end ", len(ids)))
+	l.hold()
+	return float64(len(ids)) / end.Sub(start).Seconds()
 }

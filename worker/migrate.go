@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/canteen/deploy/worker/secret"
 	"github.com/canteen/deploy/worker/store"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -21,7 +22,11 @@ func migrateCommand(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			source, role, err := store.ForMigration(env.getenv)
+			getenv, err := withOwner(cmd.Context(), env.getenv)
+			if err != nil {
+				return err
+			}
+			source, role, err := store.ForMigration(getenv)
 			if err != nil {
 				return err
 			}
@@ -32,6 +37,33 @@ func migrateCommand(env environment) *cobra.Command {
 			return tellSchema(cmd.Context(), source, log, args[0] == "status")
 		},
 	}
+}
+
+// withOwner is the environment with the login of MIGRATE_DB_SECRET, where that is set: a secret that the task's own role reads, so
+// that no serving task has it.
+func withOwner(ctx context.Context, getenv func(string) string) (func(string) string, error) {
+	id := getenv("MIGRATE_DB_SECRET")
+	if id == "" {
+		return getenv, nil
+	}
+	for _, other := range []string{"MIGRATE_DATABASE_URL", "MIGRATE_DB_USER", "MIGRATE_DB_PASSWORD"} {
+		if getenv(other) != "" {
+			return nil, fmt.Errorf("MIGRATE_DB_SECRET and %s are both set: set one of them", other)
+		}
+	}
+	user, password, err := secret.Login(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("MIGRATE_DB_SECRET: %w", err)
+	}
+	return func(name string) string {
+		switch name {
+		case "MIGRATE_DB_USER":
+			return user
+		case "MIGRATE_DB_PASSWORD":
+			return password
+		}
+		return getenv(name)
+	}, nil
 }
 
 func migrateUp(ctx context.Context, source store.Source, role string, log *zap.Logger) error {

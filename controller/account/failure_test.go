@@ -3,6 +3,7 @@ package account_test
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,30 @@ func TestMigrationOfAChangedNetworkIsAdopted(t *testing.T) {
 			w.Errorf("migration %+v, missing %+v; want neither", s.Migration, s.Missing)
 		}
 		w.mustAct(rollout.StopTask{Task: first, Reason: "expired"})
+	})
+}
+
+// A migration's task has the role that the stack names for it, where it names one; its container and the revision are the same.
+func TestMigrationHasTheRoleOfTheStack(t *testing.T) {
+	bubble(t, sim.Config{Seed: 10, Book: logs()}, func(w *world) {
+		revision := w.mustAct(w.register("v2")).Revision
+		roleOf := func(token string) string {
+			arn := w.mustAct(rollout.RunMigration{Revision: revision, Container: container, Command: []string{"/worker", "migrate"}, Token: token}).Task
+			task := must(w.sim.ECS.DescribeTasks(w.ctx(), &awsecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: []string{arn}})).Tasks[0]
+			if aws.ToString(task.TaskDefinitionArn) != revision || !slices.Equal(task.Overrides.ContainerOverrides[0].Command, []string{"/worker", "migrate"}) {
+				w.Errorf("the migration is %s with %+v", aws.ToString(task.TaskDefinitionArn), task.Overrides)
+			}
+			return aws.ToString(task.Overrides.TaskRoleArn)
+		}
+		if role := roleOf("template's"); role != "" {
+			w.Errorf("role %s, and the stack names none", role)
+		}
+		const own = "arn:aws:iam::000000000000:role/migration"
+		w.with(account.OutputMigrationRole, own)
+		w.observe(observed.Look{Fresh: true})
+		if role := roleOf("stack's"); role != own {
+			w.Errorf("role %q, want the stack's", role)
+		}
 	})
 }
 

@@ -103,7 +103,8 @@ func (a *Account) lastLinesOf(ctx context.Context, task observed.EndedTask) ([]s
 }
 
 // runMigration starts the one-off task. The client token makes a repeat of the request the same task for 24 hours; where
-// the service's network has changed in between, ECS refuses the repeat and names the task, which is adopted.
+// the service's network or the stack's role for migrations has changed in between, ECS refuses the repeat and names the task,
+// which is adopted.
 func (a *Account) runMigration(ctx context.Context, s stack, m rollout.RunMigration) (rollout.Outcome, error) {
 	p, err := a.placement(ctx, s)
 	if err != nil {
@@ -119,6 +120,10 @@ func (a *Account) runMigration(ctx context.Context, s stack, m rollout.RunMigrat
 			{Name: &m.Container, Command: m.Command},
 		}},
 		NetworkConfiguration: p.network,
+	}
+	if role := s.Outputs[OutputMigrationRole]; role != "" {
+		// What no serving task may have, such as a password that changes tables: in the definition it would be every task's.
+		in.Overrides.TaskRoleArn = &role
 	}
 	if in.NetworkConfiguration == nil {
 		in.NetworkConfiguration = networkFrom(s)

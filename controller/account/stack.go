@@ -15,7 +15,7 @@ import (
 	"github.com/canteen/deploy/controller/observed"
 )
 
-// The outputs that a service's stack must have, and the one that it may have.
+// The outputs that a service's stack must have, and the last two, which it may have.
 const (
 	OutputRepository    = "RepoUri"
 	OutputCluster       = "ClusterName"
@@ -24,6 +24,7 @@ const (
 	OutputSecurityGroup = "EcsSecurityGroupId"
 	OutputTemplate      = "TaskTemplate"
 	OutputParameter     = "TaskDefinitionParameter"
+	OutputMigrationRole = "MigrationTaskRoleArn"
 )
 
 // stack is what a stack says of its service.

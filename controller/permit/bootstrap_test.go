@@ -1,7 +1,9 @@
 package permit_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,8 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/worker/pgtest"
 )
 
@@ -48,6 +53,34 @@ func containerOf(t *testing.T, family string) (command []string, env map[string]
 	}
 	t.Fatalf("the template has no task definition %s", family)
 	return nil, nil
+}
+
+// ownersSecret is a secret of an account that is served until the test ends, for a worker's environment.
+func ownersSecret(t *testing.T, value string) (env []string) {
+	t.Helper()
+	account, err := sim.New(sim.Config{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := sim.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- account.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-served, account.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	made, err := account.Secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(stack + "/db-owner"), SecretString: &value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"MIGRATE_DB_SECRET=" + aws.ToString(made.ARN), "AWS_ENDPOINT_URL=http://" + listener.Addr().String(), "AWS_REGION=" + sim.DefaultRegion,
+		"AWS_ACCESS_KEY_ID=" + sim.AccessKey, "AWS_SECRET_ACCESS_KEY=local"}
 }
 
 // On a real PostgreSQL with TLS: the bootstrap task of the template makes the application's user and the owner, and does nothing when
@@ -88,10 +121,15 @@ func TestBootstrapAndBothUsersOfTheRotation(t *testing.T) {
 		t.Fatalf("build the worker: %v\n%s", err, out)
 	}
 	_, env = containerOf(t, stack+"-template")
+	if env["MIGRATE_DB_SECRET"] == "" {
+		t.Error("the template does not say where the owner's login is")
+	}
+	owner := ownersSecret(t, `{"username":"orders_owner","password":"p-3_w"}`)
 	for _, user := range []string{"orders_clone", "orders"} {
 		cmd := exec.Command(worker, "migrate")
-		cmd.Env = append(os.Environ(), append(address, "DB_SSLMODE="+env["DB_SSLMODE"], "DB_USER="+user, "DB_PASSWORD=not-asked", "MIGRATE_DB_USER=orders_owner",
-			"MIGRATE_DB_PASSWORD=p-3_w", "MIGRATE_GRANT_TO="+env["MIGRATE_GRANT_TO"])...)
+		cmd.Env = append(os.Environ(), append(address, "DB_SSLMODE="+env["DB_SSLMODE"], "DB_USER="+user, "DB_PASSWORD=not-asked",
+			"MIGRATE_GRANT_TO="+env["MIGRATE_GRANT_TO"])...)
+		cmd.Env = append(cmd.Env, owner...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("migrate beside %s: %v\n%s", user, err, out)
 		}

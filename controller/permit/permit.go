@@ -40,6 +40,7 @@ type Names struct {
 	Secrets                 string // what their names begin with, and a slash
 	Parameters              string // the same
 	Execution, Task         string // roles
+	Migration               string // the role of migrations
 	Table                   string
 	Queue                   string // of events
 }
@@ -66,6 +67,7 @@ func For(n Names) (iam.Policy, error) {
 		":parameter/" + env + "/task-definition":            ":parameter/" + n.Parameters + "/task-definition",
 		":role/" + env + "-execution":                       ":role/" + n.Execution,
 		":role/" + env + "-task":                            ":role/" + n.Task,
+		":role/" + env + "-migration":                       ":role/" + n.Migration,
 		":table/" + env + "-ledger":                         ":table/" + n.Table,
 		":" + env + "-events":                               ":" + n.Queue,
 	}

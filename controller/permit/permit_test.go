@@ -22,7 +22,7 @@ func TestPolicyHasTheActionsOfTheClients(t *testing.T) {
 	services := map[string]string{"ECS": "ecs", "ELB": "elasticloadbalancing", "Logs": "logs", "ECR": "ecr", "CloudFormation": "cloudformation",
 		"CloudWatch": "cloudwatch", "SSM": "ssm", "STS": "sts", "Secrets": "secretsmanager", "SQS": "sqs"}
 	want := []string{
-		"iam:PassRole", // of roles that RegisterTaskDefinition names
+		"iam:PassRole", // of roles that RegisterTaskDefinition and RunTask name
 		// The ledger's client has no such table; package story holds it to the policy.
 		"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
 	}
@@ -57,7 +57,7 @@ func TestPolicyHasTheActionsOfTheClients(t *testing.T) {
 
 // Under other names the policy is the same: as many statements, each about those names alone.
 func TestFor(t *testing.T) {
-	p, err := permit.For(permit.Names{Stack: "s-dev", Cluster: "c", Service: "s", LogGroup: "/l", Secrets: "x", Parameters: "p", Execution: "e", Task: "t", Table: "b", Queue: "q"})
+	p, err := permit.For(permit.Names{Stack: "s-dev", Cluster: "c", Service: "s", LogGroup: "/l", Secrets: "x", Parameters: "p", Execution: "e", Task: "t", Migration: "m", Table: "b", Queue: "q"})
 	if err != nil {
 		t.Fatal(err)
 	}

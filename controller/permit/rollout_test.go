@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -119,6 +120,7 @@ func TestFromTemplateToVerifiedRollout(t *testing.T) {
 			return kept == aws.ToString(s.TaskDefinition)
 		})
 		w.containers(kept)
+		w.onlyMigrationsAreTheOwner()
 		w.updateStack(base, main, kept)
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -129,6 +131,13 @@ func TestFromTemplateToVerifiedRollout(t *testing.T) {
 
 // Without one of its statements the controller does not come to a verdict: the permissions are checked, and all needed.
 func TestRolloutNeedsItsPermissions(t *testing.T) {
+	for _, role := range []string{"execution", "task", "migration"} {
+		t.Run("role "+role, func(t *testing.T) { withoutRole(t, stack+"-"+role) })
+	}
+}
+
+// withoutRole lets the controller pass the other roles, and expects it to be refused at that one.
+func withoutRole(t *testing.T, role string) {
 	reading, err := sim.ReadTemplates(template(t, stack+"-base"), template(t, stack))
 	if err != nil {
 		t.Fatal(err)
@@ -136,13 +145,21 @@ func TestRolloutNeedsItsPermissions(t *testing.T) {
 	push(t, reading.Seed)
 	repository := newRepository(t)
 	policy := controllersPolicy(t, template(t, stack).Body)
-	policy.Statements = slices.DeleteFunc(policy.Statements, func(s iam.Statement) bool { return s.Sid == "PassRoles" })
+	for i, s := range policy.Statements {
+		if s.Sid == "PassRoles" {
+			policy.Statements[i].Resources = slices.DeleteFunc(slices.Clone(s.Resources), func(r string) bool { return strings.HasSuffix(r, "/"+role) })
+		}
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, reading.Seed, policy)
 		stop := w.start(repository)
 		w.await("the refusal to be told", 10*time.Minute, func() bool {
 			v := w.app.Board().Service(service)
-			return v != nil && strings.Contains(v.Status.Why+fmt.Sprint(v.Status.Conditions), "not authorized to perform: iam:PassRole")
+			said := ""
+			if v != nil {
+				said = v.Status.Why + fmt.Sprint(v.Status.Conditions)
+			}
+			return strings.Contains(said, "not authorized to perform: iam:PassRole") && strings.Contains(said, role)
 		})
 		if s := w.service(); s.DesiredCount != 0 {
 			t.Errorf("the service has %d tasks", s.DesiredCount)
@@ -331,6 +348,45 @@ func (w *world) containers(revision string) {
 	if !strings.HasSuffix(*td.ExecutionRoleArn, stack+"-execution") || !strings.HasSuffix(*td.TaskRoleArn, stack+"-task") || !strings.Contains(*c.Image, "/"+service+"@sha256:") ||
 		env["LOG_LEVEL"] != "debug" || env["DB_NAME"] != "orders" || !strings.HasSuffix(secrets["DB_PASSWORD"], ":password::") || !strings.HasSuffix(secrets["DB_USER"], ":username::") {
 		w.Errorf("registered is %s with env %v and secrets %v", *c.Image, env, secrets)
+	}
+}
+
+// onlyMigrationsAreTheOwner holds that the owner's password is nowhere in what serves: the migration's task alone has the role that
+// may read it.
+func (w *world) onlyMigrationsAreTheOwner() {
+	w.Helper()
+	roles := map[string]int{}
+	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+		listed, err := w.account.ECS.ListTasks(w.Context(), &ecs.ListTasksInput{Cluster: aws.String(stack), Family: aws.String(service), DesiredStatus: status})
+		if err != nil {
+			w.Fatal(err)
+		}
+		if len(listed.TaskArns) == 0 {
+			continue
+		}
+		out, err := w.account.ECS.DescribeTasks(w.Context(), &ecs.DescribeTasksInput{Cluster: aws.String(stack), Tasks: listed.TaskArns})
+		if err != nil {
+			w.Fatal(err)
+		}
+		for _, task := range out.Tasks {
+			kind := "serving"
+			if len(task.Overrides.ContainerOverrides[0].Command) > 0 {
+				kind = "migration"
+			}
+			roles[kind+" "+aws.ToString(task.Overrides.TaskRoleArn)]++
+		}
+	}
+	if want := map[string]int{"serving ": 2, "migration arn:aws:iam::" + sim.DefaultAccount + ":role/" + stack + "-migration": 1}; !maps.Equal(roles, want) {
+		w.Errorf("tasks by role are %v, want %v", roles, want)
+	}
+	def, err := w.account.ECS.DescribeTaskDefinition(w.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: w.service().TaskDefinition})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, s := range def.TaskDefinition.ContainerDefinitions[0].Secrets {
+		if strings.HasPrefix(*s.Name, "MIGRATE_") || strings.Contains(*s.ValueFrom, "db-owner") {
+			w.Errorf("every serving task gets %s from %s", *s.Name, *s.ValueFrom)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func (w *World) newGuard() (*iam.Guard, error) {
 	for _, name := range w.opts.Services {
 		p, err := permit.For(permit.Names{
 			Stack: name + "-dev", Cluster: "main", Service: name, LogGroup: "/ecs/" + name, Secrets: name, Parameters: name,
-			Execution: name + "-execution", Task: name + "-task", Table: sharedTable, Queue: hintsQueue,
+			Execution: name + "-execution", Task: name + "-task", Migration: name + "-migration", Table: sharedTable, Queue: hintsQueue,
 		})
 		if err != nil {
 			return nil, err

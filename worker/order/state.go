@@ -1,10 +1,8 @@
 package order
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 )
 
@@ -93,12 +91,8 @@ func (e Event) ID() string { return e.OrderID + "." + e.Type }
 // Anything else that is wrong is ErrUnknownEvent.
 func ParseEvent(text []byte) (Event, error) {
 	var e Event
-	in := json.NewDecoder(bytes.NewReader(text))
-	if err := in.Decode(&e); err != nil {
-		return Event{}, fmt.Errorf("%w: not a JSON event", ErrUnknownEvent) // the text itself is not repeated: it is somebody's
-	}
-	if _, err := in.Token(); err != io.EOF {
-		return Event{}, fmt.Errorf("%w: more than one JSON value", ErrUnknownEvent)
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Event{}, fmt.Errorf("%w: not one JSON event", ErrUnknownEvent) // the text itself is not repeated: it is somebody's
 	}
 	if e.Goal() == "" {
 		return Event{}, fmt.Errorf("%w: no such type", ErrUnknownEvent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -38,7 +40,8 @@ type Config struct {
 	Apply    func(context.Context, order.Event) (applied bool, err error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
-	// Pollers is how many batches of up to ten messages are worked on at once, each with its groups side by side.
+	// Pollers is how many ask SQS at once; ten messages for each, and ten more, are held at most. Of a FIFO queue SQS gives one group's
+	// messages to one of them, as far as there are any: about so many groups are worked on side by side.
 	Pollers int
 	// Visibility is how long a message stays with a process that died; one that works renews it. 2 s or more.
 	Visibility time.Duration
@@ -89,21 +92,35 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Bool("fifo", c.Queue.fifo))
-	var all sync.WaitGroup
+	// Whoever asks SQS has room for what it may answer. There is room for a batch more, so that a few slow messages keep nobody
+	// from asking.
+	room := semaphore.NewWeighted(int64((c.Pollers + 1) * batchMax))
+	acks := newAcks(c.Queue, c.Visibility, c.Log, room.Release)
+	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	var polls, work, told sync.WaitGroup
+	told.Go(func() { acks.run(telling) })
 	for range c.Pollers {
-		all.Go(func() { c.poll(ctx) })
+		polls.Go(func() { c.poll(ctx, room, acks, &work) })
 	}
-	all.Wait()
+	polls.Wait()
+	work.Wait()
+	stopTelling()
+	told.Wait()
 	return nil
 }
 
-func (c *Consumer) poll(ctx context.Context) {
+// poll receives as long as there is room, and does not wait for the work.
+func (c *Consumer) poll(ctx context.Context, room *semaphore.Weighted, acks *acks, work *sync.WaitGroup) {
 	failing := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
-	for ctx.Err() == nil {
+	for room.Acquire(ctx, batchMax) == nil {
 		messages, err := c.receive(ctx)
+		room.Release(batchMax - int64(len(messages)))
 		if err == nil {
 			failing.Reset()
-			c.work(ctx, messages)
+			acks.hold(messages)
+			for _, group := range c.groups(messages) {
+				work.Go(func() { c.group(ctx, acks, group) })
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -133,27 +150,6 @@ func (c *Consumer) receive(ctx context.Context) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// work handles a batch, groups side by side and each group's messages one after another.
-func (c *Consumer) work(ctx context.Context, messages []types.Message) {
-	if len(messages) == 0 {
-		return
-	}
-	b := newBatch(c.Queue, messages)
-	renewed := b.renew(context.WithoutCancel(ctx), c.Visibility, c.Log)
-	var all sync.WaitGroup
-	for _, group := range c.groups(messages) {
-		all.Go(func() { c.group(ctx, b, group) })
-	}
-	all.Wait()
-	renewed()
-	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	if err := b.finish(finishing); err != nil {
-		// What was not deleted comes again, and has no effect then.
-		c.Log.Warn("messages come again", zap.Error(err))
-	}
-}
-
 // groups keeps messages of one group together, in their order; a message without a group is one of its own.
 func (c *Consumer) groups(messages []types.Message) [][]types.Message {
 	var all [][]types.Message
@@ -172,7 +168,7 @@ func (c *Consumer) groups(messages []types.Message) [][]types.Message {
 
 // group handles messages of one group. One that fails holds up those behind it, on a FIFO queue, until it succeeds or is
 // buried; on another one it is alone.
-func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message) {
+func (c *Consumer) group(ctx context.Context, acks *acks, messages []types.Message) {
 	for i, m := range messages {
 		for tries := receiveCount(m); ; tries++ {
 			result := "released"
@@ -183,20 +179,20 @@ func (c *Consumer) group(ctx context.Context, b *batch, messages []types.Message
 			}
 			if result == "released" {
 				c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
-				b.release(0, messages[i:]...)
+				acks.release(0, messages[i:]...)
 				return
 			}
 			c.messages.WithLabelValues(result).Inc()
 			if result == "applied" || result == "repeated" {
-				b.done(m)
+				acks.done(m)
 				break
 			}
 			if !c.Queue.fifo {
-				b.release(later(tries), m)
+				acks.release(later(tries), m)
 				break
 			}
 			if tries >= c.policy.tries && c.buried(ctx, m) {
-				b.done(m)
+				acks.done(m)
 				break
 			}
 			sleep(ctx, later(tries))
@@ -219,36 +215,36 @@ func (c *Consumer) buried(ctx context.Context, m types.Message) bool {
 
 // one handles one message and tells what became of it.
 func (c *Consumer) one(ctx context.Context, m types.Message) string {
-	log := c.Log.With(zap.String("message_id", aws.ToString(m.MessageId)), zap.String("receive_count", m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]))
+	about := []zap.Field{zap.String("message_id", aws.ToString(m.MessageId)), zap.String("receive_count", m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])}
 	e, err := order.ParseEvent([]byte(aws.ToString(m.Body)))
 	if err != nil {
-		log.Error("poison message", zap.Error(err))
+		c.Log.Error("poison message", append(about, zap.Error(err))...)
 		return "poison"
 	}
-	log = log.With(zap.String("order_id", e.OrderID), zap.String("event", e.Type))
+	about = append(about, zap.String("order_id", e.OrderID), zap.String("event", e.Type))
 	waiting := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	for {
 		applied, err := c.attempt(ctx, e)
 		switch {
 		case err == nil && applied:
-			log.Info("event applied")
+			c.Log.Info("event applied", about...)
 			return "applied"
 		case err == nil:
-			log.Info("event repeated")
+			c.Log.Info("event repeated", about...)
 			return "repeated"
 		case errors.Is(err, order.ErrUnavailable):
 			// Not given back: each time that would count as a try, and a database that is away for minutes would send every
 			// order to the dead letters.
 			wait := waiting.NextBackOff()
-			log.Warn("store unavailable", zap.Error(err), zap.Duration("again_in", wait))
+			c.Log.Warn("store unavailable", append(about, zap.Error(err), zap.Duration("again_in", wait))...)
 			if sleep(ctx, wait); ctx.Err() != nil {
 				return "released"
 			}
 		case errors.Is(err, order.ErrNotFound):
-			log.Error("poison message", zap.Error(err))
+			c.Log.Error("poison message", append(about, zap.Error(err))...)
 			return "poison"
 		default:
-			log.Warn("event failed", zap.Error(err))
+			c.Log.Warn("event failed", append(about, zap.Error(err))...)
 			return "again"
 		}
 	}
@@ -259,6 +255,23 @@ func (c *Consumer) attempt(ctx context.Context, e order.Event) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	return c.Apply(ctx, e)
+}
+
+// againMax is the longest time until a message that failed comes again.
+const againMax = 5 * time.Minute
+
+// later is when a message that failed so often shall come again: after 1 s, 2 s, 4 s …
+func later(tries int) time.Duration {
+	return min(time.Second<<min(max(tries, 1)-1, 20), againMax)
+}
+
+// receiveCount is how often SQS has given the message out, this time included.
+func receiveCount(m types.Message) int {
+	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -1,5 +1,5 @@
 // Package queue is the service's side of an Amazon SQS queue of order events: it sends what the outbox holds, and receives
-// what the outbox and the kitchen sent. It is the only part of the service that speaks to AWS.
+// what the outbox and the kitchen sent.
 package queue
 
 import (

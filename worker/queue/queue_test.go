@@ -135,6 +135,69 @@ func TestLongWorkKeepsItsMessage(t *testing.T) {
 	})
 }
 
+// An event that takes long holds up its own school only, even where a single one asks the queue; and what is done is deleted
+// meanwhile, many at a time.
+func TestSlowWorkHoldsUpNobodyElse(t *testing.T) {
+	bubble(t, true, func(t *testing.T, w *world) {
+		end := make(chan struct{})
+		k := &kitchen{first: func(e order.Event) error {
+			if e.School == "north" {
+				<-end
+			}
+			time.Sleep(time.Millisecond)
+			return nil
+		}}
+		events := []order.Event{placed(0, "north")}
+		for i := 1; i <= 60; i++ {
+			events = append(events, placed(i, []string{"south", "east", "west"}[i%3]))
+		}
+		if _, err := w.queue.Send(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		_, stop := w.consume(t, k, 1)
+		time.Sleep(5 * time.Second)
+		if n := len(k.list()); n != 60 {
+			t.Errorf("%d of 60 events of other schools are done beside a slow one", n)
+		}
+		if left := w.counts(t, w.queue.url); left != "0+1" {
+			t.Errorf("%s messages left, want the slow one alone", left)
+		}
+		if n := w.account.Calls.Count("sqs", "DeleteMessageBatch"); n > 12 {
+			t.Errorf("60 messages were deleted with %d requests", n)
+		}
+		close(end)
+		if err, _ := stop(); err != nil {
+			t.Error(err)
+		}
+		if n, left := len(k.list()), w.counts(t, w.queue.url); n != 61 || left != "0+0" {
+			t.Errorf("%d events are done, %s messages left", n, left)
+		}
+	})
+}
+
+// A queue that does not answer keeps nobody from stopping: what is not deleted then comes again, and has no effect.
+func TestStopBesideAQueueThatDoesNotAnswer(t *testing.T) {
+	bubble(t, false, func(t *testing.T, w *world) {
+		var events []order.Event
+		for i := range 100 {
+			events = append(events, placed(i, "north"))
+		}
+		if _, err := w.queue.Send(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		w.account.Faults.Add(wire.Fault{Service: "sqs", Operation: "DeleteMessageBatch", Delay: time.Hour})
+		k := &kitchen{}
+		_, stop := w.consume(t, k, 8)
+		time.Sleep(time.Second)
+		if err, took := stop(); err != nil || took > 2*finishTimeout+pollGrace {
+			t.Errorf("Run = %v after %s", err, took)
+		}
+		if n := len(k.list()); n < 80 {
+			t.Errorf("%d events were worked on", n)
+		}
+	})
+}
+
 // A database that is away for longer than all tries together costs no try.
 func TestAbsentDatabaseCostsNoTry(t *testing.T) {
 	bubble(t, true, func(t *testing.T, w *world) {

@@ -20,7 +20,8 @@ type (
 	}
 	tx interface {
 		querier
-		commit(ctx context.Context) error
+		// commit runs the last statements, if any, and ends the transaction; PostgreSQL gets all that in one message.
+		commit(ctx context.Context, last ...statement) error
 		// rollback ends the transaction whatever became of ctx; after commit it does nothing.
 		rollback(ctx context.Context)
 	}

@@ -95,11 +95,8 @@ func (s *Store) TakeUp(ctx context.Context, today string, limit int) (int, error
 	if err != nil || len(changes) == 0 {
 		return 0, classified("look for orders without an event", err)
 	}
-	if err := t.all(ctx, changes); err != nil {
+	if err := t.commit(ctx, changes...); err != nil {
 		return 0, fmt.Errorf("announce orders: %w", classify(err))
-	}
-	if err := t.commit(ctx); err != nil {
-		return 0, fmt.Errorf("commit orders that were taken up: %w", classify(err))
 	}
 	return len(changes) / 2, nil
 }

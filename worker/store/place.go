@@ -43,11 +43,8 @@ func (s *Store) Place(ctx context.Context, key string, draft order.Draft) (place
 		return order.Order{}, false, &order.Refusal{Violations: broken}
 	}
 	placed.Lines, placed.Total = lines, &total
-	if err := t.all(ctx, inserts(placed)); err != nil {
+	if err := t.commit(ctx, inserts(placed)...); err != nil {
 		return order.Order{}, false, fmt.Errorf("write order %s: %w", placed.ID, classify(err))
-	}
-	if err := t.commit(ctx); err != nil {
-		return order.Order{}, false, fmt.Errorf("commit order %s: %w", placed.ID, classify(err))
 	}
 	return placed, true, nil
 }

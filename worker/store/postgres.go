@@ -50,16 +50,16 @@ func (p *pgPool) exec(ctx context.Context, query string, args ...any) (int64, er
 
 func (p *pgPool) query(ctx context.Context, query string, args ...any) (rows, error) {
 	rs, err := p.Query(ctx, query, args...)
-	return pgRows{rs}, p.seen(err)
+	return pgRows{rs, nil}, p.seen(err)
 }
 
 func (p *pgPool) all(ctx context.Context, list []statement) error {
-	return p.seen(sendAll(ctx, p.Pool, list))
+	return p.seen(p.SendBatch(ctx, queued(list)).Close()) // the first error of any of them
 }
 
 func (p *pgPool) begin(ctx context.Context) (tx, error) {
-	t, err := p.Begin(ctx)
-	return &pgTx{Tx: t}, p.seen(err)
+	conn, err := p.Acquire(ctx)
+	return &pgTx{conn: conn}, p.seen(err)
 }
 
 func (p *pgPool) stats() Stats {
@@ -70,51 +70,115 @@ func (p *pgPool) stats() Stats {
 
 func (p *pgPool) close() error { p.Close(); return nil }
 
+// pgTx is a transaction that costs no message of its own: BEGIN travels with the first statement, COMMIT with the last ones.
+// An order's rows are locked for the shorter, and a server far away is asked less often.
 type pgTx struct {
-	pgx.Tx
-	committed bool
+	conn  *pgxpool.Conn // nil once it is the pool's again
+	begun bool
+}
+
+// send sends these statements, after BEGIN if they are the first, and returns what answers them.
+func (t *pgTx) send(ctx context.Context, batch *pgx.Batch) (pgx.BatchResults, error) {
+	if t.begun {
+		return t.conn.SendBatch(ctx, batch), nil
+	}
+	t.begun = true // even if it fails: rollback asks the connection itself
+	first := &pgx.Batch{}
+	first.Queue("begin")
+	first.QueuedQueries = append(first.QueuedQueries, batch.QueuedQueries...)
+	answers := t.conn.SendBatch(ctx, first)
+	if _, err := answers.Exec(); err != nil {
+		return nil, errors.Join(err, answers.Close())
+	}
+	return answers, nil
 }
 
 func (t *pgTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	tag, err := t.Exec(ctx, query, args...)
-	return tag.RowsAffected(), err
+	answers, err := t.send(ctx, queued([]statement{{query, args}}))
+	if err != nil {
+		return 0, err
+	}
+	tag, err := answers.Exec()
+	return tag.RowsAffected(), firstOf(err, answers.Close())
 }
 
 func (t *pgTx) query(ctx context.Context, query string, args ...any) (rows, error) {
-	rs, err := t.Query(ctx, query, args...)
-	return pgRows{rs}, err
+	answers, err := t.send(ctx, queued([]statement{{query, args}}))
+	if err != nil {
+		return nil, err
+	}
+	rs, err := answers.Query()
+	if err != nil {
+		return nil, firstOf(err, answers.Close())
+	}
+	return pgRows{rs, answers}, nil
 }
 
-func (t *pgTx) all(ctx context.Context, list []statement) error { return sendAll(ctx, t.Tx, list) }
+func (t *pgTx) all(ctx context.Context, list []statement) error {
+	answers, err := t.send(ctx, queued(list))
+	if err != nil {
+		return err
+	}
+	return answers.Close() // the first error of any of them
+}
 
-func (t *pgTx) commit(ctx context.Context) error {
-	err := t.Commit(ctx)
-	t.committed = err == nil
-	return err
+func (t *pgTx) commit(ctx context.Context, last ...statement) error {
+	batch := queued(last)
+	answer := ""
+	batch.Queue("commit").Exec(func(tag pgconn.CommandTag) error { answer = tag.String(); return nil })
+	answers, err := t.send(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if err := answers.Close(); err != nil {
+		return err
+	}
+	if answer != "COMMIT" { // after a statement that failed the server answers ROLLBACK, which is no error to it
+		return fmt.Errorf("%w: the server answered %s", pgx.ErrTxCommitRollback, answer)
+	}
+	t.release()
+	return nil
 }
 
 func (t *pgTx) rollback(ctx context.Context) {
-	if t.committed {
+	if t.conn == nil {
+		return
+	}
+	defer t.release()
+	if c := t.conn.Conn().PgConn(); c.IsClosed() || c.TxStatus() == 'I' {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	_ = t.Rollback(ctx) // the server does it anyway when the connection ends
+	_, _ = t.conn.Exec(ctx, "rollback") // where it fails the pool closes the connection, and the server does it then
 }
 
-func sendAll(ctx context.Context, to interface {
-	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
-}, list []statement) error {
+func (t *pgTx) release() {
+	t.conn.Release()
+	t.conn = nil
+}
+
+func queued(list []statement) *pgx.Batch {
 	batch := &pgx.Batch{}
 	for _, s := range list {
 		batch.Queue(s.query, s.args...)
 	}
-	return to.SendBatch(ctx, batch).Close() // the first error of any of them
+	return batch
 }
 
-type pgRows struct{ pgx.Rows }
+// pgRows are rows of a query, and of the batch that it was in, nil if it was in none.
+type pgRows struct {
+	pgx.Rows
+	batch pgx.BatchResults
+}
 
-func (r pgRows) Close() error { r.Rows.Close(); return nil }
+func (r pgRows) Close() error {
+	r.Rows.Close()
+	if r.batch == nil {
+		return nil
+	}
+	return r.batch.Close()
+}
 
 // CredentialsRefused tells that the server knows us and does not let us in: the password was changed, as Secrets Manager's
 // rotation does. A process cannot mend that, since its environment stays as it was at its start; the next one can.

@@ -42,10 +42,7 @@ func (s *Store) Apply(ctx context.Context, e order.Event) (applied bool, err err
 		changes = []statement{moveTo(e.OrderID, e.Goal())}
 	}
 	if err == nil {
-		err = t.all(ctx, changes)
-	}
-	if err == nil {
-		err = t.commit(ctx)
+		err = t.commit(ctx, changes...)
 	}
 	if err != nil {
 		return false, fmt.Errorf("%s of order %s: %w", e.Type, e.OrderID, classify(err))

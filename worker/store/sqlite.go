@@ -43,7 +43,12 @@ func (t liteTx) query(ctx context.Context, query string, args ...any) (rows, err
 
 func (t liteTx) all(ctx context.Context, list []statement) error { return liteAll(ctx, t.Tx, list) }
 
-func (t liteTx) commit(context.Context) error { return t.Commit() }
+func (t liteTx) commit(ctx context.Context, last ...statement) error {
+	if err := t.all(ctx, last); err != nil {
+		return err
+	}
+	return t.Commit()
+}
 
 func (t liteTx) rollback(context.Context) { _ = t.Rollback() } // a no-op after a commit
 

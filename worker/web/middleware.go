@@ -15,18 +15,27 @@ import (
 	"go.uber.org/zap"
 )
 
-type requestIDKey struct{}
+// known is what a request's context knows about it.
+type known struct {
+	id  string
+	log *zap.Logger // with the id
+}
+
+type knownKey struct{}
 
 // safeID is what of a caller's X-Request-Id goes into our logs.
 var safeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func requestID(r *http.Request) string {
-	id, _ := r.Context().Value(requestIDKey{}).(string)
-	return id
+	k, _ := r.Context().Value(knownKey{}).(known)
+	return k.id
 }
 
 func (s *Server) logger(r *http.Request) *zap.Logger {
-	return s.log.With(zap.String("request_id", requestID(r)))
+	if k, ok := r.Context().Value(knownKey{}).(known); ok {
+		return k.log
+	}
+	return s.log
 }
 
 // observed gives each request an id and a deadline, counts it, logs it by its route (never by its path, query, headers
@@ -38,7 +47,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		if !safeID.MatchString(id) {
 			id = rand.Text()
 		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey{}, id), requestTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), knownKey{}, known{id, s.log.With(zap.String("request_id", id))}), requestTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 		w.Header().Set("X-Request-Id", id)

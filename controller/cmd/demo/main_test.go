@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,11 +60,53 @@ func TestStory(t *testing.T) {
 			if !strings.Contains(out.String(), "\nfailed requests: 0 of ") || strings.Count(out.String(), "✔ as expected") != 7 {
 				t.Errorf("the story reads:\n%s", out.String())
 			}
+			if name == "undisturbed" {
+				holdSample(t, out.String())
+			}
 			if name == "killed" && strings.Count(out.String(), "✂") < 10 {
 				t.Errorf("the controller was killed %d times only", strings.Count(out.String(), "✂"))
 			}
 		})
 	}
+}
+
+// holdSample holds the README's sample of the demo's output to what it prints: line after line, whatever is left out in between. What
+// differs from run to run may differ, and of what is told of a moment (▶, and ↩ before it is over) a slow machine may miss some.
+func holdSample(t *testing.T, printed string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(readme), "Shortened, it prints:\n\n```\n")
+	sample, _, _ = strings.Cut(sample, "```")
+	rest, held := strings.Split(printed, "\n"), 0
+	for line := range strings.Lines(sample) {
+		want, prefix := strings.CutSuffix(steady(line), "…")
+		if want == "" || strings.Contains(line, "▶") || strings.Contains(line, "↩ Reverting") {
+			continue
+		}
+		at := slices.IndexFunc(rest, func(l string) bool { l = steady(l); return l == want || prefix && strings.HasPrefix(l, want) })
+		if at < 0 {
+			t.Errorf("the demo does not print, at this place, what README.md says it does: %s", line)
+			continue
+		}
+		rest, held = rest[at+1:], held+1
+	}
+	if held < 20 {
+		t.Errorf("README.md has %d lines of the demo's output", held)
+	}
+}
+
+// differs is what differs between two runs: times, hashes of commits, and how much there was of what.
+var differs = regexp.MustCompile(`\[ *[\d.]+m?s\]|\b(\d+m)?[\d.]+m?s\b|committed [0-9a-f]+|\d+ orders|of \d+$`)
+
+// many is left away where it was one.
+var many = regexp.MustCompile(`\d+ tasks stopped: `)
+
+func steady(line string) string {
+	line = many.ReplaceAllString(line, "")
+	return strings.Join(strings.Fields(differs.ReplaceAllString(strings.TrimSpace(line), "~")), " ")
 }
 
 func TestWrongCalls(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // acceptedWithin is how long the last orders may take through outbox and queue.
-const acceptedWithin = 20 * time.Second
+const acceptedWithin = 2 * time.Minute
 
 // listed is what the service tells of an order.
 type listed struct{ ID, Status string }

@@ -159,7 +159,7 @@ func validateRunTask(in *awsecs.RunTaskInput) error {
 	case jsonSize(*in.Overrides) > overridesMax:
 		return invalid("overrides must have at most %d characters.", overridesMax)
 	}
-	if err := only(in.Overrides, "overrides.", "ContainerOverrides"); err != nil {
+	if err := only(in.Overrides, "overrides.", "ContainerOverrides", "ExecutionRoleArn", "TaskRoleArn"); err != nil {
 		return err
 	}
 	for _, o := range in.Overrides.ContainerOverrides {

@@ -58,6 +58,25 @@ func withSecretsAndLogs(in *awsecs.RegisterTaskDefinitionInput) {
 	}}
 }
 
+// What a task was asked to have in place of its definition's is what it shows; the definition stays as it is.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html
+func TestOneOffTaskOfAnotherRole(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, migration(0))
+		const role = "arn:aws:iam::000000000000:role/migration"
+		td := w.register("web:1")
+		arn := *must(w.RunTask(ctx(), runInput(td, func(in *awsecs.RunTaskInput) { in.Overrides.TaskRoleArn = aws.String(role) }))).Tasks[0].TaskArn
+		if k := w.task(arn); aws.ToString(k.Overrides.TaskRoleArn) != role || k.Overrides.ExecutionRoleArn != nil || len(k.Overrides.ContainerOverrides) != 1 {
+			t.Errorf("overrides are %+v", k.Overrides)
+		}
+		if _, err := w.RunTask(ctx(), runInput(td, func(in *awsecs.RunTaskInput) {
+			in.ClientToken, in.Overrides.Cpu = aws.String("other"), aws.String("512")
+		})); err == nil {
+			t.Error("an override that the account does not follow was accepted")
+		}
+	})
+}
+
 func TestOneOffTask(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, migration(0))
