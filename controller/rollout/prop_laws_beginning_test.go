@@ -61,7 +61,7 @@ var lawsOfBeginning = []law{
 		if good == nil || s.d.Record.Intent.Service.Spec.Emergency.Active(s.in.Now) {
 			return true, ""
 		}
-		if st, ok := s.in.Seen.Startable[good.Revision]; !ok || !good.returns(st) {
+		if st, ok := s.in.Seen.Startable[good.Revision]; !ok || good.lacks(st) != "" {
 			return true, fmt.Sprintf("%s is %+v", good.Revision, st)
 		}
 		return true, ""

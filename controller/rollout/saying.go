@@ -235,6 +235,10 @@ func sayLockLost(version, lock string) told {
 		"See that it runs no more, then say what became of it: migration.assume: done, or failed."}
 }
 
+func sayRunningUnread(message string) told {
+	return told{"RunningUnread", StateBlocked, "Whether what runs is what git asks could not be seen: " + sentence(message), "Nothing, if it passes: it is looked at again."}
+}
+
 func sayUnhealthyBefore(version, detail string) told {
 	return told{"UnhealthyBefore", StateWaitingHealth, fmt.Sprintf("%s waits because a check fails before anything is begun: %s", version, sentence(detail)),
 		"Mend what the check found. spec.emergency rolls all the same."}
@@ -272,6 +276,10 @@ func sayMigrationPauses(version string, until time.Time) told {
 
 func sayRolls(version string) told {
 	return told{"Rolls", StateRolling, fmt.Sprintf("Rolls %s out.", version), nextVerdict}
+}
+
+func sayTakesOver(version string) told {
+	return told{SaidTakesOver, StateBaking, fmt.Sprintf("Takes %s over: it runs already, as git asks, and is watched before it counts as good. Nothing is rolled.", version), nextVerdict}
 }
 
 func sayBakes(version string, until time.Time) told {

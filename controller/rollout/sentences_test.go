@@ -38,7 +38,7 @@ func sayings() map[string][]told {
 		"What cannot be begun": {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
 			sayTemplateUnreadable(why), sayDraining(), sayMissing("orders", observed.StatusInactive, "orders-dev"), sayGoneInRollout("orders", observed.StatusDraining),
-			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"),
+			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"), sayRunningUnread("ThrottlingException: Rate exceeded"),
 			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a"), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
 		},
 		"What needs a person": {
@@ -54,7 +54,7 @@ func sayings() map[string][]told {
 		},
 		"What is being done": {
 			sayRegisters("3f9c2d1"), sayMigrates("3f9c2d1"), sayMigrationRuns("3f9c2d1"), sayMigrationUnseen("ServerException"), sayMigrationTooLong("3f9c2d1", 10*time.Minute),
-			sayMigrationAgain("Timeout waiting for network interface provisioning to complete"), sayMigrationPauses("3f9c2d1", opens), sayRolls("3f9c2d1"), sayBakes("3f9c2d1", opens),
+			sayMigrationAgain("Timeout waiting for network interface provisioning to complete"), sayMigrationPauses("3f9c2d1", opens), sayRolls("3f9c2d1"), sayTakesOver("3f9c2d1"), sayBakes("3f9c2d1", opens),
 			sayBakeWaits("3f9c2d1", "logs", `no log line matches the required pattern "listening" yet`), sayFails("c51d9e6", death), sayReverts("8b04e7a", death), sayRestores("8b04e7a"), sayRestoresDrift("8b04e7a"),
 			sayServesAgain("8b04e7a"), sayCountBack(0), saySuperseded("3f9c2d1", "a9d7713"), sayWritesDown("what was good, rejected and migrated"), sayOlderLedger(), sayUnsound("3f9c2d1", "its migration has not succeeded"),
 		},
