@@ -59,7 +59,10 @@ func newWorld(t *rapid.T, n tally) *world {
 		w.seen.TaskDefinition, w.seen.Deployments[0].TaskDefinition = td(9), td(9)
 		w.seen.Revisions[td(9)] = observed.Revision{ARN: td(9), Active: true}
 		w.seen.Startable[td(9)] = observed.Startable{OK: true}
-		w.alike = maybe(t, "and it is what git asks")
+		w.alike = !seldom(t, "and it is not what git asks")
+		if w.alike && !seldom(t, "and has a migration") {
+			w.reword(func(s *desired.ServiceSpec) { s.Migration = nil })
+		}
 	}
 	return w
 }

@@ -32,6 +32,9 @@ func takesOver(in Input, rec Record, goal Target, print string, trigger Trigger,
 	if d, ok := held(in, rec); ok {
 		return d, true
 	}
+	if d, ok := paused(in, rec); ok {
+		return d, true
+	}
 	if d, ok := unhealthy(in, rec, goal); ok {
 		return d, true
 	}
