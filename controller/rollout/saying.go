@@ -235,10 +235,6 @@ func sayLockLost(version, lock string) told {
 		"See that it runs no more, then say what became of it: migration.assume: done, or failed."}
 }
 
-func sayRunningUnread(message string) told {
-	return told{"RunningUnread", StateBlocked, "Whether what runs is what git asks could not be seen: " + sentence(message), "Nothing, if it passes: it is looked at again."}
-}
-
 func sayUnhealthyBefore(version, detail string) told {
 	return told{"UnhealthyBefore", StateWaitingHealth, fmt.Sprintf("%s waits because a check fails before anything is begun: %s", version, sentence(detail)),
 		"Mend what the check found. spec.emergency rolls all the same."}

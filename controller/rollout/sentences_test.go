@@ -38,7 +38,7 @@ func sayings() map[string][]told {
 		"What cannot be begun": {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
 			sayTemplateUnreadable(why), sayDraining(), sayMissing("orders", observed.StatusInactive, "orders-dev"), sayGoneInRollout("orders", observed.StatusDraining),
-			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"), sayRunningUnread("ThrottlingException: Rate exceeded"),
+			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"),
 			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a"), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
 		},
 		"What needs a person": {

@@ -24,7 +24,7 @@ func takesOver(in Input, rec Record, goal Target, print string, trigger Trigger,
 		return Decision{Record: rec, Look: look}, true
 	}
 	if m, lacks := in.Seen.Lacks(observed.FactAlike); lacks && m.Class() != observed.ClassBlocked {
-		return wait(in, rec, sayRunningUnread(m.Message), in.watchAt()), true
+		return wait(in, rec, sayCouldNot("compare what runs with what git asks", m.Message), in.watchAt()), true
 	}
 	if in.Seen.Alike == nil || !*in.Seen.Alike {
 		return Decision{}, false

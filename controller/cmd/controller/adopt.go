@@ -106,11 +106,15 @@ func (f adoptFlags) run(ctx context.Context, out, notes io.Writer) error {
 	if !there {
 		files[desired.EnvironmentFile] = &fstest.MapFile{Data: r.Environment(f.env), Mode: 0o644}
 	}
-	if err := f.check(ctx, a, files); err != nil {
+	planned, err := f.check(ctx, files)
+	if err != nil {
 		return err
 	}
 	if err := f.write(out, files); err != nil {
 		return err
+	}
+	if planned.Changes() {
+		fmt.Fprintf(notes, "note: The controller will do this for it:\n\n%s\n", planned.Text())
 	}
 	for _, note := range r.Notes() {
 		fmt.Fprintln(notes, "note: "+note)
@@ -210,7 +214,7 @@ func isThere(path string) error {
 }
 
 // check reads the files as the controller would, and plans them.
-func (f adoptFlags) check(ctx context.Context, a *account.Account, files fstest.MapFS) error {
+func (f adoptFlags) check(ctx context.Context, files fstest.MapFS) (plan.Plan, error) {
 	tree := fstest.MapFS{}
 	for name, file := range files {
 		tree[name] = file
@@ -218,7 +222,7 @@ func (f adoptFlags) check(ctx context.Context, a *account.Account, files fstest.
 	if tree[desired.EnvironmentFile] == nil {
 		data, err := os.ReadFile(filepath.Join(f.folder(), desired.EnvironmentFile))
 		if err != nil {
-			return fmt.Errorf("read the environment: %w", bare(err))
+			return plan.Plan{}, fmt.Errorf("read the environment: %w", bare(err))
 		}
 		tree[desired.EnvironmentFile] = &fstest.MapFile{Data: data, Mode: 0o644}
 	}
@@ -228,17 +232,17 @@ func (f adoptFlags) check(ctx context.Context, a *account.Account, files fstest.
 		for _, e := range snapshot.Errors {
 			all = append(all, e.Message)
 		}
-		return fmt.Errorf("%s cannot be adopted, because git cannot ask for what runs: %s. Whatever the template has itself, git need not say", f.service, strings.Join(all, "; "))
+		return plan.Plan{}, fmt.Errorf("%s cannot be adopted, because git cannot ask for what runs: %s. Whatever the template has itself, git need not say", f.service, strings.Join(all, "; "))
 	}
 	in := intent{folder: f.folder(), only: f.name, snapshot: snapshot}
 	p, err := fromAccount(ctx, in, plan.Plan{At: time.Now(), Source: plan.SourceAccount, Environment: f.env, Account: snapshot.Environment.Spec.Account, Region: snapshot.Environment.Spec.Region})
 	if err != nil {
-		return err
+		return p, err
 	}
 	if p.Failed() || p.Changes() && !f.rollout {
-		return fmt.Errorf("nothing is written, because something would be done for it. Make the stack's template like what runs, or write the files all the same with --accept-rollout:\n\n%s", p.Text())
+		return p, fmt.Errorf("nothing is written, because something would be done for it. Make the stack's template like what runs, or write the files all the same with --accept-rollout:\n\n%s", p.Text())
 	}
-	return nil
+	return p, nil
 }
 
 // write writes the files, or prints them. Nothing is written where one of them is there and says something else.

@@ -16,8 +16,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
 	"github.com/canteen/deploy/controller/condition"
+	"github.com/canteen/deploy/controller/permit"
 	"github.com/canteen/deploy/controller/plan"
 	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/iam"
+	"github.com/canteen/deploy/controller/sim/wire"
 )
 
 // definition is a task definition that somebody has registered by hand.
@@ -40,14 +43,20 @@ type running struct {
 	Services                       []deployed
 }
 
+// looker is the access key of who only looks, by the policy of docs/adopt.md.
+const looker = "AKIAWHOEVERLOOKS"
+
 // newRunning is a world whose services were rolled out by somebody else, and whose repository asks for nothing yet.
 func newRunning(t *testing.T, r running) *world {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs the real program in real time")
 	}
-	w := &world{t: t, dir: t.TempDir()}
-	w.openAccount(sim.Config{}, w.fill("running.yaml", r))
+	w := &world{t: t, dir: t.TempDir(), guard: iam.NewGuard(iam.Place{Account: sim.DefaultAccount, Region: sim.DefaultRegion})}
+	policy, err := permit.Look()
+	w.must(err)
+	w.guard.Bind(looker, policy)
+	w.openAccount(sim.Config{Middleware: []wire.Middleware{w.guard.Middleware()}}, w.fill("running.yaml", r))
 	w.source = filepath.Join(w.dir, "repository")
 	w.newRepository()
 	for _, s := range r.Services {
@@ -74,7 +83,7 @@ func (w *world) awaitRunning(s deployed) {
 
 func (w *world) adopts(code int, more ...string) (stdout, stderr string) {
 	w.t.Helper()
-	got, out, errs := w.call(nil, append([]string{"adopt", "--env", "dev", "--cluster", "shop", "-C", filepath.Join(w.source, "desired")}, more...)...)
+	got, out, errs := w.call([]string{"AWS_ACCESS_KEY_ID=" + looker}, append([]string{"adopt", "--env", "dev", "--cluster", "shop", "-C", filepath.Join(w.source, "desired")}, more...)...)
 	if got != code {
 		w.t.Fatalf("adopt %s: exit %d, want %d\n%s%s", strings.Join(more, " "), got, code, out, errs)
 	}
@@ -139,7 +148,30 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	w.adopts(0, "--service", "orders") // says so already
+	if code, out, errs := w.call([]string{"AWS_ACCESS_KEY_ID=" + looker}, "plan", folder); code != 0 {
+		t.Errorf("plan with the policy of docs/adopt.md: exit %d\n%s%s", code, out, errs)
+	}
 	w.takenOver(t)
+}
+
+// allUsed wants that the policy allows no more than was asked for.
+func (w *world) allUsed(t *testing.T) {
+	t.Helper()
+	policy, err := permit.Look()
+	w.must(err)
+	used := w.guard.Used()
+	for _, u := range policy.Uses() {
+		if !slices.Contains(used, u) {
+			t.Errorf("nothing asked for what %s allows: %s", u.Sid, u.Action)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "adopt.md"))
+	w.must(err)
+	shown, err := os.ReadFile(filepath.Join("..", "..", "permit", "look.json"))
+	w.must(err)
+	if !strings.Contains(string(page), string(shown)) {
+		t.Error("docs/adopt.md does not show the policy as it is")
+	}
 }
 
 // takenOver lets a controller take over what was adopted.
@@ -180,9 +212,19 @@ func (w *world) takenOver(t *testing.T) {
 	p = w.start()
 	text, err = os.ReadFile(orders)
 	w.must(err)
-	w.must(os.WriteFile(orders, []byte(strings.NewReplacer("1a11111", "2b22222", digestOfTag("orders", "1a11111"), digestOfTag("orders", "2b22222")).Replace(string(text))), 0o600))
+	w.must(os.WriteFile(orders, []byte(strings.NewReplacer("1a11111", "2b22222", digestOfTag("orders", "1a11111"), digestOfTag("orders", "2b22222"),
+		"bake: 10s", "bake: 10m\n    alarms: {revertOn: [shop-5xx]}").Replace(string(text))), 0o600))
+	if code, out, errs := w.call([]string{"AWS_ACCESS_KEY_ID=" + looker}, "plan", orders); code != 3 || !strings.Contains(out, "rolls the service") {
+		t.Errorf("plan of the next version: exit %d\n%s%s", code, out, errs)
+	}
+	w.allUsed(t)
 	w.commit("orders: 2b22222")
-	p.await("2b22222 to be good", w.serves(p, "2b22222"))
+	p.await("2b22222 to be rolled out", func() error {
+		if !slices.Contains(w.writes(), "UpdateService") {
+			return errNotYet
+		}
+		return nil
+	})
 	if now := w.running("orders", "menus"); now[0] == revisions[0] || now[1] != revisions[1] {
 		t.Errorf("they run %v, and ran %v", now, revisions)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/canteen/deploy/controller/sim"
 	simecs "github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/iam"
 )
 
 const cluster = "canteen-dev"
@@ -52,6 +53,7 @@ type world struct {
 	endpoint string
 	dir      string // a folder for the controller's files
 	source   string // the repository
+	guard    *iam.Guard
 }
 
 // newWorld has an account with the services in it, and a repository with its environment and no service yet.
