@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Environment is environment.yaml of an environment that has none yet.
@@ -68,13 +69,24 @@ func block(line func(string, ...any), what string, values map[string]string) {
 	}
 }
 
-// text is a string as a YAML scalar that is read as this string and nothing else: JSON's are YAML's.
+// text is a string as a YAML scalar that is read as this string and nothing else: JSON's are YAML's. What cannot be seen is escaped.
 func text(s string) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s) // strings always can be
-	return strings.TrimSuffix(b.String(), "\n")
+	var out strings.Builder
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		switch {
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&out, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
 }
 
 // percents are how it is rolled now, or ECS's own default where its count leaves ECS no task to start or to stop.
