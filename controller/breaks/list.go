@@ -14,6 +14,8 @@ var breakages = []breakage{
 	{1, "freeze is ignored", "rollout/conclude.go", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze && false"},
 	{1, "what a breaking migration left behind is put back", "rollout/conclude.go", "behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)", "behind := false"},
 	{1, "a raised retry does not roll what was left behind", "rollout/settle.go", "rec.Intent.Service.Spec.Retry <= rec.BehindRetry", "true"},
+	{1, "what runs is taken over although it is not what git asks", "rollout/takeover.go", "if in.Seen.Alike == nil || !*in.Seen.Alike {", "if in.Seen.Alike == nil {"},
+	{7, "what was taken over and failed is scaled back", "rollout/conclude.go", "touched := ro.Deployment != nil && !ro.TakesOver", "touched := ro.Deployment != nil"},
 	{1, "recreate lets two versions run side by side", "strategy/recreate/recreate.go", "maximumPercent        = 100", "maximumPercent        = 200"},
 	{2, "any exit code of the migration will do", "rollout/migrate.go", "case itself && found && c.Exited && c.ExitCode == 0:", "case itself && found && c.Exited:"},
 	{2, "a migration that was stopped from outside counts", "rollout/migrate.go", "itself := task.StopCode == stopContainerExited", "itself := true"},
