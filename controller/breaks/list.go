@@ -45,7 +45,7 @@ var breakages = []breakage{
 	{6, "a deploy is asked for again and again beside a revert that failed", "rollout/settle.go", "!again && !well {", "!again && !serves(in, rec) {"},
 	{6, "the revert goes to what failed", "rollout/conclude.go", "rec.Good.Target, rec.Good.Fingerprint, rec.Good.Revision, rec.Good.Secrets\n\t\trec.Rollout", "rec.Good.Target, rec.Good.Fingerprint, failed.Revision, rec.Good.Secrets\n\t\trec.Rollout"},
 	{6, "the ledger is believed what to put back", "rollout/sound.go", "&& !r.goesBack():", "&& false:"},
-	{7, "nobody checks the way back", "rollout/wayback.go", "return s.OK || s.Lacks == observed.LackRevision && len(g.Target.Containers) > 0", "return true || s.Lacks == observed.LackRevision"},
+	{7, "nobody checks the way back", "rollout/wayback.go", "if s.OK || s.Lacks == observed.LackRevision && len(g.Target.Containers) > 0 {", "if true {"},
 	{7, "the count is sent with every roll", "strategy/rolling/rolling.go", "if seen.Desired == 0 && ro.First && p.InitialCount != nil {", "if p.InitialCount != nil {"},
 	{7, "a hold on the service holds nothing back", "rollout/decide.go", "holds = holds && in.Now.Before(until)", "holds = false"},
 	{7, "something new begins under a suspension", "rollout/begin.go", "if s := spec.Suspend; s.Active(in.Now) {", "if s := spec.Suspend; s != nil && false {"},
