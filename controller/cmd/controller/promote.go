@@ -63,7 +63,7 @@ func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteF
 		return err
 	}
 	if len(moves.List) == 0 {
-		_, err := fmt.Fprintf(out, "%s asks for all that %s does; nothing to promote\n", f.To, f.From)
+		_, err := fmt.Fprintf(out, "%s%s asks for all that %s does; nothing to promote\n", moves.Text(), f.To, f.From)
 		return err
 	}
 	if _, err := io.WriteString(out, moves.Text()); err != nil {
