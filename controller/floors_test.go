@@ -15,7 +15,7 @@ const module = "github.com/canteen/deploy/"
 // Packages below a folder count as the folder's.
 var floors = [][]string{
 	{"controller/desired", "controller/observed", "controller/fault", "controller/urgency"},
-	{"controller/rollout", "controller/condition", "controller/plan"},
+	{"controller/rollout", "controller/condition", "controller/plan", "controller/adopt"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/events", "controller/githost", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
 	{"controller/server", "controller/status", "controller/reconcile", "controller/notify"},
@@ -40,6 +40,8 @@ var banned = []struct{ from, to, why string }{
 	{"controller/rollout", "github.com/aws/", "reasoning is pure"},
 	{"controller/condition", "github.com/aws/", "reasoning is pure"},
 	{"controller/plan", "github.com/aws/", "a plan is plain values"},
+	{"controller/adopt", "github.com/aws/", "what runs is told as plain values"},
+	{"controller/adopt", "net/http", "making files does no I/O"},
 	{"controller/strategy", "github.com/aws/", "reasoning is pure"},
 	{"controller/health", "github.com/aws/", "reasoning is pure"},
 	{"controller/desired", "net/http", "the lowest floors do no I/O"},

@@ -77,7 +77,7 @@ type Account struct {
 	templates  *cache[template]
 	parameters *cache[string]
 	revisions  *cache[revision]
-	images     *cache[bool]
+	images     *cache[string] // image → digest
 	tags       *cache[string] // repository:tag → digest
 	secrets    *cache[string]
 	present    *cache[bool]
@@ -114,7 +114,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		templates:  newCache[template](servicesMax),
 		parameters: newCache[string](servicesMax),
 		revisions:  newCache[revision](revisionsMax),
-		images:     newCache[bool](imagesMax),
+		images:     newCache[string](imagesMax),
 		tags:       newCache[string](imagesMax),
 		secrets:    newCache[string](servicesMax),
 		services:   newCache[placement](servicesMax),

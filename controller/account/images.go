@@ -75,15 +75,15 @@ func (a *Account) digest(ctx context.Context, repo registry, reference string, f
 	return digest, err
 }
 
-// imageExists reports whether the image is in its repository. Images of other registries and regions are taken to exist:
-// nothing here could tell.
-func (a *Account) imageExists(ctx context.Context, image string, fresh freshness) (bool, error) {
+// imageNow answers the digest that the image has in its repository now, empty where it is not there. Of images of other registries
+// and regions nothing is known: nothing here could tell.
+func (a *Account) imageNow(ctx context.Context, image string, fresh freshness) (digest string, known bool, err error) {
 	r, ok := parseImage(image)
 	if !ok || r.region != a.opts.Region {
-		return true, nil
+		return "", false, nil
 	}
-	if _, ok := a.images.get(image, fresh.within(a.opts.ImageAge)); ok {
-		return true, nil
+	if digest, ok := a.images.get(image, fresh.within(a.opts.ImageAge)); ok {
+		return digest, true, nil
 	}
 	id := ecrtypes.ImageIdentifier{ImageTag: aws.String(r.tag)}
 	switch {
@@ -92,14 +92,14 @@ func (a *Account) imageExists(ctx context.Context, image string, fresh freshness
 	case r.tag == "":
 		id = ecrtypes.ImageIdentifier{ImageTag: aws.String("latest")}
 	}
-	digest, err := a.describeImage(ctx, r, id)
+	digest, err = a.describeImage(ctx, r, id)
 	if fault.CodeOf(err) == "RepositoryNotFoundException" {
-		return false, nil
+		return "", true, nil
 	}
 	if err == nil && digest != "" {
-		a.images.put(image, true)
+		a.images.put(image, digest)
 	}
-	return digest != "", err
+	return digest, true, err
 }
 
 // describeImage answers the image's digest, empty where the repository has no such image.

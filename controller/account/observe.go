@@ -42,11 +42,12 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	try(observed.FactSecrets, len(look.Secrets) > 0, func() error { return a.observeSecrets(ctx, &s, look) })
 	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, freshnessOf(look)); return err })
 	try(observed.FactServiceDeployment, exists && look.ServiceDeployment && look.Deployment != "", func() error { return a.observeServiceDeployment(ctx, &s, look) })
-	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil), func() error { return a.observeTasks(ctx, &s, look) })
+	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil || look.Alike != nil), func() error { return a.observeTasks(ctx, &s, look) })
 	try(observed.FactTargets, look.Targets, func() error { return a.observeTargets(ctx, &s) })
 	try(observed.FactAlarms, len(look.Alarms) > 0, func() error { return a.observeAlarms(ctx, &s, look.Alarms) })
 	_, tasksMissing := s.Lacks(observed.FactTasks)
 	try(observed.FactLogs, exists && look.Logs != nil && !tasksMissing, func() error { return a.observeLogs(ctx, &s, look) })
+	try(observed.FactAlike, exists && look.Alike != nil, func() (err error) { s.Alike, err = a.observeAlike(ctx, s, *look.Alike); return err })
 	var ended *observed.EndedTask
 	try(observed.FactMigration, look.Migration != "", func() (err error) { ended, err = a.observeMigration(ctx, &s, look); return err })
 	try(observed.FactMigrationLog, ended != nil && (look.MigrationLog || ended.Task.Stopped()), func() (err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,10 +22,13 @@ import (
 // with it; only its status may, so that is asked for again where it decides something.
 type revision struct {
 	observed.Revision
-	images  []string
+	images  []containerImage
 	secrets []string // valueFrom of its containers
 	logs    []logTarget
 }
+
+// containerImage is the image that a container of a revision names.
+type containerImage struct{ container, image string }
 
 // template is what is kept of a template.
 type template struct {
@@ -131,7 +135,7 @@ func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 	}
 	for _, c := range td.ContainerDefinitions {
 		r.HealthChecked = r.HealthChecked || c.HealthCheck != nil
-		r.images = append(r.images, aws.ToString(c.Image))
+		r.images = append(r.images, containerImage{aws.ToString(c.Name), aws.ToString(c.Image)})
 		for _, s := range c.Secrets {
 			r.secrets = append(r.secrets, aws.ToString(s.ValueFrom))
 		}
@@ -188,13 +192,17 @@ func (a *Account) startable(ctx context.Context, arn string, fresh freshness) (o
 	if err != nil {
 		return observed.Startable{}, err
 	}
-	for _, image := range r.images {
-		exists, err := a.imageExists(ctx, image, fresh)
+	tagged := map[string]string{}
+	for _, c := range r.images {
+		digest, known, err := a.imageNow(ctx, c.image, fresh)
 		if err != nil {
 			return observed.Startable{}, err
 		}
-		if !exists {
-			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", image), Lacks: observed.LackImage}, nil
+		if known && digest == "" {
+			return observed.Startable{Reason: fmt.Sprintf("image %s is not in its repository any more", c.image), Lacks: observed.LackImage}, nil
+		}
+		if known && !strings.Contains(c.image, "@") {
+			tagged[c.container] = digest
 		}
 	}
 	for _, valueFrom := range r.secrets {
@@ -207,7 +215,7 @@ func (a *Account) startable(ctx context.Context, arn string, fresh freshness) (o
 		}
 	}
 	if !r.Active {
-		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn)), Lacks: observed.LackRevision}, nil
+		return observed.Startable{Reason: fmt.Sprintf("revision %s is not active any more", name(arn)), Lacks: observed.LackRevision, Tagged: tagged}, nil
 	}
-	return observed.Startable{OK: true}, nil
+	return observed.Startable{OK: true, Tagged: tagged}, nil
 }

@@ -2,12 +2,12 @@ package githost
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"path"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/canteen/deploy/controller/rollout"
@@ -24,17 +24,29 @@ type Speaker struct {
 	due   map[string]time.Time // services with something to tell, and not before when
 	moved bool                 // a pull request may have become moot
 	wake  chan struct{}
+
+	telling string // the service that the host is told of now
+	panics  prometheus.Counter
 }
 
-// New is a speaker that knows nothing yet. page is the address of the controller's page, empty for none.
-func New(host *Host, page string, log *zap.Logger) *Speaker {
+// New is a speaker that knows nothing yet. page is the address of the controller's page, empty for none. reg may
+// be nil.
+func New(host *Host, page string, log *zap.Logger, reg prometheus.Registerer) *Speaker {
 	s := &Speaker{host: host, page: page, log: log, wake: make(chan struct{}, 1)}
+	s.register(reg)
 	s.forget()
 	return s
 }
 
 func (s *Speaker) forget() {
-	s.words, s.due, s.moved = map[string]Word{}, map[string]time.Time{}, true
+	s.words, s.due, s.moved, s.telling = map[string]Word{}, map[string]time.Time{}, true, ""
+}
+
+// end forgets what was to be told: it is for whoever acts next.
+func (s *Speaker) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
 }
 
 // Term is the time for which this controller acts.
@@ -92,15 +104,16 @@ func (s *Speaker) Begin(records []rollout.Record) {
 
 // Speak tells until ctx ends. What could not be told by then is told by whoever acts next, since that compares with what the host holds.
 func (s *Speaker) Speak(ctx context.Context, t Term) {
+	defer s.end()
 	pause := firstPause
 	for {
 		w, found, wait := s.next()
 		var err error
 		switch {
 		case found:
-			err = s.tell(ctx, t, w)
+			err = s.safely(func() error { return s.tell(ctx, t, w) })
 		case s.takeMoved():
-			err = s.close(ctx, t)
+			err = s.safely(func() error { return s.close(ctx, t) })
 		default:
 			if !s.rest(ctx, wait) {
 				return
@@ -111,7 +124,16 @@ func (s *Speaker) Speak(ctx context.Context, t Term) {
 			return
 		}
 		if err == nil {
+			s.told()
 			pause = firstPause
+			continue
+		}
+		if errors.Is(err, errPanicked) {
+			// Whatever is wrong with this one word must not keep the others back, nor be tried in circles.
+			s.log.Error("telling the git host panicked; tried again in an hour, or with the next verdict", zap.String("service", w.Service), zap.Error(err))
+			if found {
+				s.later(w, time.Now().Add(refusedFor))
+			}
 			continue
 		}
 		again, limited, refused := judge(err, time.Now())
@@ -138,46 +160,6 @@ func (s *Speaker) Speak(ctx context.Context, t Term) {
 			return
 		}
 	}
-}
-
-// next takes what is due, by name; otherwise it says for how long nothing is.
-func (s *Speaker) next() (w Word, found bool, wait time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	wait = refusedFor
-	for _, name := range slices.Sorted(maps.Keys(s.due)) {
-		if at := s.due[name]; at.After(now) {
-			wait = min(wait, at.Sub(now))
-			continue
-		}
-		delete(s.due, name)
-		return s.words[name], true, 0
-	}
-	return Word{}, false, wait
-}
-
-// later puts back what was not told, unless there is something newer to tell.
-func (s *Speaker) later(w Word, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, newer := s.due[w.Service]; !newer {
-		s.due[w.Service] = at
-	}
-}
-
-func (s *Speaker) takeMoved() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.moved
-	s.moved = false
-	return was
-}
-
-func (s *Speaker) setMoved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.moved = true
 }
 
 // tell makes the host say what a word says.

@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/githost/standin"
@@ -28,13 +32,19 @@ type town struct {
 	server *standin.Server
 	host   *Host
 
+	metrics *prometheus.Registry
+	logged  zapcore.Core
+	log     *observer.ObservedLogs
+
 	mu      sync.Mutex
+	cursed  string // whose history brings whoever reads it down
 	history map[string][]rollout.Entry
 }
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	w := &town{t: t, dir: t.TempDir(), history: map[string][]rollout.Entry{}}
+	w := &town{t: t, dir: t.TempDir(), history: map[string][]rollout.Entry{}, metrics: prometheus.NewRegistry()}
+	w.logged, w.log = observer.New(zapcore.ErrorLevel)
 	w.git("init", "--quiet", "--initial-branch=main")
 	w.server = standin.Open(t, w.dir)
 	t.Setenv("HOST_TOKEN", standin.Token)
@@ -73,14 +83,21 @@ func (w *town) ask(tag string, services ...string) string {
 
 // speak runs a controller's speaker until the returned function is called, which waits for its end.
 func (w *town) speak(records ...rollout.Record) (*Speaker, func()) {
-	s := New(w.host, "https://deploy.canteen.example/", zaptest.NewLogger(w.t))
+	w.metrics = prometheus.NewRegistry()
+	s := New(w.host, "https://deploy.canteen.example/", zap.New(zapcore.NewTee(zaptest.NewLogger(w.t).Core(), w.logged)), w.metrics)
 	s.Begin(records)
+	if now := w.gauge("deploy_githost_pending"); len(records) > 0 && now != float64(len(records)) {
+		w.t.Errorf("%v services wait to be told, and there are %d", now, len(records))
+	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var speaking sync.WaitGroup
 	speaking.Go(func() {
 		s.Speak(ctx, Term{Environment: "dev", Folder: "desired/dev", History: func(_ context.Context, service string, _ int) ([]rollout.Entry, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if service == w.cursed {
+				panic("no such history: " + service)
+			}
 			return w.history[service], nil
 		}})
 	})
@@ -317,5 +334,59 @@ func TestTokenIsNotTold(t *testing.T) {
 	}
 	if _, _, refused := judge(err, time.Now()); refused {
 		t.Error("a token that ran out is renewed: it must be tried again")
+	}
+}
+
+// gauge is the value of one metric now.
+func (w *town) gauge(name string) float64 {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	w.t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// A panic while one service is told of is logged and counted, the others are told, and the next word of that service too.
+func TestPanicEndsNothing(t *testing.T) {
+	w := newTown(t)
+	a, b := w.ask("aaaaaaa", "menus"), w.ask("bbbbbbb", "orders")
+	w.cursed = "menus"
+	s, end := w.speak(good(asked("menus", "aaaaaaa", a)), good(asked("orders", "bbbbbbb", b)))
+	w.says(b, "success", "orders")
+	if n := w.gauge("deploy_githost_panics_total"); n != 1 {
+		t.Errorf("%v panics are counted", n)
+	}
+	w.await("1 service that waits", func() error {
+		if n := w.gauge("deploy_githost_pending"); n != 1 {
+			return fmt.Errorf("%v wait", n)
+		}
+		return nil
+	})
+	if all := w.log.FilterField(zap.String("service", "menus")).All(); len(all) != 1 || !strings.Contains(fmt.Sprint(all[0].ContextMap()["error"]), "no such history") {
+		t.Errorf("logged is %v", all)
+	}
+	w.mu.Lock()
+	w.cursed = ""
+	w.mu.Unlock()
+	c := w.ask("ccccccc", "menus")
+	s.Note(good(asked("menus", "ccccccc", c)))
+	w.says(c, "success", "menus")
+	w.await("nothing that waits", func() error {
+		if n := w.gauge("deploy_githost_pending"); n != 0 {
+			return fmt.Errorf("%v wait", n)
+		}
+		return nil
+	})
+	s.Note(asked("menus", "ddddddd", w.ask("ddddddd", "menus")))
+	end()
+	if n := w.gauge("deploy_githost_pending"); n != 0 {
+		t.Errorf("%v services wait for a controller that does not act", n)
 	}
 }

@@ -12,10 +12,11 @@ type Look struct {
 	Stack      string            // name of the CloudFormation stack
 	Containers map[string]string // container → image tag whose digest is not known yet
 	Template   bool
-	Revisions  []string // revision ARNs whose tags are needed besides the PRIMARY's
-	Startable  []string // revision ARNs that must be startable
-	Secrets    []string // references whose present version is needed, never a value
-	Parameter  bool     // the parameter that the stack's dynamic reference reads
+	Revisions  []string   // revision ARNs whose tags are needed besides the PRIMARY's
+	Startable  []string   // revision ARNs that must be startable
+	Secrets    []string   // references whose present version is needed, never a value
+	Parameter  bool       // the parameter that the stack's dynamic reference reads
+	Alike      *Rendering // set: is what runs this, rendered onto the template?
 
 	Deployment        string // the deployment that is followed
 	ServiceDeployment bool   // and its longer record
@@ -33,6 +34,21 @@ type Look struct {
 	Fresh             bool // do not answer from a cache: something is about to be decided on it
 	// Since is when the pass began for which this is looked at: what was answered after it is fresh. Zero: nothing is.
 	Since time.Time
+}
+
+// Rendering is what a service would be rolled to: containers on a template.
+type Rendering struct {
+	Template   string // its ARN
+	Containers map[string]Rendered
+}
+
+// Rendered is what is put onto one container of the template.
+type Rendered struct {
+	Image   string // repository@digest
+	Tag     string
+	Digest  string
+	Env     map[string]string
+	Secrets map[string]string // references
 }
 
 // LogLook asks for log lines of the tasks of one deployment.
@@ -54,6 +70,9 @@ func (l Look) Merge(other Look) Look {
 		containers := maps.Clone(other.Containers)
 		maps.Copy(containers, l.Containers)
 		l.Containers = containers
+	}
+	if l.Alike == nil {
+		l.Alike = other.Alike
 	}
 	l.Template = l.Template || other.Template
 	l.Parameter = l.Parameter || other.Parameter

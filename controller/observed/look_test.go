@@ -9,7 +9,7 @@ import (
 // A member that Merge forgets is a fact that nobody looks at: every member of the second look must arrive in the first.
 func TestMergeForgetsNothing(t *testing.T) {
 	full := Look{
-		Stack: "s", Containers: map[string]string{"app": "tag"}, Template: true, Revisions: []string{"r"}, Startable: []string{"r"}, Parameter: true,
+		Stack: "s", Containers: map[string]string{"app": "tag"}, Template: true, Revisions: []string{"r"}, Startable: []string{"r"}, Parameter: true, Alike: &Rendering{Template: "t"},
 		Deployment: "d", ServiceDeployment: true, ServiceRecord: "sd", Tasks: true, Targets: true, Alarms: []string{"a"},
 		Secrets: []string{"secretsmanager:s"}, Logs: &LogLook{Revision: "r", Since: time.Unix(1, 0), Patterns: []string{"p"}, Tail: 5}, Migration: "m", MigrationSince: time.Unix(2, 0), MigrationLog: true, Fresh: true, Rolling: true, Before: true, Thorough: true,
 	}

@@ -27,6 +27,7 @@ type Service struct {
 	Revisions map[string]Revision  // by ARN: what is known of the revisions that matter
 	Startable map[string]Startable // by revision ARN: could it be started now
 	Secrets   map[string]string    // by reference: which version is current
+	Alike     *bool                // whether what runs is what the look would render; nil when it was not asked for
 	Parameter *string              // value of the stack's task-definition parameter, nil when unread or absent
 
 	ServiceDeployment *ServiceDeployment // the record of the deployment that is followed
@@ -171,6 +172,8 @@ type Startable struct {
 	OK     bool
 	Reason string
 	Lacks  Lack // empty where it is OK
+	// Tagged are the digests that the images which the revision names by a tag have now, by container.
+	Tagged map[string]string
 }
 
 // Lack is what keeps a revision from being started.
@@ -308,6 +311,7 @@ const (
 	FactLogs              Fact = "logs"
 	FactMigration         Fact = "migration"
 	FactMigrationLog      Fact = "migration log"
+	FactAlike             Fact = "alike"
 )
 
 // Lacks returns the entry that says why the fact could not be had, and whether there is one.

@@ -33,6 +33,14 @@ const ManyFrom = 10
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
 func Many() (iam.Policy, error) { return iam.ReadPolicy(many) }
 
+// look is what docs/adopt.md shows.
+//
+//go:embed look.json
+var look []byte
+
+// Look is the policy of whoever plans and adopts from a desk: it changes nothing and reads no secret's value.
+func Look() (iam.Policy, error) { return iam.ReadPolicy(look) }
+
 // Names are those of a test's infrastructure, where they are not the real one's.
 type Names struct {
 	Stack, Cluster, Service string // the repository has the service's name

@@ -83,6 +83,8 @@ func effect(r Rehearsed) Effect {
 		return EffectUnknown
 	case told != nil && before != nil && told.Number == before.Number:
 		return EffectUnderWay
+	case told != nil && told.TakesOver && len(r.Now) == 0:
+		return EffectNone // it is only watched
 	case len(r.Holds) > 0:
 		return EffectWait
 	case told != nil:

@@ -42,7 +42,7 @@ func NewFleet(records ...rollout.Record) *Fleet {
 
 func of(rec rollout.Record) member {
 	ro := rec.Rollout
-	deploys := ro != nil && ro.Kind == rollout.KindDeploy
+	deploys := ro != nil && ro.Kind == rollout.KindDeploy && !ro.TakesOver // what is taken over needs no place
 	m := member{rolling: deploys && (ro.Migration != nil || ro.Deployment != nil), queued: rec.Queued, good: rec.Good != nil && rec.State != rollout.StateReleased}
 	m.missing = m.good && rec.Gone()
 	// Who has trouble, or waits for something else as well, keeps nobody behind it out.

@@ -192,7 +192,7 @@ func (w *world) play(ctx context.Context, before rollout.Record) part {
 		if p.Action != nil {
 			out.deeds = append(out.deeds, p.Action)
 		}
-		if asked(p.Action) || same(before.Rollout, p.Record.Rollout) {
+		if asked(p.Action) || same(before.Rollout, p.Record.Rollout) || takesOver(p.Record.Rollout) {
 			out.over = true
 			return out
 		}
@@ -217,6 +217,9 @@ func asked(a rollout.Action) bool {
 	}
 	return false
 }
+
+// takesOver reports whether what runs is only watched until it counts as good: that takes its time too.
+func takesOver(ro *rollout.Rollout) bool { return ro != nil && ro.TakesOver }
 
 func same(before, now *rollout.Rollout) bool {
 	return before != nil && now != nil && before.Number == now.Number

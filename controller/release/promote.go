@@ -49,6 +49,7 @@ type Moves struct {
 	Promotion
 	Tip  string
 	List []Move
+	Left []string // containers of the source, as service (container), that the target does not have: nothing is asked for them
 
 	files fstest.MapFS // of the target
 }
@@ -81,6 +82,9 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prov
 		for _, container := range containers(from) {
 			there, ok := to.Spec.Containers[container]
 			here := from.Spec.Containers[container]
+			if !ok {
+				m.Left = append(m.Left, name+" ("+container+")")
+			}
 			if !ok || there.Image == here.Image {
 				continue
 			}
@@ -224,6 +228,9 @@ func (m *Moves) Text() string {
 		if len(move.Commits) == commitsMax {
 			fmt.Fprintf(&b, "- … and those before\n")
 		}
+	}
+	for _, left := range m.Left {
+		fmt.Fprintf(&b, "%s: %s has no such container; nothing is asked for it\n", left, m.To)
 	}
 	if m.Reason != "" {
 		fmt.Fprintf(&b, "\nForced: %s\n", oneLine(m.Reason))

@@ -124,10 +124,12 @@ func TestPromoteNothing(t *testing.T) {
 		t.Errorf("back from qa to dev: %+v, %v", moves, err)
 	}
 	w.write("desired/qa/orders.yaml", w.asked("desired/dev/orders.yaml"))
-	w.commit("the same")
+	more := strings.Replace(w.asked("desired/dev/orders.yaml"), "  containers:\n", "  containers:\n    side:\n      image: {tag: \"1a11111\"}\n", 1)
+	w.write("desired/dev/orders.yaml", more)
+	w.commit("the same, and a container that qa has not")
 	moves, err = Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa"}, says(Proof{Good: true}))
-	if err != nil || len(moves.List) != 0 {
-		t.Errorf("%+v, %v", moves, err)
+	if err != nil || len(moves.List) != 0 || !strings.HasPrefix(moves.Text(), "orders (side): qa has no such container") {
+		t.Errorf("%+v, %v\n%s", moves, err, moves.Text())
 	}
 }
 

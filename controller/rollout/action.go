@@ -77,6 +77,7 @@ const (
 	TagFingerprint = "deploy:fingerprint"
 	TagCommit      = "deploy:commit"
 	TagGood        = "deploy:good"     // on the service: the last good revision
+	TagTaken       = "deploy:taken"    // on the service: ask and fingerprint of the revision in TagGood, where it was taken over
 	TagRejected    = "deploy:rejected" // on the service: the newest rejected ask
 	TagMigrated    = "deploy:migrated" // on the service: the newest migration key
 	TagCount       = "deploy:count"    // on the service: how often these tags were written; a record that counted fewer is an older copy

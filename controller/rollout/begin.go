@@ -13,6 +13,9 @@ import (
 
 // begin starts a deploy of the goal, unless something holds it back.
 func begin(in Input, rec Record, goal Target, print string, trigger Trigger, secrets map[string]string) Decision {
+	if d, ok := takesOver(in, rec, goal, print, trigger, secrets); ok {
+		return d
+	}
 	if foreign(in, rec) && in.Want.Policy.Drift.Action != desired.DriftReport {
 		if d, ok := tolerate(in, rec, wanted(in, rec)); ok {
 			return d
@@ -64,7 +67,6 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 // bare reports whether the service is as the infrastructure creates it: at 0, with the template itself. What the record
 // remembers was good in a service of this name that is gone, and nobody has scaled this one.
 func bare(in Input) bool {
-	lineage := func(arn string) string { name, _, _ := strings.Cut(family(arn), ":"); return name }
 	return in.Seen.Desired == 0 && in.Seen.Template != nil && lineage(in.Seen.Primary().TaskDefinition) == lineage(in.Seen.Template.ARN)
 }
 
@@ -154,10 +156,11 @@ func unstartable(in Input, rec Record) (Decision, bool) {
 		return Decision{}, false
 	}
 	s, ok := in.Seen.Startable[rec.Good.Revision]
-	if ok && rec.Good.returns(s) {
+	reason := rec.Good.lacks(s)
+	if ok && reason == "" {
 		return Decision{}, false
 	}
-	say := sayNoWayBack(rec.Good.Target.Name(), s.Reason)
+	say := sayNoWayBack(rec.Good.Target.Name(), reason)
 	if m, lacks := in.Seen.Lacks(observed.FactStartable); lacks {
 		say = sayWayBackUnknown(m.Message)
 	}

@@ -64,7 +64,7 @@ func conclude(in Input, rec Record) Decision {
 	var result Result
 	rec, result = judge(in, rec, e)
 	entry := rec.entry(in.Now, result, e.Message)
-	touched := ro.Deployment != nil
+	touched := ro.Deployment != nil && !ro.TakesOver
 	rec.Rollout, rec.Superseded, rec.Overtaken = nil, 0, 0
 	if !touched {
 		return moveOn(rec, entry)

@@ -71,6 +71,7 @@ const (
 	SaidDriftLeft        = "DriftLeft"
 	SaidDriftReported    = "DriftReported"
 	SaidSecretUnreadable = "SecretUnreadable"
+	SaidTakesOver        = "TakesOver"
 	SaidMayNot           = "MayNot"
 	SaidCouldNot         = "CouldNot"
 )

@@ -28,9 +28,9 @@ var lawsOfBeginning = []law{
 		}
 		return true, ""
 	}},
-	{7, "a deploy begins only in its window and turn, after what it depends on", func(s stepped) (bool, string) {
+	{7, "a deploy begins only in its window and turn, after what it depends on; what is taken over begins nothing", func(s stepped) (bool, string) {
 		ro := s.begun()
-		if ro == nil || ro.Kind != KindDeploy {
+		if ro == nil || ro.Kind != KindDeploy || ro.TakesOver {
 			return false, ""
 		}
 		_, open := window(s.in.Want.Policy.Windows, s.in.Now)
@@ -61,7 +61,7 @@ var lawsOfBeginning = []law{
 		if good == nil || s.d.Record.Intent.Service.Spec.Emergency.Active(s.in.Now) {
 			return true, ""
 		}
-		if st, ok := s.in.Seen.Startable[good.Revision]; !ok || !good.returns(st) {
+		if st, ok := s.in.Seen.Startable[good.Revision]; !ok || good.lacks(st) != "" {
 			return true, fmt.Sprintf("%s is %+v", good.Revision, st)
 		}
 		return true, ""

@@ -30,6 +30,40 @@ var lawsOfMoving = []law{
 		}
 		return true, ""
 	}},
+	{1, "what is taken over is what runs alone, is the same as what git asks, and has no migration to run", func(s stepped) (bool, string) {
+		ro := s.begun()
+		if ro == nil || !ro.TakesOver {
+			return false, ""
+		}
+		switch primary := s.in.Seen.Primary(); {
+		case s.in.Seen.Alike == nil || !*s.in.Seen.Alike || s.in.Look.Alike == nil || !s.in.Look.Fresh:
+			return true, "nobody has seen that it is the same"
+		case ro.Revision != primary.TaskDefinition || ro.Deployment == nil || ro.Deployment.ID != primary.ID || len(s.in.Seen.Deployments) != 1 || s.in.Seen.Desired == 0:
+			return true, "something else runs"
+		case ro.Target.Ask != wanted(s.in, s.d.Record) || s.before.Good != nil || ro.Trigger != TriggerGit:
+			return true, "git does not ask for it, or another was good"
+		case s.d.Record.SkipsMigration() == SkipNothing:
+			return true, "its migration did not run"
+		}
+		return true, ""
+	}},
+	{1, "what is taken over is neither rolled nor scaled, nor put back where it fails", func(s stepped) (bool, string) {
+		ro := s.before.Rollout
+		if ro == nil || !ro.TakesOver || ro.Kind != KindDeploy || s.before.unsound() != "" || older(s.in, s.before) {
+			return false, ""
+		}
+		if next := s.d.Record.Rollout; next != nil && (next.Kind == KindUndo || next.Kind == KindRevert) {
+			return true, "puts something back"
+		}
+		if next := s.d.Record.Rollout; next != nil && next.Number != ro.Number {
+			return false, "" // another one, begun after it
+		}
+		switch s.d.Action.(type) {
+		case Roll, Scale, Register, RunMigration, StopTask:
+			return true, s.d.Action.Name()
+		}
+		return true, ""
+	}},
 	{1, "nothing is written to a service of which git never said anything", func(s stepped) (bool, string) {
 		if s.before.Intent != nil || s.in.Want.Intent != nil {
 			return false, ""

@@ -89,7 +89,7 @@ func (p *pool) rollout(t *rapid.T, rec Record) *Rollout {
 	ro := &Rollout{
 		Number: anyCount(t, "number"), Kind: one(t, "kind", KindDeploy, KindDeploy, KindRevert, KindRestore, KindUndo, ""), Trigger: one(t, "trigger", TriggerGit, TriggerGit, TriggerRetry, TriggerTemplate, TriggerSecret, TriggerDrift, TriggerFailure),
 		Target: p.target(t, "flight"), Fingerprint: p.print(t, "flight print"), Template: "template:1", Secrets: one(t, "flight secrets", versions...), Retry: rapid.IntRange(0, 2).Draw(t, "flight retry"),
-		Wanted: p.ask(t, "flight wanted"), First: maybe(t, "first"), Stage: one(t, "stage", StageRegister, StageMigrate, StageRoll, StageRoll, StageBake, StageEvidence, ""),
+		Wanted: p.ask(t, "flight wanted"), First: maybe(t, "first"), TakesOver: seldom(t, "takes over"), Stage: one(t, "stage", StageRegister, StageMigrate, StageRoll, StageRoll, StageBake, StageEvidence, ""),
 		StartedAt: anyTime(t, "started at"), StageAt: anyTime(t, "stage at"), Deadline: anyTime(t, "deadline"), BakeFrom: anyTime(t, "bake from"), BakeUntil: anyTime(t, "bake until"), WatchedAt: anyTime(t, "watched at"),
 		Registers: anyCount(t, "registers"), Revision: anyRevision(t, "flight revision"), CountWas: anyCount(t, "count was"), AskedAt: anyTime(t, "roll asked at"),
 		Readings: some(t, "old readings", 1, func(l string) observed.Reading { return anyReading(t, l) }), Baseline: some(t, "baseline", 1, func(l string) observed.Alarm { return anyAlarm(t, l) }),

@@ -79,6 +79,10 @@ func (p *pool) rest(t *rapid.T, seen *observed.Service) {
 	if seldom(t, "service deployment") {
 		seen.ServiceDeployment = &observed.ServiceDeployment{Status: one(t, "service deployment status", "PENDING", observed.ServiceDeploymentSuccessful, observed.ServiceDeploymentRollbackSuccessful, observed.ServiceDeploymentRollbackInProgress), Reason: one(t, "its reason", "", "breaker"), FinishedAt: anyTime(t, "finished")}
 	}
+	if maybe(t, "compared") {
+		alike := maybe(t, "alike")
+		seen.Alike = &alike
+	}
 	if seldom(t, "parameter") {
 		at := anyRevision(t, "parameter is")
 		seen.Parameter = &at
@@ -141,6 +145,9 @@ func (p *pool) input(t *rapid.T, rec Record) Input {
 	}
 	in.Seen.Images = p.images(t, in, rec)
 	in.Look = Needs(in.Want, rec).Merge(observed.Look{Fresh: !seldom(t, "stale look"), Before: !seldom(t, "not before"), Template: !seldom(t, "template not looked at"), Tasks: !seldom(t, "tasks not looked at"), MigrationLog: seldom(t, "migration's log")})
+	if maybe(t, "asked to compare") {
+		in.Look.Alike = &observed.Rendering{}
+	}
 	if seldom(t, "another look") {
 		in.Look = observed.Look{}
 	}

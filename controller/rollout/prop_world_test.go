@@ -31,6 +31,7 @@ type world struct {
 	asks     map[string]string // by revision
 	good     map[string]bool   // revisions with a verdict
 	unpushed bool
+	alike    bool // what ran from the beginning is what git asked first
 	amnesia  bool // the ledger was lost or an older one put back
 	serial   int
 }
@@ -53,6 +54,15 @@ func newWorld(t *rapid.T, n tally) *world {
 		Template:    &observed.Template{ARN: "arn:aws:ecs:eu-central-1:000000000000:task-definition/infra:1", Content: contents[0]},
 		Deployments: []observed.Deployment{{ID: "ecs-svc/1", Primary: true, TaskDefinition: tdInfra, Rollout: observed.RolloutCompleted, Desired: 2, Running: 2}},
 		Tags:        map[string]string{}, Revisions: map[string]observed.Revision{}, Startable: map[string]observed.Startable{},
+	}
+	if maybe(t, "somebody has rolled it out before") {
+		w.seen.TaskDefinition, w.seen.Deployments[0].TaskDefinition = td(9), td(9)
+		w.seen.Revisions[td(9)] = observed.Revision{ARN: td(9), Active: true}
+		w.seen.Startable[td(9)] = observed.Startable{OK: true}
+		w.alike = !seldom(t, "and it is not what git asks")
+		if w.alike && !seldom(t, "and has a migration") {
+			w.reword(func(s *desired.ServiceSpec) { s.Migration = nil })
+		}
 	}
 	return w
 }
@@ -85,6 +95,10 @@ func (w *world) look(look observed.Look) observed.Service {
 		seen.Template = nil
 	}
 	seen.Migration = nil
+	if look.Alike != nil {
+		alike := w.alike && seen.TaskDefinition == td(9)
+		seen.Alike = &alike
+	}
 	if r := w.byTask[look.Migration]; r != nil && !r.gone {
 		task := r.task
 		seen.Migration = &task

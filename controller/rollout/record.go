@@ -196,6 +196,9 @@ type Rollout struct {
 
 	Retry  int    `json:"retry"`
 	Wanted string `json:"wanted,omitempty"` // git's ask when a revert or restore began
+	// TakesOver: it runs already, and was rolled out by somebody else; nothing is written for it.
+	TakesOver bool `json:"takesOver,omitempty"`
+
 	First  bool   `json:"first,omitempty"`  // nobody has scaled the service yet: no version was ever good in it
 	Except string `json:"except,omitempty"` // a revision that serves and failed: a retry of it needs another one
 

@@ -101,6 +101,8 @@ func requested(in Input, d Decision) Decision {
 func sayRolling(rec Record) told {
 	name := rec.Rollout.Target.Name()
 	switch {
+	case rec.Rollout.TakesOver:
+		return sayTakesOver(name)
 	case rec.Rollout.Kind == KindRevert:
 		return sayReverts(name, causeOf(rec))
 	case rec.Rollout.Kind == KindRestore && rec.Rollout.Trigger == TriggerDrift:

@@ -274,6 +274,10 @@ func sayRolls(version string) told {
 	return told{"Rolls", StateRolling, fmt.Sprintf("Rolls %s out.", version), nextVerdict}
 }
 
+func sayTakesOver(version string) told {
+	return told{SaidTakesOver, StateBaking, fmt.Sprintf("Takes %s over: it runs already, as git asks, and is watched before it counts as good. Nothing is rolled.", version), nextVerdict}
+}
+
 func sayBakes(version string, until time.Time) told {
 	return told{"Bakes", StateBaking, fmt.Sprintf("Watches %s until %s before it counts as good.", version, until.UTC().Format("15:04:05 MST")), nextVerdict}
 }

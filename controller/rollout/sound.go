@@ -19,6 +19,8 @@ func (r Record) unsound() string {
 		return "it failed and goes on"
 	case ro.Kind == KindUndo && (r.Good != nil || ro.CountWas < 0):
 		return "it takes a count back that was never there, or though a version was good"
+	case ro.TakesOver && (ro.Kind != KindDeploy || !slices.Contains([]Stage{StageRoll, StageBake, StageEvidence}, ro.Stage) || ro.Deployment == nil || ro.Deployment.ID == ""):
+		return "it takes over what does not run"
 	case (ro.Kind == KindRevert || ro.Kind == KindRestore) && !r.goesBack():
 		return "it puts back what was not good"
 	}

@@ -24,6 +24,11 @@ func tagsDue(in Input, rec Record) map[string]string {
 	written := rec.Tagged != nil && in.Now.Sub(rec.Tagged.At) < staleFor // a read may not show it yet
 	if rec.Good != nil {
 		want[TagGood] = rec.Good.Revision
+		if r, seen := in.Seen.Revisions[rec.Good.Revision]; seen && r.Fingerprint == "" && r.Active && rec.Good.Target.Ask != "" {
+			want[TagTaken] = takenMark(*rec.Good)
+		} else if seen && in.Seen.Tags[TagTaken] != "" {
+			want[TagTaken] = ""
+		}
 	}
 	switch {
 	case len(rec.Rejected) > 0:
@@ -109,7 +114,7 @@ func taggedGood(in Input, rec Record) (observed.Revision, *Decision) {
 	tagged := in.Seen.Tags[TagGood]
 	good, seen := in.Seen.Revisions[tagged]
 	if tagged == "" || seen {
-		return good, nil
+		return taken(in, good), nil
 	}
 	if !contains(in.Look.Revisions, tagged) {
 		return good, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{tagged}}}

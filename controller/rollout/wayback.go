@@ -1,6 +1,10 @@
 package rollout
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/canteen/deploy/controller/observed"
@@ -21,10 +25,19 @@ const (
 	wayBackAgain = 15 * time.Minute
 )
 
-// returns reports whether the last good version can be put back. A revision that was only deregistered is registered again,
-// where its content is remembered.
-func (g Good) returns(s observed.Startable) bool {
-	return s.OK || s.Lacks == observed.LackRevision && len(g.Target.Containers) > 0
+// lacks says why the last good version cannot be put back, empty where it can. A revision that was only deregistered is registered
+// again, where its content is remembered. One that was taken over may name its image by a tag, and would start another image
+// once that was moved.
+func (g Good) lacks(s observed.Startable) string {
+	for _, name := range slices.Sorted(maps.Keys(s.Tagged)) {
+		if c, ok := g.Target.Containers[name]; ok && s.Tagged[name] != c.Digest {
+			return fmt.Sprintf("its image's tag %s is another image in the registry now", c.Tag)
+		}
+	}
+	if s.OK || s.Lacks == observed.LackRevision && len(g.Target.Containers) > 0 {
+		return ""
+	}
+	return cmp.Or(s.Reason, "it was not looked at")
 }
 
 // wayBack looks, now and then, whether the last good revision, which serves, could be started again.
@@ -47,10 +60,8 @@ func wayBack(in Input, rec Record) (Record, *observed.Look) {
 	switch {
 	case !ok: // nothing is told of what could not be looked at; it is looked at again soon
 		rec.WayBack.At = in.Now.Add(wayBackAgain - every)
-	case rec.Good.returns(s):
-		*rec.WayBack = WayBack{At: in.Now}
 	default:
-		*rec.WayBack = WayBack{At: in.Now, Reason: s.Reason}
+		*rec.WayBack = WayBack{At: in.Now, Reason: rec.Good.lacks(s)}
 	}
 	return rec, nil
 }

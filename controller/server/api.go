@@ -82,6 +82,7 @@ type Good struct {
 	Ask      string         `json:"ask"`
 	Commit   desired.Commit `json:"commit"`
 	Images   []string       `json:"images,omitempty"`
+	Digests  []string       `json:"digests,omitempty"` // of the images, in the same order
 	Revision string         `json:"revision"`
 	At       time.Time      `json:"at"`
 }
@@ -186,7 +187,7 @@ func serviceOf(snap status.Snapshot, v *status.View, entries []Entry) Service {
 		out.Labels, out.Containers = rec.Intent.Service.Metadata.Labels, rec.Intent.Service.Spec.Containers
 	}
 	if g := rec.Good; g != nil {
-		out.Good = &Good{Ask: g.Target.Ask, Commit: g.Target.Commit, Images: g.Target.Images(), Revision: g.Revision, At: g.At}
+		out.Good = &Good{Ask: g.Target.Ask, Commit: g.Target.Commit, Images: g.Target.Images(), Digests: g.Target.Digests(), Revision: g.Revision, At: g.At}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package story
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -17,14 +18,19 @@ import (
 // infrastructureVerbs are its lines.
 func infrastructureVerbs() []verb {
 	return forms(map[string]func(*Telling, []string) error{
-		`CloudFormation updates (\w+)`: func(t *Telling, a []string) error {
+		// The count is sent only where the parameter still has its first value, as the infrastructure's template has it.
+		`CloudFormation updates (\w+)(?: with count (\d+))?`: func(t *Telling, a []string) error {
 			out, err := t.account.SSM.GetParameter(context.Background(), &ssm.GetParameterInput{Name: aws.String("/" + a[0] + "/task-definition")})
 			if err != nil {
 				return err
 			}
-			return t.UpdateStack(a[0], aws.ToString(out.Parameter.Value))
+			var count *int32
+			if n, err := strconv.ParseInt(a[1], 10, 32); err == nil {
+				count = aws.Int32(int32(n))
+			}
+			return t.UpdateStack(a[0], aws.ToString(out.Parameter.Value), count)
 		},
-		`CloudFormation updates (\w+) and names (\S+)`: func(t *Telling, a []string) error { return t.UpdateStack(a[0], a[1]) },
+		`CloudFormation updates (\w+) and names (\S+)`: func(t *Telling, a []string) error { return t.UpdateStack(a[0], a[1], nil) },
 		`the secret of (\w+) is rotated`: func(t *Telling, a []string) error {
 			t.Observer.changed(a[0])
 			t.journal.add("secret", "%s/db has a new value", a[0])
@@ -44,7 +50,7 @@ func infrastructureVerbs() []verb {
 
 // UpdateStack updates a service's stack, which sends the whole service again, as CloudFormation does. It goes on while the
 // story does.
-func (w *World) UpdateStack(service, taskDefinition string) error {
+func (w *World) UpdateStack(service, taskDefinition string, count *int32) error {
 	s := w.service(service)
 	if s == nil {
 		return fmt.Errorf("there is no service %s", service)
@@ -59,7 +65,7 @@ func (w *World) UpdateStack(service, taskDefinition string) error {
 	w.closers = append(w.closers, u.cancel)
 	go func() {
 		defer close(u.done)
-		err := w.account.CFN.Update(ctx, w.account.ECS, service+"-dev", &ecs.UpdateServiceInput{Cluster: aws.String("main"), Service: &service, TaskDefinition: &taskDefinition})
+		err := w.account.CFN.Update(ctx, w.account.ECS, service+"-dev", &ecs.UpdateServiceInput{Cluster: aws.String("main"), Service: &service, TaskDefinition: &taskDefinition, DesiredCount: count})
 		w.journal.add("stack", "%s-dev was updated: %v", service, err)
 	}()
 	return nil

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 	"regexp"
@@ -282,6 +283,7 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 	service := last(aws.ToString(in.ResourceArn))
 	s := o.of(service)
 	news := false
+	o.taken(s, service, in.Tags, was)
 	for _, t := range in.Tags {
 		key, value := aws.ToString(t.Key), aws.ToString(t.Value)
 		o.world.journal.add("effect", "TagResource %s %s %s", service, key, last(value))
@@ -306,6 +308,33 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 	}
 	if !news {
 		o.violation(8, "%s was given the tags that it had", service)
+	}
+}
+
+// taken learns of a revision that somebody else has registered and the controller has taken over. It must be what runs, and what git
+// asks; whether it ran for its bake is seen like that of any other.
+func (o *Observer) taken(s *serviceSeen, service string, tags []types.Tag, was *types.Service) {
+	set := map[string]string{}
+	for _, t := range tags {
+		set[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	arn, ask := set[rollout.TagGood], strings.Fields(set[rollout.TagTaken])
+	if len(ask) != 2 || arn == "" || o.revisions[arn] != nil {
+		return
+	}
+	out, err := o.world.account.ECS.DescribeTaskDefinition(context.Background(), &awsecs.DescribeTaskDefinitionInput{TaskDefinition: &arn})
+	if err != nil || arn != aws.ToString(was.TaskDefinition) {
+		o.violation(5, "%s was taken over, and does not run", last(arn))
+		return
+	}
+	r := &revision{arn: arn, ask: ask[0], at: time.Now(), definition: out.TaskDefinition}
+	if o.wordFor(service, r) == nil {
+		o.violation(1, "%s was taken over, which git does not ask for", last(arn))
+		return
+	}
+	o.revisions[arn] = r
+	for _, d := range was.Deployments {
+		s.deployed[aws.ToString(d.Id)] = arn
 	}
 }
 

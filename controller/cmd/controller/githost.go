@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
@@ -26,7 +27,7 @@ func hostFlags(flags *pflag.FlagSet, o *githost.Options) {
 }
 
 // speaker is nil where no token is given.
-func (f *runFlags) speaker(log *zap.Logger) (*githost.Speaker, error) {
+func (f *runFlags) speaker(log *zap.Logger, registry prometheus.Registerer) (*githost.Speaker, error) {
 	o := f.host
 	switch {
 	case o.TokenFile == "" && o.TokenEnv == "":
@@ -47,5 +48,5 @@ func (f *runFlags) speaker(log *zap.Logger) (*githost.Speaker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tell GitHub: %w", err)
 	}
-	return githost.New(host, f.page, log), nil
+	return githost.New(host, f.page, log, registry), nil
 }

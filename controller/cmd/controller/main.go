@@ -70,7 +70,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newRunCommand(), newValidateCommand(kinds), newPlanCommand(kinds), newSchemaCommand(kinds), newStatusCommand(), newHistoryCommand(),
-		newHealthCommand(), newSetImageCommand(kinds), newPromoteCommand(kinds),
+		newHealthCommand(), newAdoptCommand(kinds), newSetImageCommand(kinds), newPromoteCommand(kinds),
 		newSetControllerCommand(), newImagesCommand(kinds), newNotifyCommand())
 	return root
 }

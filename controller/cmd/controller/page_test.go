@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestPageNamesWhatExists holds the commands that docs/from-nothing-to-production.md and docs/pipelines.md name to what there is.
+// TestPageNamesWhatExists holds the commands that docs/from-nothing-to-production.md, docs/pipelines.md and docs/adopt.md name to what there is.
 func TestPageNamesWhatExists(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
@@ -16,7 +16,7 @@ func TestPageNamesWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	for _, page := range []string{"from-nothing-to-production.md", "pipelines.md"} {
+	for _, page := range []string{"from-nothing-to-production.md", "pipelines.md", "adopt.md"} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", page))
 		if err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteF
 		return err
 	}
 	if len(moves.List) == 0 {
-		_, err := fmt.Fprintf(out, "%s asks for all that %s does; nothing to promote\n", f.To, f.From)
+		_, err := fmt.Fprintf(out, "%s%s asks for all that %s does; nothing to promote\n", moves.Text(), f.To, f.From)
 		return err
 	}
 	if _, err := io.WriteString(out, moves.Text()); err != nil {
@@ -195,8 +195,15 @@ func proof(s server.Service, entries []server.Entry, image, digest string) relea
 		}
 	}
 	// History is bounded and can be lost; what was good last is not.
-	if s.Good != nil && slices.Contains(s.Good.Images, image) {
-		return release.Proof{Good: true, Since: s.Good.At}
+	if s.Good != nil {
+		found := ""
+		at := slices.Index(s.Good.Images, image)
+		if at >= 0 && at < len(s.Good.Digests) {
+			found = s.Good.Digests[at]
+		}
+		if at >= 0 && (digest == "" || found == "" || digest == found) {
+			return release.Proof{Good: true, Since: s.Good.At, Digest: found}
+		}
 	}
 	if none == nil {
 		none = &release.Proof{Why: "it was never deployed there. " + s.Words()}

@@ -39,6 +39,9 @@ func TestProof(t *testing.T) {
 			release.Proof{Good: true, Since: at, Digest: "sha256:1"}},
 		{"it was only overtaken", server.Service{}, []server.Entry{entry(rollout.KindDeploy, rollout.ResultSuperseded, "app:1a", "sha256:1")}, "", release.Proof{Why: "superseded: so it ended", Since: at, Digest: "sha256:1"}},
 		{"a revert to it says nothing new", server.Service{Status: condition.Status{Why: "Rolls."}}, []server.Entry{entry(rollout.KindRevert, rollout.ResultReverted, "app:1a", "sha256:1")}, "", release.Proof{Why: "it was never deployed there. Rolls."}},
+		{"another digest did, and is good now", server.Service{Status: condition.Status{Why: "Rolls."}, Good: &server.Good{Images: []string{"app:1a"}, Digests: []string{"sha256:2"}, At: at}},
+			[]server.Entry{entry(rollout.KindDeploy, rollout.ResultSucceeded, "app:1a", "sha256:2")}, "sha256:1", release.Proof{Why: "it was never deployed there. Rolls."}},
+		{"history was lost, and the digest is known", server.Service{Good: &server.Good{Images: []string{"app:1a"}, Digests: []string{"sha256:1"}, At: at}}, nil, "", release.Proof{Good: true, Since: at, Digest: "sha256:1"}},
 		{"history was lost", server.Service{Good: good}, nil, "", release.Proof{Good: true, Since: at}},
 	}
 	for _, tt := range tests {

@@ -152,7 +152,7 @@ func runController(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	speaker, err := f.speaker(log)
+	speaker, err := f.speaker(log, registry)
 	if err != nil {
 		return err
 	}

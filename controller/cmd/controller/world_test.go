@@ -19,6 +19,7 @@ import (
 
 	"github.com/canteen/deploy/controller/sim"
 	simecs "github.com/canteen/deploy/controller/sim/ecs"
+	"github.com/canteen/deploy/controller/sim/iam"
 )
 
 const cluster = "canteen-dev"
@@ -52,6 +53,7 @@ type world struct {
 	endpoint string
 	dir      string // a folder for the controller's files
 	source   string // the repository
+	guard    *iam.Guard
 }
 
 // newWorld has an account with the services in it, and a repository with its environment and no service yet.
@@ -61,20 +63,20 @@ func newWorld(t *testing.T, config sim.Config, services ...service) *world {
 		t.Skip("runs the real program in real time")
 	}
 	w := &world{t: t, dir: t.TempDir()}
-	w.openAccount(config, services)
+	w.openAccount(config, w.fill("account.yaml", services))
 	w.source = filepath.Join(w.dir, "repository")
 	w.newRepository()
 	return w
 }
 
-func (w *world) openAccount(config sim.Config, services []service) {
+func (w *world) openAccount(config sim.Config, seedFile []byte) {
 	w.t.Helper()
 	config.Seed, config.Timing = 1, simecs.FastTiming()
 	config.Timing.HealthyAfterRunning = 300 * time.Millisecond
 	account, err := sim.New(config)
 	w.must(err)
 	w.t.Cleanup(func() { _ = account.Close() })
-	seed, err := sim.ReadSeed(w.fill("account.yaml", services), "")
+	seed, err := sim.ReadSeed(seedFile, "")
 	w.must(err)
 	w.must(account.Plant(w.t.Context(), seed))
 	l, err := sim.Listen(w.t.Context(), "127.0.0.1:0")
