@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"controller/rollout", "controller/condition", "controller/plan"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/events", "controller/githost", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
-	{"controller/server", "controller/status", "controller/reconcile", "controller/notify"},
+	{"controller/server", "controller/status", "controller/reconcile", "controller/notify", "controller/trace"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},
 }
