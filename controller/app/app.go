@@ -62,8 +62,8 @@ type Config struct {
 	// Connect opens the account that the environment names. It is called once, after the environment was read. With a
 	// shared ledger its writes must ask Shared.Lease.MayWrite.
 	Connect func(context.Context, desired.EnvironmentSpec) (Account, error)
-	// Between, where set, stands between the passes and the ledger: tests cut a controller off with it.
-	Between  func(reconcile.Ledger) reconcile.Ledger
+	// Between, where set, stands between whoever acts and the ledger: tests cut a controller off with it.
+	Between  func(Ledger) Ledger
 	Listener net.Listener // nil serves nothing; Handler still answers
 	Registry *prometheus.Registry
 	Log      *zap.Logger
@@ -211,12 +211,11 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	a.writes.begin(l)
 	defer a.writes.end()
 	a.keep(ctx, env)
-	var records reconcile.Ledger = l
 	if a.cfg.Between != nil {
-		records = a.cfg.Between(records)
+		l = a.cfg.Between(l)
 	}
 	r := &reconcile.Reconciler{
-		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
+		Account: account, Ledger: l, Asked: a.asked, Fleet: fleet,
 		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()

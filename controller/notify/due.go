@@ -82,7 +82,7 @@ func causeOf(reason string) string {
 func Plan(in Input, m Mark) []Due {
 	var out []Due
 	for _, s := range steps(in) {
-		if m.past(s.number, s.ended) || !in.From.IsZero() && !s.at.After(in.From) && m.Number == 0 {
+		if m.past(s.number, s.ended) || s.at.Before(in.From) && m.Number == 0 {
 			continue
 		}
 		d := s.due(in, m)

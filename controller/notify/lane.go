@@ -184,7 +184,7 @@ func (l *lane) look(ctx context.Context, service string) bool {
 // behind reports whether something has begun or ended that the mark does not know.
 func behind(in Input, m Mark) bool {
 	rec := in.Record
-	if m.Number == 0 && rec.Rollout == nil && !rec.Since.After(in.From) {
+	if m.Number == 0 && rec.Rollout == nil && rec.Since.Before(in.From) {
 		return false // nothing since the receiver is known
 	}
 	return rec.Generation > m.Number || !m.Ended && (rec.Rollout == nil || rec.Rollout.Number != m.Number)

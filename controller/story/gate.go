@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/canteen/deploy/controller/reconcile"
+	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -293,7 +293,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // ledger is the real ledger behind the gate.
 type ledger struct {
-	reconcile.Ledger
+	app.Ledger
 	gate   *gate
 	shared bool // saves are requests, which the gate sees itself
 	saved  func(rollout.Record, []rollout.Entry)
@@ -326,4 +326,26 @@ func (l ledger) Save(ctx context.Context, next rollout.Record, history []rollout
 		return rollout.Record{}, errors.Join(err, errKilled{})
 	}
 	return rec, err
+}
+
+// KeepMark implements app.Ledger.
+func (l ledger) KeepMark(ctx context.Context, key string, data []byte) error {
+	if l.gate.closed() {
+		return errKilled{}
+	}
+	if l.shared {
+		return l.Ledger.KeepMark(ctx, key, data)
+	}
+	k, over := l.gate.meter.step(false, "KeepMark")
+	if k != nil && !k.After {
+		l.gate.close()
+		return errKilled{}
+	}
+	err := l.Ledger.KeepMark(ctx, key, data)
+	over()
+	if k != nil {
+		l.gate.close()
+		return errKilled{}
+	}
+	return err
 }

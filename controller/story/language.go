@@ -136,6 +136,14 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Two = true
 		return true, nil
 	}
+	if text == "given receivers of messages" {
+		s.Options.Told = true
+		return true, nil
+	}
+	if text == "given a collector of traces" {
+		s.Options.Traced = true
+		return true, nil
+	}
 	if text == "given a small disk for the ledger" {
 		s.Options.SmallDisk = true
 		return true, nil
@@ -203,7 +211,7 @@ func (t *Telling) finish() error {
 			err = errors.Join(err, fmt.Errorf("the story does not tell that a %s of %s ended %s: %s", e.Kind, service, e.Result, e.Message))
 		}
 	}
-	return errors.Join(err, t.secretive())
+	return errors.Join(err, t.secretive(), t.toldWell(), t.tracedWell())
 }
 
 // or is the service of a line that may leave it out.
@@ -271,7 +279,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hintVerbs(), hostileVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hintVerbs(), hostileVerbs(), toldVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {
