@@ -219,14 +219,16 @@ func Try(ctx context.Context, name string, o Options) error {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
-	now := time.Now().UTC()
-	key := fmt.Sprintf("%s//test-%d", o.Environment, now.UnixNano())
-	msg := Message{Schema: Schema, Key: key, Thread: key, Event: Test, Severity: Info, At: now, Environment: o.Environment, Evidence: o.Config.Page,
-		Summary: "this is a test", Why: "Somebody tries whether messages of the controller arrive.", Next: "Nothing."}
-	if _, err := newReceiver(name, o).take(ctx, post{Message: msg}); err != nil {
+	if _, err := newReceiver(name, o).take(ctx, post{Message: testMessage(o.Environment, o.Config.Page, time.Now().UTC())}); err != nil {
 		return fmt.Errorf("receiver %s does not take the message: %w", name, err)
 	}
 	return nil
+}
+
+func testMessage(environment, page string, now time.Time) Message {
+	key := fmt.Sprintf("%s//test-%d", environment, now.UnixNano())
+	return Message{Schema: Schema, Key: key, Thread: key, Event: Test, Severity: severities[Test], At: now, Environment: environment, Evidence: page,
+		Summary: "this is a test", Why: "Somebody tries whether messages of the controller arrive.", Next: "Nothing."}
 }
 
 // entries answers a service's history from a rollout's number on, and a few before, as it was when the record was saved.
