@@ -52,7 +52,7 @@ type Notifier struct {
 	history  map[string]kept
 	whole    Whole
 	began    time.Time // the present tenure
-	lanes    []*lane // of the present tenure
+	lanes    []*lane   // of the present tenure
 }
 
 // noted is the newest that is known of a service.

@@ -143,7 +143,9 @@ func written(spans []*otlp.Span) string {
 	return out.String()
 }
 
-func since(root *otlp.Span, at uint64) time.Duration { return time.Duration(at - root.StartTimeUnixNano) }
+func since(root *otlp.Span, at uint64) time.Duration {
+	return time.Duration(at - root.StartTimeUnixNano)
+}
 
 func short(word, prefix string) string { return strings.ToLower(strings.TrimPrefix(word, prefix)) }
 

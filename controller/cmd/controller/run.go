@@ -132,7 +132,7 @@ func (f *runFlags) check() error {
 	if f.otlp != "" {
 		address, err := trace.Address(f.otlp)
 		if err != nil {
-			return usageError{fmt.Errorf("--otlp %q: %w", f.otlp, err)}
+			return usageError{fmt.Errorf("--otlp: %w", err)}
 		}
 		f.otlp = address
 	}
