@@ -126,6 +126,7 @@ func TestGitIsTold(t *testing.T) {
 	}
 
 	// A controller that begins anew says nothing twice.
+	traces.await(t, good, badCommit)
 	writes := host.Writes()
 	_ = dev.cmd.Process.Kill()
 	<-dev.ended
