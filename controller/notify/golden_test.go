@@ -28,6 +28,23 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // kinds are a message of every kind, by the name of its golden file.
 func kinds() map[string]Message {
+	out := ofServices()
+	maps.Copy(out, ofEnvironment())
+	out["test"] = testMessage("dev", "https://deploy.example.com", start)
+	return out
+}
+
+// fails is a deploy that ends so.
+func fails(result rollout.Result, class observed.Class, reason, message string) func(*life) {
+	return func(l *life) {
+		l.begin(rollout.KindDeploy, "1.4.0")
+		l.end(result, reason)
+		e := &l.entries[len(l.entries)-1]
+		e.Message, e.Evidence.Message, e.Evidence.Class = message, message, class
+	}
+}
+
+func ofServices() map[string]Message {
 	out := map[string]Message{}
 	one := func(name string, event Event, happens func(*life)) {
 		l := newLife("orders")
@@ -38,14 +55,6 @@ func kinds() map[string]Message {
 			panic(fmt.Sprintf("%s tells %v", name, all))
 		}
 		out[name] = all[i]
-	}
-	fails := func(result rollout.Result, class observed.Class, reason, message string) func(*life) {
-		return func(l *life) {
-			l.begin(rollout.KindDeploy, "1.4.0")
-			l.end(result, reason)
-			e := &l.entries[len(l.entries)-1]
-			e.Message, e.Evidence.Message, e.Evidence.Class = message, message, class
-		}
 	}
 	rejected := fails(rollout.ResultRejected, observed.ClassProduct, "OutOfMemory", "2 tasks stopped: the container app exited with 137, out of memory")
 	one("begun", Begun, func(l *life) { l.begin(rollout.KindDeploy, "1.4.0") })
@@ -96,7 +105,17 @@ func kinds() map[string]Message {
 	l.invalid = ""
 	_, all := tell(l.input(), mark)
 	out["resolved"] = all[0]
+	hostile := newLife("orders")
+	hostile.begin(rollout.KindDeploy, "1.4.0")
+	hostile.rec.Rollout.Target.Commit.Subject = "<!channel> *look* <https://evil.example|here>\n\x1b[31m\u202e password=hunter2-and-more"
+	hostile.rec.Rollout.Target.Commit.Author = "</script>&amp;"
+	_, all = tell(hostile.input(), Mark{})
+	out["begun_hostile"] = all[0]
+	return out
+}
 
+func ofEnvironment() map[string]Message {
+	out := map[string]Message{}
 	file := "desired/dev/environment.yaml:5:12: spec.region is not a region; write eu-central-1"
 	w := Whole{Environment: "dev", Page: "https://deploy.example.com", Now: start.Add(time.Hour), GitKnown: true, GitError: "dial tcp 10.0.0.7:443: connection refused",
 		GitSince: start, File: &file, FileAt: start, Settings: testSettings}
@@ -114,13 +133,6 @@ func kinds() map[string]Message {
 	opened := w.openOutage("CallFails", many, Mark{})
 	out["outage"] = *opened.Message
 	out["outage_over"] = *w.closeOutage("CallFails", many.waiting[:1], Opened{Key: opened.Message.Key}).Message
-	out["test"] = testMessage("dev", "https://deploy.example.com", start)
-	hostile := newLife("orders")
-	hostile.begin(rollout.KindDeploy, "1.4.0")
-	hostile.rec.Rollout.Target.Commit.Subject = "<!channel> *look* <https://evil.example|here>\n\x1b[31m\u202e password=hunter2-and-more"
-	hostile.rec.Rollout.Target.Commit.Author = "</script>&amp;"
-	_, all = tell(hostile.input(), Mark{})
-	out["begun_hostile"] = all[0]
 	return out
 }
 

@@ -136,14 +136,6 @@ func (s *Story) given(text string) (bool, error) {
 		s.Options.Two = true
 		return true, nil
 	}
-	if text == "given receivers of messages" {
-		s.Options.Told = true
-		return true, nil
-	}
-	if text == "given a collector of traces" {
-		s.Options.Traced = true
-		return true, nil
-	}
 	if text == "given a small disk for the ledger" {
 		s.Options.SmallDisk = true
 		return true, nil
@@ -154,6 +146,9 @@ func (s *Story) given(text string) (bool, error) {
 	}
 	if given, err := s.givenEvents(text); given {
 		return true, err
+	}
+	if s.givenTold(text) {
+		return true, nil
 	}
 	for pattern, into := range map[*regexp.Regexp][]*time.Duration{
 		givenStale: {&s.Options.Doubts.StaleReadMax},
