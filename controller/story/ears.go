@@ -24,7 +24,7 @@ type ears struct {
 	journal *journal
 
 	mu      sync.Mutex
-	trouble map[string]string // by host: "away", "busy", or "deaf", which takes what comes and loses the answer
+	trouble map[string]string // by host: "away", "busy", "hangs", or "deaf", which takes what comes and loses the answer
 	heard   []heard
 	traces  traces
 }
@@ -76,6 +76,7 @@ func (m mouth) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.gate.close()
 		return nil, errKilled{}
 	}
+	m.ears.hang(r)
 	res, err := m.ears.take(r, m.gate, k != nil)
 	over()
 	if k != nil {
@@ -88,6 +89,16 @@ func (m mouth) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
+// hang waits where whoever is told gives no answer, for as long as anybody waits for one.
+func (e *ears) hang(r *http.Request) {
+	e.mu.Lock()
+	hangs := e.trouble[r.URL.Host] == "hangs"
+	e.mu.Unlock()
+	if hangs {
+		<-r.Context().Done()
+	}
+}
+
 // errAway is what whoever tells hears of somebody who is away.
 var errAway = errors.New("connection refused")
 
@@ -96,7 +107,7 @@ func (e *ears) take(r *http.Request, by *gate, lost bool) (*http.Response, error
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	trouble := e.trouble[r.URL.Host]
-	if trouble == "away" {
+	if trouble == "away" || trouble == "hangs" {
 		return nil, errAway
 	}
 	body, err := io.ReadAll(r.Body)

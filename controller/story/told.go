@@ -98,14 +98,17 @@ func (s *Story) givenTold(text string) bool {
 	return true
 }
 
-// expectTold waits until both receivers were told exactly that of a service, in that order.
-func (t *Telling) expectTold(service, list string) error {
+// expectTold waits until the receivers, both where none is named, were told exactly that of a service, in that order.
+func (t *Telling) expectTold(service, list string, receivers ...string) error {
+	if len(receivers) == 0 {
+		receivers = []string{hookReceiver, slackReceiver}
+	}
 	want := []string{}
 	if list != "nothing" {
 		want = strings.Split(list, ", ")
 	}
 	return t.Await(defaultLimit, func() error {
-		for _, receiver := range []string{hookReceiver, slackReceiver} {
+		for _, receiver := range receivers {
 			if got := t.ears.words(receiver, service); !slices.Equal(got, want) {
 				return fmt.Errorf("%s was told of %q %s, want %s", receiver, service, strings.Join(got, ", "), strings.Join(want, ", "))
 			}
@@ -160,11 +163,11 @@ func (w *World) toldWell() error {
 }
 
 func toldVerbs() []verb {
-	hosts := map[string][]string{"the receivers": {"hook.example", "slack.example"}, "the collector": {"collector.example"}}
+	hosts := map[string][]string{"the receivers": {"hook.example", "slack.example"}, "the webhook": {"hook.example"}, "the collector": {"collector.example"}}
 	troubles := map[string]string{"goes away": "away", "go away": "away", "lose their answers": "deaf", "come back": "", "comes back": "",
-		"are busy": "busy", "is busy": "busy"}
+		"are busy": "busy", "is busy": "busy", "hangs": "hangs"}
 	return forms(map[string]func(*Telling, []string) error{
-		`(the receivers|the collector) (goe?s? away|comes? back|lose their answers|(?:is|are) busy)`: func(t *Telling, a []string) error {
+		`(the receivers|the webhook|the collector) (hangs|goe?s? away|comes? back|lose their answers|(?:is|are) busy)`: func(t *Telling, a []string) error {
 			t.ears.mu.Lock()
 			defer t.ears.mu.Unlock()
 			for _, host := range hosts[a[0]] {
@@ -174,6 +177,7 @@ func toldVerbs() []verb {
 			return nil
 		},
 		`expect (?:(\w+) )?told: (.+)`:          func(t *Telling, a []string) error { return t.expectTold(or(a[0]), a[1]) },
+		`expect (?:(\w+) )?told in Slack: (.+)`: func(t *Telling, a []string) error { return t.expectTold(or(a[0]), a[1], slackReceiver) },
 		`expect to be told of everything: (.+)`: func(t *Telling, a []string) error { return t.expectTold("", a[0]) },
 		`expect traces: (.+)`:                   func(t *Telling, a []string) error { return t.expectTraces(a[0]) },
 	})
