@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"controller/rollout", "controller/condition", "controller/plan", "controller/adopt"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/events", "controller/githost", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
-	{"controller/server", "controller/status", "controller/reconcile", "controller/notify"},
+	{"controller/server", "controller/status", "controller/reconcile", "controller/notify", "controller/trace"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},
 }
@@ -62,6 +62,8 @@ var banned = []struct{ from, to, why string }{
 	{"controller/rehearsal", module + "controller/sim", "the product does not know the account on this machine"},
 	{"controller/rehearsal", "github.com/aws/", "a rehearsal must have no way to the account but the one that it is given"},
 	{"controller/githost", "github.com/aws/", "whoever speaks to the git host has no say in the account"},
+	{"controller/notify", "github.com/aws/", "whoever tells people has no say in the account"},
+	{"controller/trace", "github.com/aws/", "whoever tells a collector has no say in the account"},
 	{"controller/release", "github.com/aws/", "whoever writes to git has no say in the account"},
 	{"worker", module + "controller", "the worker knows nothing of who deploys it"},
 	{"worker/order", "net/http", "the rules of orders do no I/O"},

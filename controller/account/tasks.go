@@ -39,7 +39,9 @@ func (a *Account) observeTasks(ctx context.Context, s *observed.Service, look ob
 	if !followed {
 		d = s.Primary()
 	}
-	due := func(at time.Time) bool { return look.Thorough || time.Since(at) >= freshnessOf(look).within(a.opts.TasksAge) }
+	due := func(at time.Time) bool {
+		return look.Thorough || time.Since(at) >= freshnessOf(look).within(a.opts.TasksAge)
+	}
 	running := due(last.running) || liveOf(last.tasks, d.ID) != d.Running+d.Pending
 	stopped := due(last.stopped) || dying(s, d, last.live)
 	counts := fmt.Sprint(d.ID, " ", d.Running, " ", d.Pending)

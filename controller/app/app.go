@@ -4,7 +4,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -25,6 +24,7 @@ import (
 	"github.com/canteen/deploy/controller/server"
 	"github.com/canteen/deploy/controller/status"
 	"github.com/canteen/deploy/controller/strategy"
+	"github.com/canteen/deploy/controller/trace"
 )
 
 // Account is the account as the wiring needs it.
@@ -54,14 +54,15 @@ type Config struct {
 	Build         status.Build
 	Events        *events.Listener // hints from a queue; nil for none. The account that Connect opens must be told by it (account.Options)
 	Notify        *notify.Notifier // nil tells nobody
+	Trace         *trace.Tracer    // tells a collector how rollouts went; nil for none
 
 	GitHost *githost.Speaker // tells the git host what became of each commit; nil for none
 
 	// Connect opens the account that the environment names. It is called once, after the environment was read. With a
 	// shared ledger its writes must ask Shared.Lease.MayWrite.
 	Connect func(context.Context, desired.EnvironmentSpec) (Account, error)
-	// Between, where set, stands between the passes and the ledger: tests cut a controller off with it.
-	Between  func(reconcile.Ledger) reconcile.Ledger
+	// Between, where set, stands between whoever acts and the ledger: tests cut a controller off with it.
+	Between  func(Ledger) Ledger
 	Listener net.Listener // nil serves nothing; Handler still answers
 	Registry *prometheus.Registry
 	Log      *zap.Logger
@@ -147,6 +148,7 @@ func (a *App) Close() error { return a.memory.Close() }
 // end, and an error when it could not work at all: a foreign account, a port that is taken.
 func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.memory.Close()) }()
+	defer a.trace()()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -190,21 +192,6 @@ func (a *App) work(ctx, hard context.Context) error {
 	return err
 }
 
-// reach waits for the environment and connects to its account; nil where ctx ends before.
-func (a *App) reach(ctx context.Context) (Account, error) {
-	select {
-	case <-a.ready.environment:
-	case <-ctx.Done():
-		return nil, nil
-	}
-	account, err := a.connect(ctx, a.asked.Environment())
-	if err != nil {
-		return nil, err
-	}
-	a.ready.done(partAccount)
-	return account, nil
-}
-
 // office is the work of the one controller that acts, until ctx ends. clean says that no pass was cut off by hard.
 func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clean bool, err error) {
 	env := a.asked.Environment()
@@ -222,13 +209,12 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	a.writes.begin(l)
 	defer a.writes.end()
 	a.keep(ctx, env)
-	var records reconcile.Ledger = l
 	if a.cfg.Between != nil {
-		records = a.cfg.Between(records)
+		l = a.cfg.Between(l)
 	}
 	r := &reconcile.Reconciler{
-		Account: account, Ledger: records, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Account: account, Ledger: l, Asked: a.asked, Fleet: fleet,
+		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()
 	defer a.speak(ctx, env.Metadata.Name, known)()
@@ -239,60 +225,6 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	a.cfg.Log.Info("working", zap.String("environment", env.Metadata.Name), zap.String("account", env.Spec.Account), zap.Int("remembered", len(services)))
 	r.Run(ctx, hard, a.queue, a.cfg.Workers)
 	return hard.Err() == nil, nil
-}
-
-// connect opens the account and makes sure that it is the environment's. Trouble with the network is waited out; the
-// wrong account is an error at once, since nothing will ever be right about it.
-func (a *App) connect(ctx context.Context, env *desired.Environment) (Account, error) {
-	account, err := a.cfg.Connect(ctx, env.Spec)
-	if err != nil {
-		return nil, fmt.Errorf("connect to account %s: %w", env.Spec.Account, err)
-	}
-	for attempt := 1; ; attempt++ {
-		err := account.CheckIdentity(ctx)
-		if err == nil {
-			return account, nil
-		}
-		if final(err) || ctx.Err() != nil {
-			return nil, err
-		}
-		a.cfg.Log.Warn("account cannot be reached", zap.Error(err), zap.Int("attempt", attempt))
-		a.ready.why(partAccount, err.Error())
-		select {
-		case <-time.After(rollout.Backoff(attempt)):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// remembered are the services that the ledger has records of. A shared ledger may be away for a while, which is waited out;
-// nothing is returned where ctx ends before.
-func (a *App) remembered(ctx context.Context, l Ledger) (services []string, records []rollout.Record, err error) {
-	for attempt := 1; ; attempt++ {
-		services, records = nil, nil
-		err = l.Records(ctx, func(service string, rec rollout.Record, err error) {
-			services = append(services, service)
-			if err != nil {
-				// One record that cannot be read is its own service's trouble: its passes tell it.
-				a.cfg.Log.Error("record cannot be read", zap.String("service", service), zap.Error(err))
-				return
-			}
-			records = append(records, rec)
-		})
-		if ctx.Err() != nil {
-			return nil, nil, nil
-		}
-		if err == nil || a.cfg.Shared == nil || final(err) {
-			return services, records, err
-		}
-		a.cfg.Log.Warn("ledger cannot be read", zap.Error(err), zap.Int("attempt", attempt))
-		select {
-		case <-time.After(rollout.Backoff(attempt)):
-		case <-ctx.Done():
-			return nil, nil, nil
-		}
-	}
 }
 
 // Kinds are the checks and strategies that this controller knows.

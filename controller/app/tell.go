@@ -12,6 +12,7 @@ import (
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/controller/trace"
 )
 
 // teller hands passes to the board, and writes one line for each that changed something.
@@ -21,6 +22,7 @@ type teller struct {
 	events *events.Listener // nil for none
 	host   *githost.Speaker // nil for none
 	notify *notify.Notifier // nil for none
+	trace  *trace.Tracer    // nil for none
 }
 
 // Passed implements reconcile.Teller.
@@ -70,6 +72,9 @@ func (t *teller) Passed(p reconcile.Pass) {
 // Ended implements reconcile.Teller.
 func (t *teller) Ended(e rollout.Entry) {
 	t.board.Finished(e)
+	if t.trace != nil {
+		t.trace.Ended(e)
+	}
 	t.log.Info("rollout ended", zap.String("service", e.Service), zap.Int("number", e.Number), zap.String("kind", string(e.Kind)),
 		zap.String("result", string(e.Result)), zap.String("commit", e.Commit.Short()), zap.String("message", e.Message), zap.Duration("took", e.EndedAt.Sub(e.StartedAt)))
 }

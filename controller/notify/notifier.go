@@ -51,7 +51,8 @@ type Notifier struct {
 	services map[string]noted // by name
 	history  map[string]kept
 	whole    Whole
-	lanes    []*lane // of the present tenure
+	began    time.Time // the present tenure
+	lanes    []*lane   // of the present tenure
 }
 
 // noted is the newest that is known of a service.
@@ -125,10 +126,12 @@ func (n *Notifier) wake(service string) {
 	}
 }
 
-// Begin takes the records that a tenure begins with. What earlier tenures knew is forgotten.
+// Begin takes the records that a tenure begins with, before anything happens in it: a receiver that nobody knew before is told of what
+// begins from here on. What earlier tenures knew is forgotten.
 func (n *Notifier) Begin(records []rollout.Record) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.began = n.opts.Clock()
 	n.history, n.services = map[string]kept{}, map[string]noted{}
 	for _, rec := range records {
 		n.services[rec.Service] = noted{record: rec}
@@ -138,7 +141,6 @@ func (n *Notifier) Begin(records []rollout.Record) {
 // Run tells until ctx ends, for the tenure that Begin began. It begins with what the one before has kept, and returns when no request
 // of it is under way.
 func (n *Notifier) Run(ctx context.Context, o Office) {
-	began := n.opts.Clock()
 	var marks map[string]map[string]Mark
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		var err error
@@ -153,7 +155,7 @@ func (n *Notifier) Run(ctx context.Context, o Office) {
 	var working sync.WaitGroup
 	n.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(n.opts.Config.Receivers)) {
-		l := newLane(n, name, o, began, marks[name])
+		l := newLane(n, name, o, n.began, marks[name])
 		for service := range n.services {
 			l.dirty[service] = true
 		}
@@ -217,14 +219,16 @@ func Try(ctx context.Context, name string, o Options) error {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
-	now := time.Now().UTC()
-	key := fmt.Sprintf("%s//test-%d", o.Environment, now.UnixNano())
-	msg := Message{Schema: Schema, Key: key, Thread: key, Event: Test, Severity: Info, At: now, Environment: o.Environment, Evidence: o.Config.Page,
-		Summary: "this is a test", Why: "Somebody tries whether messages of the controller arrive.", Next: "Nothing."}
-	if _, err := newReceiver(name, o).take(ctx, post{Message: msg}); err != nil {
+	if _, err := newReceiver(name, o).take(ctx, post{Message: testMessage(o.Environment, o.Config.Page, time.Now().UTC())}); err != nil {
 		return fmt.Errorf("receiver %s does not take the message: %w", name, err)
 	}
 	return nil
+}
+
+func testMessage(environment, page string, now time.Time) Message {
+	key := fmt.Sprintf("%s//test-%d", environment, now.UnixNano())
+	return Message{Schema: Schema, Key: key, Thread: key, Event: Test, Severity: severities[Test], At: now, Environment: environment, Evidence: page,
+		Summary: "this is a test", Why: "Somebody tries whether messages of the controller arrive.", Next: "Nothing."}
 }
 
 // entries answers a service's history from a rollout's number on, and a few before, as it was when the record was saved.

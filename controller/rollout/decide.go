@@ -240,7 +240,7 @@ func (in Input) watchAt() time.Time {
 	return at.Add(at.Round(in.Want.Pace.Watch).Sub(at.Round(0)))
 }
 
-func (in Input) idleAt() time.Time  { return in.Now.Add(in.Want.Pace.Idle) }
+func (in Input) idleAt() time.Time { return in.Now.Add(in.Want.Pace.Idle) }
 
 // watchOr is when to watch again, sooner where the given time comes first. One that has passed is no time to wait for.
 func (in Input) watchOr(at time.Time) time.Time {

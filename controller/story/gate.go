@@ -11,9 +11,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/canteen/deploy/controller/reconcile"
-	"github.com/canteen/deploy/controller/rollout"
 )
 
 // The latency of a request, on the way there and on the way back. What AWS does because of a request is over before the
@@ -289,41 +286,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// ledger is the real ledger behind the gate.
-type ledger struct {
-	reconcile.Ledger
-	gate   *gate
-	shared bool // saves are requests, which the gate sees itself
-	saved  func(rollout.Record, []rollout.Entry)
-}
-
-// Save implements reconcile.Ledger.
-func (l ledger) Save(ctx context.Context, next rollout.Record, history []rollout.Entry) (rollout.Record, error) {
-	if l.gate.closed() {
-		return rollout.Record{}, errKilled{}
-	}
-	if l.shared {
-		rec, err := l.Ledger.Save(ctx, next, history)
-		if err == nil {
-			l.saved(rec, history)
-			l.gate.afterSave(rec)
-		}
-		return rec, err
-	}
-	k, _ := l.gate.meter.step(true, "")
-	if k != nil && !k.After {
-		l.gate.close()
-		return rollout.Record{}, errKilled{}
-	}
-	rec, err := l.Ledger.Save(ctx, next, history)
-	if err == nil {
-		l.saved(rec, history)
-	}
-	if k != nil {
-		l.gate.close()
-		return rollout.Record{}, errors.Join(err, errKilled{})
-	}
-	return rec, err
 }

@@ -84,7 +84,7 @@ func TestKills(t *testing.T) {
 
 // TestStoriesRepeatThemselves: the same story makes the same requests at the same times in the same order.
 func TestStoriesRepeatThemselves(t *testing.T) {
-	for _, file := range []string{"testdata/kills/panic_in_bake.txtar", "testdata/migration_lock.txtar", "testdata/stale_reads.txtar", "testdata/kills/events_migration_fails.txtar"} {
+	for _, file := range []string{"testdata/kills/panic_in_bake.txtar", "testdata/migration_lock.txtar", "testdata/stale_reads.txtar", "testdata/kills/events_migration_fails.txtar", "testdata/told/rejected.txtar"} {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			s := read(t, file)

@@ -157,6 +157,9 @@ func (s *Story) given(text string) (bool, error) {
 	if given, err := s.givenEvents(text); given {
 		return true, err
 	}
+	if s.givenTold(text) {
+		return true, nil
+	}
 	for pattern, into := range map[*regexp.Regexp][]*time.Duration{
 		givenStale: {&s.Options.Doubts.StaleReadMax},
 		givenLate:  {&s.Options.Doubts.SDRecordLagMax, &s.Options.Doubts.TaskRecordLagMax},
@@ -213,7 +216,7 @@ func (t *Telling) finish() error {
 			err = errors.Join(err, fmt.Errorf("the story does not tell that a %s of %s ended %s: %s", e.Kind, service, e.Result, e.Message))
 		}
 	}
-	return errors.Join(err, t.secretive())
+	return errors.Join(err, t.secretive(), t.toldWell(), t.tracedWell())
 }
 
 // or is the service of a line that may leave it out.
@@ -281,7 +284,7 @@ func verbs() []verb {
 		`kill from here on`:          func(t *Telling, _ []string) error { t.meter.begin(); return nil },
 		`crash`:                      func(t *Telling, _ []string) error { return t.Crash() },
 		`stop`:                       func(t *Telling, _ []string) error { return t.Stop() },
-	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hintVerbs(), hostileVerbs(), expectations())...)
+	}), slices.Concat(handVerbs(), thingVerbs(), infrastructureVerbs(), pairVerbs(), wanderVerbs(), planVerbs(), hintVerbs(), hostileVerbs(), toldVerbs(), expectations())...)
 }
 
 func handVerbs() []verb {

@@ -21,7 +21,6 @@ import (
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/ledger/dynamo"
 	"github.com/canteen/deploy/controller/ledger/lease"
-	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -82,14 +81,19 @@ func (w *World) begin(name string) (*life, error) {
 		options.MayWrite = shared.Lease.MayWrite
 	}
 	listener, told := w.listener(log)
+	notifier, tracer, err := w.tellers(l.gate, clock.Now, registry, log)
+	if err != nil {
+		stop()
+		return nil, err
+	}
 	a, err := app.New(app.Config{
 		Env: "dev", Git: gitrepo.Config{Source: w.repo.source, Folder: folder}, Ledger: w.ledgerPath(), Unsynced: true, Shared: shared,
 		Poll: poll, Pace: rollout.Pace{Watch: cmp.Or(w.opts.Watch, app.DefaultWatch), Idle: app.DefaultIdle}, Workers: max(w.opts.Workers, 1), Clock: clock.Now,
-		Build: status.Build{Version: "story"}, Registry: registry, Log: log, Events: listener,
+		Build: status.Build{Version: "story"}, Registry: registry, Log: log, Events: listener, Notify: notifier, Trace: tracer,
 		Connect: func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.New(client.New(aws, options), account.Options{Account: env.Account, Region: env.Region, Clock: clock.Now, Told: told, BatchWait: w.batchWait()}), nil
 		},
-		Between: func(inner reconcile.Ledger) reconcile.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
+		Between: func(inner app.Ledger) app.Ledger { return ledger{inner, l.gate, w.opts.Two, w.saved} },
 	})
 	if err != nil {
 		stop()

@@ -51,6 +51,8 @@ type Options struct {
 	Workers     int             // passes in the same moment; zero: one, so that a story repeats itself
 	SmallDisk   bool            // the ledger has a disk of its own, of 4 MiB; takes root
 	Events      bool            // a queue with the account's events
+	Told        bool            // receivers of messages
+	Traced      bool            // a collector of traces
 	Trouble     Trouble         // with these events
 	Outermost   wire.Middleware // where set, changes what everybody is told
 	Watch       time.Duration   // zero: production's
@@ -71,6 +73,7 @@ type World struct {
 
 	Observer *Observer
 
+	ears    *ears
 	meter   meter
 	closers []func()         // end what goes on beside the story
 	life    *life            // the controller, or of two the one that leads or led last
@@ -122,6 +125,7 @@ func New(dir string, opts Options) (*World, error) {
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
 		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{},
 	}
+	w.ears = newEars(w.journal)
 	w.meter.kill(opts.Kill)
 	err := w.smallDisk()
 	if err != nil {

@@ -86,10 +86,11 @@ func TestGitIsTold(t *testing.T) {
 	})
 	good := j.git(j.source, "rev-parse", "main")
 	people := newReceiver(t)
-	flags := append(j.speaks(host), "--notify", people.file)
+	traces := newTraces(t)
+	flags := append(j.speaks(host), "--notify", people.file, "--otlp", traces.URL)
 	dev := j.start(flags...)
 	dev.awaitPhase(condition.PhaseHealthy, "orders")
-	people.await(t, notify.Good)
+	people.await(t, notify.Begun, notify.Good)
 
 	if n := host.Refused(); n != 1 {
 		t.Errorf("%d requests were refused: the host had said when to come again", n)
@@ -125,6 +126,7 @@ func TestGitIsTold(t *testing.T) {
 	}
 
 	// A controller that begins anew says nothing twice.
+	traces.await(t, good, badCommit)
 	writes := host.Writes()
 	_ = dev.cmd.Process.Kill()
 	<-dev.ended
@@ -135,7 +137,7 @@ func TestGitIsTold(t *testing.T) {
 		t.Errorf("the restart wrote %d times", again-writes)
 	}
 	dev.awaitPull(host, "open")
-	people.await(t, notify.Good, notify.Rejected, notify.Reverted)
+	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted)
 
 	next, nextCommit := j.release("read MENU_URL where it is set", listens)
 	dev.awaitTag("orders", next)
@@ -149,7 +151,8 @@ func TestGitIsTold(t *testing.T) {
 	}
 	wantStates(t, host, good, "inactive")
 	wantStates(t, host, badCommit, "failure")
-	people.await(t, notify.Good, notify.Rejected, notify.Reverted, notify.Good)
+	people.await(t, notify.Begun, notify.Good, notify.Begun, notify.Rejected, notify.Reverting, notify.Reverted, notify.Begun, notify.Good)
+	traces.await(t, good, badCommit, nextCommit)
 
 	out, err := j.promoteTold(host)
 	if err != nil || !strings.Contains(out, "good in dev since") || !strings.Contains(out, "https://github.com/"+standin.Repository+"/pull/") {

@@ -51,8 +51,7 @@ routes:
 	return r
 }
 
-// await waits until so many messages of what ended are there, and holds their events and that none came twice. That something has
-// begun is not told where it has ended by then, as on a machine with other work.
+// await waits until so many messages are there, and holds their events and that none came twice.
 func (r *receiver) await(t *testing.T, want ...notify.Event) {
 	t.Helper()
 	var got []notify.Event
@@ -60,9 +59,7 @@ func (r *receiver) await(t *testing.T, want ...notify.Event) {
 		r.mu.Lock()
 		got = nil
 		for _, m := range r.messages {
-			if m.Event != notify.Begun && m.Event != notify.Reverting {
-				got = append(got, m.Event)
-			}
+			got = append(got, m.Event)
 			if m.Service != "orders" || m.Evidence != "" && !strings.HasPrefix(m.Evidence, pageAddress+"/services/orders") {
 				t.Errorf("a message of %q with evidence at %q", m.Service, m.Evidence)
 			}

@@ -32,6 +32,7 @@ import (
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/server"
 	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/controller/trace"
 )
 
 // version and revision are set by the linker: -X main.version=… -X main.revision=…
@@ -57,6 +58,7 @@ type runFlags struct {
 	page                string
 	host                githost.Options
 	notify              string
+	otlp                string
 	logFormat, logLevel string
 }
 
@@ -88,6 +90,7 @@ func newRunCommand() *cobra.Command {
 	hostFlags(flags, &f.host)
 	flags.StringVar(&f.page, "page-url", os.Getenv(pageEnv), "address under which people reach the page, for links to evidence (environment: "+pageEnv+")")
 	flags.StringVar(&f.notify, "notify", "", "file that says who is told of what, in Slack and by webhooks")
+	flags.StringVar(&f.otlp, "otlp", "", "address of an OpenTelemetry collector that is told a trace of each rollout by OTLP over HTTP, such as http://localhost:4318")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
 	flags.DurationVar(&f.pace.Idle, "resync", app.DefaultIdle, "time between two looks at a settled service")
@@ -125,6 +128,13 @@ func (f *runFlags) check() error {
 		if err := events.CheckURL(f.events); err != nil {
 			return usageError{fmt.Errorf("--events: %w", err)}
 		}
+	}
+	if f.otlp != "" {
+		address, err := trace.Address(f.otlp)
+		if err != nil {
+			return usageError{fmt.Errorf("--otlp: %w", err)}
+		}
+		f.otlp = address
 	}
 	if f.ledger == "" {
 		f.ledger = "deploy-" + f.env + ".db"
@@ -167,9 +177,13 @@ func runController(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := f.tracer(ctx, registry, log)
+	if err != nil {
+		return err
+	}
 	cfg := app.Config{
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
-		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker, Notify: notifier,
+		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker, Notify: notifier, Trace: tracer,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},

@@ -45,6 +45,8 @@ func TestWrongCalls(t *testing.T) {
 		{"no peer", append(good, "--peer", "dev"), 2, `--peer: "dev" is no peer; write its environment and its address, such as dev=https://deploy.dev.example`},
 		{"no queue", append(good, "--events", "deploy-events"), 2, `--events: "deploy-events" is not the URL of an SQS queue; write the queue's URL`},
 		{"a FIFO queue", append(good, "--events", "https://sqs.eu-central-1.amazonaws.com/123456789012/x.fifo"), 2, "name a standard queue"},
+		{"no collector", append(good, "--otlp", "localhost:4318"), 2, "--otlp: it must be the collector's address, such as http://localhost:4318"},
+		{"a password in the collector's address", append(good, "--otlp", "https://me:"+secret+"@otel.example"), 2, "what lets somebody in belongs into OTEL_EXPORTER_OTLP_HEADERS"},
 		{"no format", append(good, "--log", "xml"), 2, "write json or console"},
 		{"no level", append(good, "--log-level", "loud"), 2, "write debug, info, warn or error"},
 		{"an argument", append(good, "now"), 2, `unknown command "now"`},
