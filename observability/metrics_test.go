@@ -1,6 +1,7 @@
 package observability_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -14,10 +15,12 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
+	"github.com/canteen/deploy/controller/trace"
 	"github.com/canteen/deploy/observability/rules"
 )
 
@@ -40,6 +43,10 @@ func everything() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
 	notify.New(notify.Options{Registry: reg, Environment: "prod", Config: &notify.Config{Receivers: map[string]notify.Receiver{"ops": {}}}})
+	githost.New(&githost.Host{}, "", zap.NewNop(), reg)
+	if _, err := trace.New(context.Background(), trace.Options{URL: "http://127.0.0.1:4318/v1/traces", Place: trace.Place{Environment: "prod"}, Registry: reg, Log: zap.NewNop()}); err != nil {
+		panic(err)
+	}
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
 	now := time.Now()
 	b.Queue(queue.New().Stats)
