@@ -162,6 +162,40 @@ func TestIdleObservationIsOneCall(t *testing.T) {
 	})
 }
 
+// What a pass has been told already is fresh to it, for a while, unless an event came since; to a later pass it is not.
+func TestAPassAsksNothingTwice(t *testing.T) {
+	bubble(t, sim.Config{Seed: 2, Book: logs()}, func(w *world) {
+		time.Sleep(2 * time.Second) // since what was asked to make this world
+		look := observed.Look{Template: true, Fresh: true, Since: time.Now()}
+		asked := func(l observed.Look) int {
+			w.sim.Calls.Reset()
+			w.observe(l)
+			all := 0
+			for _, n := range w.sim.Calls.Counts() {
+				all += n
+			}
+			return all
+		}
+		first := asked(look)
+		if n := asked(look); first < 3 || n > 0 {
+			w.Errorf("the first look of a pass made %d requests, the next one %d more", first, n)
+		}
+		w.account.Notice(cluster, service)
+		if n := asked(look); n == 0 {
+			w.Error("an event in between was overlooked")
+		}
+		time.Sleep(3 * time.Second) // more than an answer counts as fresh
+		if n := asked(look); n < first {
+			w.Errorf("a pass that takes long is told what was so before: %d requests, want %d", n, first)
+		}
+		look.Since = time.Now().Add(time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
+		if n := asked(look); n < first {
+			w.Errorf("the next pass made %d requests, want %d", n, first)
+		}
+	})
+}
+
 func TestCachesGrowOld(t *testing.T) {
 	bubble(t, sim.Config{Seed: 3, Book: logs()}, func(w *world) {
 		look := observed.Look{Template: true}

@@ -104,7 +104,7 @@ func (f freshness) within(max time.Duration) time.Duration {
 // pass is how old an answer of the same pass can be, zero where none counts.
 func (f freshness) pass() time.Duration {
 	if d := time.Since(f.since); !f.since.IsZero() && d <= freshFor {
-		return d
+		return d + 1 // what came in that very moment counts
 	}
 	return 0
 }
