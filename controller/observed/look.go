@@ -66,6 +66,7 @@ func (l Look) Merge(other Look) Look {
 	l.ServiceRecord = cmp.Or(l.ServiceRecord, other.ServiceRecord)
 	l.Migration = cmp.Or(l.Migration, other.Migration)
 	l.MigrationSince = cmp.Or(l.MigrationSince, other.MigrationSince)
+	l.Since = cmp.Or(l.Since, other.Since)
 	if len(other.Containers) > 0 {
 		containers := maps.Clone(other.Containers)
 		maps.Copy(containers, l.Containers)
@@ -81,9 +82,6 @@ func (l Look) Merge(other Look) Look {
 	l.Targets = l.Targets || other.Targets
 	l.MigrationLog = l.MigrationLog || other.MigrationLog
 	l.Fresh = l.Fresh || other.Fresh
-	if l.Since.Before(other.Since) {
-		l.Since = other.Since
-	}
 	l.Rolling = l.Rolling || other.Rolling
 	l.Before = l.Before || other.Before
 	l.Thorough = l.Thorough || other.Thorough

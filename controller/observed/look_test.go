@@ -11,7 +11,7 @@ func TestMergeForgetsNothing(t *testing.T) {
 	full := Look{
 		Stack: "s", Containers: map[string]string{"app": "tag"}, Template: true, Revisions: []string{"r"}, Startable: []string{"r"}, Parameter: true, Alike: &Rendering{Template: "t"},
 		Deployment: "d", ServiceDeployment: true, ServiceRecord: "sd", Tasks: true, Targets: true, Alarms: []string{"a"},
-		Secrets: []string{"secretsmanager:s"}, Logs: &LogLook{Revision: "r", Since: time.Unix(1, 0), Patterns: []string{"p"}, Tail: 5}, Migration: "m", MigrationSince: time.Unix(2, 0), MigrationLog: true, Fresh: true, Rolling: true, Before: true, Thorough: true,
+		Secrets: []string{"secretsmanager:s"}, Logs: &LogLook{Revision: "r", Since: time.Unix(1, 0), Patterns: []string{"p"}, Tail: 5}, Migration: "m", MigrationSince: time.Unix(2, 0), MigrationLog: true, Fresh: true, Rolling: true, Before: true, Thorough: true, Since: time.Unix(3, 0),
 	}
 	v := reflect.ValueOf(full)
 	for i := range v.NumField() {
