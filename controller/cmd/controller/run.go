@@ -45,25 +45,26 @@ var (
 const webhookSecretEnv = "DEPLOY_WEBHOOK_SECRET"
 
 type runFlags struct {
-	env, ledger, listen string
-	git                 gitrepo.Config
-	poll                time.Duration
-	pace                rollout.Pace
-	workers             int
-	share               float64
-	webhookSecretFile   string
-	events              string
-	peerTexts           []string
-	peers               []server.Peer // read by check
-	page                string
-	host                githost.Options
-	notify              string
-	otlp                string
-	logFormat, logLevel string
+	env, ledger, listen   string
+	git                   gitrepo.Config
+	poll                  time.Duration
+	pace                  rollout.Pace
+	workers               int
+	limits                map[string]client.Bucket
+	share                 float64
+	webhookSecretFile     string
+	events                string
+	peerTexts, limitTexts []string
+	peers                 []server.Peer // read by check
+	page                  string
+	host                  githost.Options
+	notify                string
+	otlp                  string
+	logFormat, logLevel   string
 }
 
 func newRunCommand() *cobra.Command {
-	var f runFlags
+	f := runFlags{limits: map[string]client.Bucket{}}
 	cmd := &cobra.Command{
 		Use:   "run --env ENV --source PATH-OR-URL",
 		Short: "Keep an account as git asks, until it is told to stop",
@@ -96,6 +97,7 @@ func newRunCommand() *cobra.Command {
 	flags.DurationVar(&f.pace.Idle, "resync", app.DefaultIdle, "time between two looks at a settled service")
 	flags.IntVar(&f.workers, "workers", app.DefaultWorkers, "services that are looked at in the same moment")
 	flags.Float64Var(&f.share, "api-share", 0.4, "share of AWS's request budgets that the controller takes, above 0 to 1")
+	flags.StringArrayVar(&f.limitTexts, "api-limit", nil, "AWS's limit where this account has another one, as BUDGET=BURST/REFILL, such as \"ecs service modify=100/10\"; may be given again")
 	flags.StringVar(&f.logFormat, "log", "json", "format of the log: json or console")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	return cmd
@@ -116,6 +118,13 @@ func (f *runFlags) check() error {
 		return usageError{errors.New("--api-share must be above 0 and at most 1")}
 	case f.ledger == tablePrefix:
 		return usageError{errors.New("--ledger dynamodb: must name a table, such as --ledger dynamodb:deploy-ledger")}
+	}
+	for _, text := range f.limitTexts {
+		name, limit, err := client.ParseBucket(text)
+		if err != nil {
+			return usageError{fmt.Errorf("--api-limit: %w", err)}
+		}
+		f.limits[name] = limit
 	}
 	for _, text := range f.peerTexts {
 		p, err := server.ParsePeer(text)
@@ -185,7 +194,7 @@ func runController(ctx context.Context, f runFlags) error {
 		Env: f.env, Shared: shared, Git: f.git, Ledger: f.ledger, Poll: f.poll, Pace: f.pace, Workers: f.workers, WebhookSecret: secret,
 		Build: status.Build{Version: version, Revision: buildRevision()}, Registry: registry, Log: log, Clock: clock.Now, Events: listener, Peers: f.peers, GitHost: speaker, Notify: notifier, Trace: tracer,
 		Connect: func(ctx context.Context, env desired.EnvironmentSpec) (app.Account, error) {
-			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
+			return account.Connect(ctx, env, client.Options{BurstShare: f.share, RefillShare: f.share, Buckets: f.limits, Registerer: registry, MayWrite: mayWrite, Clock: clock}, told)
 		},
 	}
 	if f.listen != "" {

@@ -42,6 +42,8 @@ func TestWrongCalls(t *testing.T) {
 		{"too often", append(good, "--poll", "1ms"), 2, "at least 1s"},
 		{"no workers", append(good, "--workers", "0"), 2, "--workers must be 1 to 256"},
 		{"more than there is", append(good, "--api-share", "2"), 2, "--api-share must be above 0 and at most 1"},
+		{"no budget", append(good, "--api-limit", "ecs=1/1"), 2, `--api-limit: "ecs" is no budget; the budgets are: cloudformation read, `},
+		{"no limit", append(good, "--api-limit", "ecs service modify=many"), 2, `--api-limit: "many" are not the limits of a budget; write ecs service modify=BURST/REFILL, such as ecs service modify=50/5`},
 		{"no peer", append(good, "--peer", "dev"), 2, `--peer: "dev" is no peer; write its environment and its address, such as dev=https://deploy.dev.example`},
 		{"no queue", append(good, "--events", "deploy-events"), 2, `--events: "deploy-events" is not the URL of an SQS queue; write the queue's URL`},
 		{"a FIFO queue", append(good, "--events", "https://sqs.eu-central-1.amazonaws.com/123456789012/x.fifo"), 2, "name a standard queue"},
