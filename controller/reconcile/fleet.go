@@ -135,11 +135,12 @@ func before(a string, since time.Time, b string, then time.Time) bool {
 	return cmp.Or(since.Compare(then), cmp.Compare(a, b)) < 0
 }
 
-// turns are the services whose turn it is because a place became free since turns was asked before, longest waiting first.
+// turns are the services whose turn it is because a place became free since turns was asked before, longest waiting first. Without a
+// limit nobody waits for a place, and whoever still says so is woken by the change of the environment that took the limit away.
 func (f *Fleet) turns(limit int) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.freed {
+	if !f.freed || limit == 0 {
 		return nil
 	}
 	f.freed = false
@@ -152,11 +153,7 @@ func (f *Fleet) turns(limit int) []string {
 	slices.SortFunc(waiting, func(a, b string) int {
 		return cmp.Or(f.services[a].queued.Compare(f.services[b].queued), cmp.Compare(a, b))
 	})
-	free := len(waiting)
-	if limit > 0 {
-		free = max(0, min(free, limit-f.rolling))
-	}
-	return waiting[:free]
+	return waiting[:max(0, min(len(waiting), limit-f.rolling))]
 }
 
 // Pause is why nothing new is begun under the policy, nil where that is not so: the account suddenly lacks too many services.
