@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,29 +104,36 @@ const pageSize = 100
 func (e *Engine) DescribeStacks(_ context.Context, in *cloudformation.DescribeStacksInput) (*cloudformation.DescribeStacksOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var out []types.Stack
+	var found []*kept
 	for _, k := range e.stacks {
-		s := e.show(k)
-		if in.StackName == nil || *in.StackName == k.Name || *in.StackName == *s.StackId {
-			out = append(out, s)
+		if in.StackName == nil || *in.StackName == k.Name || strings.HasPrefix(*in.StackName, "arn:") && *in.StackName == e.id(k) {
+			found = append(found, k)
 		}
 	}
-	if in.StackName != nil && len(out) == 0 {
+	if in.StackName != nil && len(found) == 0 {
 		return nil, missing(*in.StackName)
 	}
-	page, next, ok := wire.Page(out, func(s types.Stack) string { return *s.StackName }, in.NextToken, pageSize)
+	page, next, ok := wire.Page(found, func(k *kept) string { return k.Name }, in.NextToken, pageSize)
 	if !ok {
 		return nil, invalid("NextToken is not one that DescribeStacks gave")
 	}
-	return &cloudformation.DescribeStacksOutput{Stacks: page, NextToken: next}, nil
+	out := &cloudformation.DescribeStacksOutput{NextToken: next}
+	for _, k := range page {
+		out.Stacks = append(out.Stacks, e.show(k))
+	}
+	return out, nil
+}
+
+// id is the stack's ARN.
+func (e *Engine) id(k *kept) string {
+	sum := sha256.Sum256([]byte(k.Name))
+	return fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%x-%x-%x-%x-%x", e.region, e.account, k.Name, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
 func (e *Engine) show(k *kept) types.Stack {
-	sum := sha256.Sum256([]byte(k.Name))
-	id := fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 	s := types.Stack{
 		StackName:       aws.String(k.Name),
-		StackId:         aws.String(fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", e.region, e.account, k.Name, id)),
+		StackId:         aws.String(e.id(k)),
 		StackStatus:     k.Status,
 		CreationTime:    &k.created,
 		LastUpdatedTime: k.updated,
