@@ -58,7 +58,8 @@ const (
 // The bounds of what is kept, by number of entries: three revisions for each of 10,000 services, one of everything else.
 const (
 	revisionsMax = 30_000
-	servicesMax  = 10_000
+	servicesMax  = 12_000 // an account's ten thousand, and those that were there before them
+	looksMax     = 1000   // of a second: AWS's budget does not allow more, and each has a hundred events
 	imagesMax    = 20_000
 	outputsMax   = 100 // of a minute
 )
@@ -111,7 +112,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		alarmist:   newBatcher(alarmsPerCall, opts.BatchWait, describeAlarms(clients)),
 		listing:    make(chan struct{}, 1),
 		stacks:     newCache[stack](servicesMax),
-		templates:  newCache[template](servicesMax),
+		templates:  newCache[template](2 * servicesMax), // by the stack's name for it, and by ARN
 		parameters: newCache[string](servicesMax),
 		revisions:  newCache[revision](revisionsMax),
 		images:     newCache[string](imagesMax),
@@ -121,7 +122,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		present:    newCache[bool](servicesMax),
 		versions:   newCache[string](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
-		looks:      newCache[types.Service](servicesMax),
+		looks:      newCache[types.Service](looksMax),
 		noticed:    newCache[bool](servicesMax),
 		records:    newCache[string](servicesMax),
 		ended:      newCache[observed.ServiceDeployment](servicesMax),
