@@ -9,7 +9,7 @@ import (
 )
 
 // MarshalJSON writes the duration as people do.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+func (d Duration) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, d.String()), nil }
 
 // UnmarshalJSON reads a duration such as 90s or 1h30m; a bare number is refused because its unit would be a guess.
 func (d *Duration) UnmarshalJSON(b []byte) error {
@@ -43,11 +43,15 @@ func (p *Percent) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes the strategy's own parameters beside strategy and deadline, as the file has them.
 func (r Rollout) MarshalJSON() ([]byte, error) {
+	if len(r.Params) == 0 { // as nearly all are, and each save and each comparison of a service comes here
+		return json.Marshal(struct {
+			Deadline Duration `json:"deadline,omitempty"`
+			Strategy string   `json:"strategy,omitempty"`
+		}{r.Deadline, r.Strategy})
+	}
 	m := map[string]json.RawMessage{}
-	if len(r.Params) > 0 {
-		if err := json.Unmarshal(r.Params, &m); err != nil {
-			return nil, err
-		}
+	if err := json.Unmarshal(r.Params, &m); err != nil {
+		return nil, err
 	}
 	if r.Strategy != "" {
 		m["strategy"], _ = json.Marshal(r.Strategy)

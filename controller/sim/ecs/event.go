@@ -13,11 +13,6 @@ import (
 // Service.events).
 const eventsMax = 100
 
-type serviceEvent struct {
-	id, message string
-	at          time.Time
-}
-
 // event adds one of a service's own events: "(service S) …".
 func (e *Engine) event(s *service, format string, args ...any) {
 	e.heartbeat(s)
@@ -27,10 +22,10 @@ func (e *Engine) event(s *service, format string, args ...any) {
 // addEvent keeps the list in order of time also where an event of the same
 // instant was dated a little later.
 func (e *Engine) addEvent(s *service, at time.Time, message string) {
-	if n := len(s.events); n > 0 && s.events[n-1].at.After(at) {
-		at = s.events[n-1].at
+	if n := len(s.events); n > 0 && s.events[n-1].CreatedAt.After(at) {
+		at = *s.events[n-1].CreatedAt
 	}
-	s.events = append(s.events, serviceEvent{id: uuid(e.random("event " + s.arn)), at: at, message: message})
+	s.events = append(s.events, types.ServiceEvent{Id: aws.String(uuid(e.random("event " + s.arn))), Message: &message, CreatedAt: &at})
 	if len(s.events) > eventsMax {
 		s.events = slices.Delete(s.events, 0, len(s.events)-eventsMax)
 	}
@@ -149,9 +144,7 @@ func (s *service) groups() []string {
 }
 
 func (s *service) viewEvents() []types.ServiceEvent {
-	out := []types.ServiceEvent{}
-	for _, ev := range slices.Backward(s.events) {
-		out = append(out, types.ServiceEvent{Id: aws.String(ev.id), Message: aws.String(ev.message), CreatedAt: aws.Time(ev.at)})
-	}
+	out := slices.Clone(s.events)
+	slices.Reverse(out)
 	return out
 }

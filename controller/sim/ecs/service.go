@@ -51,12 +51,12 @@ type service struct {
 	tasks       []*task       // not STOPPED, oldest first
 	gone        []*task       // STOPPED, still visible
 
-	events     []serviceEvent // oldest first
-	steadyAt   time.Time      // zero while something is going on
-	held       int            // protected tasks that hold up scale-in, as last told
-	unbalanced bool           // told so of the availability zones
-	replaced   int            // stopped for their health, not yet told as replaced
-	phase      time.Time      // the scheduler looks at phase + n·period
+	events     []types.ServiceEvent // oldest first
+	steadyAt   time.Time            // zero while something is going on
+	held       int                  // protected tasks that hold up scale-in, as last told
+	unbalanced bool                 // told so of the availability zones
+	replaced   int                  // stopped for their health, not yet told as replaced
+	phase      time.Time            // the scheduler looks at phase + n·period
 	period     time.Duration
 	tickDue    bool
 	stale      *types.Service // what a stale read shows, until staleUntil

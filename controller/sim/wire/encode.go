@@ -43,6 +43,10 @@ func (c *codec) encode(w sink, v reflect.Value) {
 		c.encode(w, v.Elem())
 		return
 	case t == timeType:
+		if v.CanAddr() { // a copy costs an allocation, and there are a hundred events in a service
+			w.timestamp(*v.Addr().Interface().(*time.Time))
+			return
+		}
 		w.timestamp(v.Interface().(time.Time))
 		return
 	case t == bytesType:
