@@ -4,16 +4,17 @@ PKG ?= ./...
 
 .PHONY: test soak fuzz demo check bench breaks build images synth test-infra
 
-# What is slow without being concurrent, or measures memory: it is run whole without the race detector, and where it can be told
-# in short, in short with it.
-LONG := controller/gitrepo controller/scale controller/story images
+# What is slow without being concurrent, or measures memory, is run whole without the race detector; BOTH of it are run in short
+# with it as well.
+BOTH := controller/desired controller/gitrepo controller/reconcile controller/rollout controller/story
+LONG := $(BOTH) controller/scale images
 
 # Everything that must hold, as .ci/run runs it. Several packages wait for the clock, so that more of them run at once than there
 # are processors.
 test: check
 	$(GO) test -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
-	STORY_SEEDS=100 $(GO) test -race -short -timeout 40m ./controller/gitrepo ./controller/story
-	STORY_SEEDS=500 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
+	STORY_SEEDS=300 $(GO) test -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+	STORY_SEEDS=2000 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn

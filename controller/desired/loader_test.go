@@ -83,6 +83,9 @@ func edit(t *rapid.T, tree fstest.MapFS, bad []string) {
 // TestLoaderIsLoad: whatever was loaded before, what is loaded now is what a first load of it says, positions of old errors
 // included. Both for trees that know their contents' hashes and for those that do not.
 func TestLoaderIsLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
 	bad := slices.Sorted(maps.Values(badServices(t)))
 	rapid.Check(t, func(t *rapid.T) {
 		plain, known := desired.NewLoader(testKinds()), desired.NewLoader(testKinds())
@@ -123,6 +126,9 @@ func serviceText(i int, tag string) []byte {
 // One changed file of ten thousand is the only one that is read and parsed; one broken file goes on being told without that.
 func TestOnlyWhatChangedIsParsed(t *testing.T) {
 	for _, n := range []int{1_000, 10_000} {
+		if testing.Short() && n > 1_000 {
+			break
+		}
 		tree := healthyFolder(t, n)
 		tree.MapFS["service-00007.yaml"].Data = append(serviceText(7, "1a2b3c4"), "  surprise: 1\n"...)
 		l := desired.NewLoader(testKinds())
@@ -161,7 +167,10 @@ func TestOnlyWhatChangedIsParsed(t *testing.T) {
 
 // A service that thousands depend on is removed: each of them is told, and none of it is long.
 func TestManyErrorsAtOnceStaySmall(t *testing.T) {
-	const n = 5_000
+	n := 5_000
+	if testing.Short() {
+		n = 500
+	}
 	tree := healthyFolder(t, n)
 	for i := range n {
 		text := strings.ReplaceAll(string(serviceText(i, "1a2b3c4")), "\n  dependsOn:", "\n  #")

@@ -162,6 +162,9 @@ func FuzzParse(f *testing.F) {
 
 // TestHostile: input made to cost much costs little.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
 	repeat := func(s string) string { return strings.Repeat(s, desired.FileSizeMax/len(s)) }
 	var unknown strings.Builder
 	for i := range 40_000 {

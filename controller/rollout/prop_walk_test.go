@@ -199,6 +199,9 @@ func anyDeed(t *rapid.T) (string, func(*world)) {
 // then over walks, whose records the rules themselves have written, together with what the world knows besides: and in the end,
 // when the faults stop, all must come to rest.
 func TestProp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
 	n, both := tally{}, 0
 	t.Run("decisions", func(t *testing.T) {
 		both++
