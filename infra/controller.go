@@ -84,7 +84,7 @@ func (s Settings) newControllerTask(stack awscdk.Stack, token string) awsecs.Cfn
 				Command: texts("CMD", "/controller", "health"), Interval: number(30), Timeout: number(5), Retries: number(3), StartPeriod: number(30),
 			},
 			PortMappings:     []any{&awsecs.CfnTaskDefinition_PortMappingProperty{ContainerPort: number(port), Protocol: text("tcp")}},
-			Environment:      []any{variable("AWS_REGION", s.Region)},
+			Environment:      s.controllerVariables(),
 			Secrets:          []any{&awsecs.CfnTaskDefinition_SecretProperty{Name: text("GIT_TOKEN"), ValueFrom: &token}},
 			LogConfiguration: s.logsTo("controller", "controller"),
 		}},
@@ -98,7 +98,24 @@ func (s Settings) controllerArgs() []string {
 	if s.Controller.Tells {
 		args = append(args, "--github-token-env", "GIT_TOKEN", "--page-url", "https://"+s.Controller.Host)
 	}
+	if s.Controller.Notify != nil {
+		args = append(args, "--notify", "env:"+notifyVariable)
+	}
+	if s.Controller.Otlp != "" {
+		args = append(args, "--otlp", s.Controller.Otlp)
+	}
 	return args
+}
+
+// notifyVariable has who is told of what: the task has no file system of its own to put a file in.
+const notifyVariable = "DEPLOY_NOTIFY"
+
+func (s Settings) controllerVariables() []any {
+	out := []any{variable("AWS_REGION", s.Region)}
+	if s.Controller.Notify != nil {
+		out = append(out, variable(notifyVariable, s.Controller.Notify.argument()))
+	}
+	return out
 }
 
 // newGate makes what people reach the controller's page by: from inside the network, and after a login. The page itself asks

@@ -160,6 +160,9 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		{"play", object{"imagesReadBy": []string{"555555555555"}}, "must name other accounts"},
 		{"play", object{"logDays": 31}, "logDays must be one of"},
 		{"play", object{"controller": object{"image": "a b"}}, "controller.image must be a tag"},
+		{"play", object{"controller": object{"otlp": "http://collector:4318"}}, "controller.otlp must be an https:// address"},
+		{"play", object{"controller": object{"notify": object{"receivers": object{"ops": object{"slack": object{"token": object{"file": "/run/slack"}}}}}}},
+			`controller.notify: receivers.ops.slack.token must be {"secretsManager": "arn:…"}`},
 		{"play", object{"certificate": ""}, "certificate must be"},
 	} {
 		if err := read(tt.env, tt.change); err == nil || !strings.Contains(err.Error(), tt.want) {

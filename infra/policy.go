@@ -51,7 +51,11 @@ func (s Settings) controllerPolicy() []statement {
 	cluster, name := s.stackName(), service
 	serviceARN := s.arn("ecs", "service/"+cluster+"/"+name)
 	revisions := s.arn("ecs", "task-definition/"+name+":*")
-	return append(s.controllerReads(), []statement{
+	reads := s.controllerReads()
+	if secrets := s.Controller.Notify.secrets(); len(secrets) > 0 {
+		reads = append(reads, statement{sid: "ReadReceivers", actions: []string{"secretsmanager:GetSecretValue"}, resources: secrets})
+	}
+	return append(reads, []statement{
 		{sid: "Register", actions: []string{"ecs:RegisterTaskDefinition"}, resources: []string{revisions}},
 		{sid: "TagRevision", actions: []string{"ecs:TagResource"}, resources: []string{revisions},
 			when: map[string]any{"StringEquals": map[string]any{"ecs:CreateAction": "RegisterTaskDefinition"}}},

@@ -81,12 +81,15 @@ type AlarmSettings struct {
 
 // ControllerSettings are of the controller's own service.
 type ControllerSettings struct {
-	Image  string       `json:"image"` // tag, or sha256:… digest, in the controller's repository
-	Cpu    int          `json:"cpu"`
-	Memory int          `json:"memory"`
-	Host   string       `json:"host"`  // name that the page is reached by
-	Tells  bool         `json:"tells"` // GitHub what became of each commit, by the token that also reads
-	Oidc   OidcSettings `json:"oidc"`
+	Image  string `json:"image"` // tag, or sha256:… digest, in the controller's repository
+	Cpu    int    `json:"cpu"`
+	Memory int    `json:"memory"`
+	Host   string `json:"host"`  // name that the page is reached by
+	Tells  bool   `json:"tells"` // GitHub what became of each commit, by the token that also reads
+	// Notify says who is told of what, as docs/notifications.md has it, in JSON. What the controller needs to read of it follows.
+	Notify *Notifications `json:"notify"`
+	Otlp   string         `json:"otlp"` // address of a collector that is told a trace of each rollout
+	Oidc   OidcSettings   `json:"oidc"`
 }
 
 // OidcSettings say who logs people in to the controller's page. Endpoints that are left out are the issuer's with /authorize,
@@ -221,6 +224,10 @@ func (s Settings) check() error {
 	must(imageForm.MatchString(s.Controller.Image), "controller.image must be a tag or a sha256: digest of the controller's repository, is %q", s.Controller.Image)
 	must(s.Controller.Host != "", "controller.host must be the name that the certificate has for the controller's page")
 	must(strings.HasPrefix(s.Controller.Oidc.Issuer, "https://") && s.Controller.Oidc.ClientID != "", "controller.oidc must have issuer (https://…) and clientId: nobody sees the page without a login")
+	must(s.Controller.Otlp == "" || strings.HasPrefix(s.Controller.Otlp, "https://"), "controller.otlp must be an https:// address: the controller reaches nothing but port 443, is %q", s.Controller.Otlp)
+	for _, err := range s.Controller.Notify.check() {
+		must(false, "controller.notify: %w", err)
+	}
 	must(s.Database.BackupDays >= 1, "database.backupDays must be at least 1: without backups there is no way back to a point in time")
 	must(retention(s.LogDays) != "", "logDays must be one of %v", slices.Sorted(maps.Keys(retentions)))
 	return errors.Join(wrong...)

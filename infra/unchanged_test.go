@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"testing"
 )
@@ -53,6 +54,10 @@ func changeAll(t *testing.T, v reflect.Value, path string) {
 			field.SetBool(!field.Bool())
 		case reflect.Slice:
 			field.Set(reflect.Append(field, reflect.ValueOf("444444444444")))
+		case reflect.Pointer: // it is read of JSON
+			if err := json.Unmarshal([]byte(told), field.Addr().Interface()); err != nil {
+				t.Fatal(err)
+			}
 		default:
 			t.Fatalf("%s is a %s: say here how it is changed", name, field.Kind())
 		}

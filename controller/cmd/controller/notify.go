@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +15,10 @@ import (
 	"github.com/canteen/deploy/controller/notify"
 )
 
-// notifyConfig reads the file that says who is told of what.
+// notifyConfig reads the file that says who is told of what. A container that has no file of its own has the text in an environment
+// variable, which is named as env:NAME.
 func notifyConfig(file string) (*notify.Config, error) {
-	data, err := os.ReadFile(file)
+	data, err := notifyText(file)
 	if err != nil {
 		return nil, fmt.Errorf("read who is told of what: %w", err)
 	}
@@ -29,6 +31,18 @@ func notifyConfig(file string) (*notify.Config, error) {
 		return nil, errors.Join(all...)
 	}
 	return c, nil
+}
+
+func notifyText(file string) ([]byte, error) {
+	variable, is := strings.CutPrefix(file, "env:")
+	if !is {
+		return os.ReadFile(file)
+	}
+	text := os.Getenv(variable)
+	if text == "" {
+		return nil, fmt.Errorf("the environment variable %q is not set, or is empty", variable)
+	}
+	return []byte(text), nil
 }
 
 // notifier is nil where no file is named.
@@ -68,7 +82,7 @@ func newNotifyCommand() *cobra.Command {
 			return nil
 		},
 	}
-	test.Flags().StringVar(&file, "notify", "", "file that says who is told of what")
+	test.Flags().StringVar(&file, "notify", "", "file that says who is told of what, or env:NAME where an environment variable has its text")
 	test.Flags().StringVar(&env, "env", "test", "environment that the message names")
 	parent.AddCommand(test)
 	return parent

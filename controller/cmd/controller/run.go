@@ -90,7 +90,7 @@ func newRunCommand() *cobra.Command {
 	flags.StringVar(&f.events, "events", "", "URL of an SQS queue with EventBridge's events of ECS and CloudWatch alarms: what they are about is looked at at once")
 	hostFlags(flags, &f.host)
 	flags.StringVar(&f.page, "page-url", os.Getenv(pageEnv), "address under which people reach the page, for links to evidence (environment: "+pageEnv+")")
-	flags.StringVar(&f.notify, "notify", "", "file that says who is told of what, in Slack and by webhooks")
+	flags.StringVar(&f.notify, "notify", "", "file that says who is told of what, in Slack and by webhooks, or env:NAME where an environment variable has its text")
 	flags.StringVar(&f.otlp, "otlp", "", "address of an OpenTelemetry collector that is told a trace of each rollout by OTLP over HTTP, such as http://localhost:4318")
 	flags.DurationVar(&f.poll, "poll", app.DefaultPoll, "time between two looks at git")
 	flags.DurationVar(&f.pace.Watch, "watch", app.DefaultWatch, "time between two looks at a service that is rolling")
