@@ -32,9 +32,11 @@ import (
 	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
+	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/ledger/dynamo"
 	"github.com/canteen/deploy/controller/ledger/lease"
+	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/ecs"
@@ -135,6 +137,7 @@ func start(t *testing.T, acc *sim.Account, dir, env string, shared *app.Shared) 
 	if shared != nil {
 		ears := events.New(fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/events", sim.DefaultRegion, sim.DefaultAccount), zap.NewNop())
 		cfg.Events, told, opts.MayWrite = ears, ears, shared.Lease.MayWrite
+		cfg.Notify, cfg.GitHost = tells(t, env, reg)
 	}
 	cfg.Connect = func(_ context.Context, env desired.EnvironmentSpec) (app.Account, error) {
 		return account.New(client.New(acc.AWSConfig(), opts), account.Options{Account: env.Account, Region: env.Region, Told: told}), nil
@@ -146,6 +149,25 @@ func start(t *testing.T, acc *sim.Account, dir, env string, shared *app.Shared) 
 	go func() { done <- a.Run(ctx) }()
 	t.Cleanup(func() { stop(); must(t, <-done) })
 	return a
+}
+
+// tells are the parts that tell a receiver of messages, who takes them, and GitHub, which is away.
+func tells(t *testing.T, env string, reg *prometheus.Registry) (*notify.Notifier, *githost.Speaker) {
+	t.Helper()
+	answers := func(code int) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	t.Setenv("OPS_URL", answers(http.StatusNoContent))
+	t.Setenv("OPS_SECRET", "of the receiver")
+	config, errs := notify.Parse("notify.yaml", []byte("apiVersion: deploy/v1\nkind: Notifications\nreceivers:\n  ops: {webhook: {url: {env: OPS_URL}, secret: {env: OPS_SECRET}}}\nroutes: [{receiver: ops}]\n"))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	host, err := githost.Open(githost.Options{API: answers(http.StatusServiceUnavailable), Repository: "canteen/deploy", Branch: "main", TokenEnv: "OPS_SECRET"})
+	must(t, err)
+	return notify.New(notify.Options{Environment: env, Config: config, Registry: reg, Log: zap.NewNop()}), githost.New(host, "", zap.NewNop(), reg)
 }
 
 // scrape starts a Prometheus that looks once a second, with the rules.
