@@ -127,6 +127,15 @@ func sample(scrape, series string) (float64, bool) {
 	return 0, false
 }
 
+// metric is an error unless a series is there and has the value.
+func (p *program) metric(series string, want float64) error {
+	_, body, err := p.get("/metrics")
+	if v, ok := sample(body, series); err == nil && (!ok || v != want) {
+		err = fmt.Errorf("%s is %v (there: %t), want %v", series, v, ok, want)
+	}
+	return err
+}
+
 func (p *program) checkLog(t *testing.T) {
 	said := map[string]bool{}
 	for line := range strings.Lines(p.out.String()) {

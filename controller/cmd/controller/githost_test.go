@@ -132,7 +132,7 @@ func TestGitIsTold(t *testing.T) {
 	<-dev.ended
 	dev = j.start(flags...)
 	dev.awaitPhase(condition.PhaseReverted, "orders")
-	time.Sleep(3 * time.Second)
+	dev.await("all that could be told has been looked at", func() error { return dev.metric("deploy_githost_pending", 0) })
 	if again := host.Writes(); again != writes {
 		t.Errorf("the restart wrote %d times", again-writes)
 	}
