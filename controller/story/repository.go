@@ -167,7 +167,8 @@ func (r *repository) alive(is bool) {
 	}
 }
 
-// lastRead is the last time not after since at which a controller ran that could read the repository.
+// lastRead is the last time not after since at which a controller has certainly read the repository: one that can looks at it every
+// poll, so that it may have missed what was said in the last one.
 func (r *repository) lastRead(since time.Time) time.Time {
 	blind := slices.Clone(r.blind)
 	for _, open := range []time.Time{r.gone, r.dead} {
@@ -179,7 +180,7 @@ func (r *repository) lastRead(since time.Time) time.Time {
 		again = false
 		for _, b := range blind {
 			if b.from.Before(since) && !b.to.Before(since) {
-				since, again = b.from, true
+				since, again = b.from.Add(-poll), true
 			}
 		}
 	}
