@@ -166,9 +166,11 @@ func TestBuiltOfThatCannotBeTold(t *testing.T) {
 		"S3 refuses":         {good, s3(wire.Fault{Before: refused("AccessDenied")}), fault.Blocked, "AccessDenied"},
 		"S3 wants it slower": {good, s3(wire.Fault{Before: refused("SlowDown")}), fault.Throttled, "SlowDown"},
 		"S3 says nothing":    {good, s3(wire.Fault{After: wire.ErrResponseLost}), fault.Unknown, ""},
-		"S3 sends elsewhere": {good, answer(http.StatusFound, ""), fault.Unknown, "HTTP302"},
-		"S3 is too slow":     {good, s3(wire.Fault{Delay: time.Minute}), fault.Unknown, ""},
-		"not JSON":           {func(w *world) string { return w.pushed("v7", w.image("no", ociConfig, "")) }, wire.Fault{Service: "none"}, fault.Terminal, "config_unreadable"},
+		"S3 sends elsewhere": {good, s3(wire.Fault{Change: func(*wire.Call, any) any {
+			return &sim.Layer{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example/"}}}
+		}}), fault.Unknown, "HTTP302"},
+		"S3 is too slow": {good, s3(wire.Fault{Delay: time.Minute}), fault.Unknown, ""},
+		"not JSON":       {func(w *world) string { return w.pushed("v7", w.image("no", ociConfig, "")) }, wire.Fault{Service: "none"}, fault.Terminal, "config_unreadable"},
 		"says that it is long": {func(w *world) string {
 			return w.pushed("v7", strings.Replace(w.image(labelled(commit), ociConfig, ""), `"size":`, `"size":9`+strings.Repeat("0", 6), 1))
 		}, wire.Fault{Service: "none"}, fault.Terminal, "config_too_large"},

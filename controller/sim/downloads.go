@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 // Layer is what S3 answers to a request for a layer: what a fault's Change sees and changes.
 type Layer struct {
 	Status int
+	Header http.Header // besides those of every answer
 	Body   []byte
 }
 
@@ -74,6 +76,7 @@ func (a *Account) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the documented way to drop a connection without an answer
 	}
+	maps.Copy(w.Header(), l.Header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(l.Body)))
 	w.WriteHeader(l.Status)
 	_, _ = w.Write(l.Body) // a client that went away is no error of ours
@@ -99,9 +102,11 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	header := http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}
+	maps.Copy(header, l.Header)
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", l.Status, http.StatusText(l.Status)), StatusCode: l.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}},
+		Header: header,
 		Body:   io.NopCloser(bytes.NewReader(l.Body)), ContentLength: int64(len(l.Body)), Request: r,
 	}, nil
 }
