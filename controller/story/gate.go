@@ -11,8 +11,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/canteen/deploy/controller/sim"
 )
 
 // The latency of a request, on the way there and on the way back. What AWS does because of a request is over before the
@@ -26,12 +24,6 @@ const (
 	// latencyImages is that of requests about what images were built of, which begin where a pass goes on.
 	latencyImages = 2*time.Millisecond + 419*time.Microsecond
 )
-
-// aboutImages are the requests that tell what an image was built of. Nobody waits for them, and to be killed at one is to be killed
-// between two others: they count as no moments.
-func aboutImages(operation string) bool {
-	return operation == "BatchGetImage" || operation == "GetDownloadUrlForLayer" || operation == sim.LayerOperation
-}
 
 // Kill is one moment to kill the controller at, by the number of its requests or of its saves from the world's beginning.
 type Kill struct {
@@ -282,7 +274,7 @@ func operation(r *http.Request) (string, error) {
 		return target[bytes.LastIndexByte([]byte(target), '.')+1:], nil
 	}
 	if r.Method == http.MethodGet { // nothing but a layer of an image is fetched so
-		return sim.LayerOperation, nil
+		return layerOperation, nil
 	}
 	if path := r.URL.Path; len(path) > 1 {
 		return path[bytes.LastIndexByte([]byte(path), '/')+1:], nil
