@@ -74,7 +74,9 @@ func (w *World) Push(service, tag string, does ...string) error {
 }
 
 // builtOf is the commit that a service's image was built of; of no repository here.
-func builtOf(service, tag string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(service+":"+tag)))[:40] }
+func builtOf(service, tag string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(service+":"+tag)))[:40]
+}
 
 // labels are those of a service's image.
 func labels(service, tag string) map[string]string {
