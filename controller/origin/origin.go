@@ -165,9 +165,16 @@ func (o *Origins) Of(name string, digests []string) []string {
 	return commits
 }
 
-// Work asks, one image after the other, until ctx ends; then it forgets, for whoever acts next.
+// Begin is the start of a term in which this controller acts: what was known in another one is forgotten. It must come before the first
+// Note and Work of the term. What a term's rollouts were built of is known beyond its end, for those that end with it.
+func (o *Origins) Begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.services, o.due = map[string]*service{}, nil
+}
+
+// Work asks, one image after the other, until ctx ends.
 func (o *Origins) Work(ctx context.Context, account Account) {
-	defer o.forget()
 	for {
 		name, one, ok := o.next()
 		if !ok {
@@ -186,12 +193,6 @@ func (o *Origins) Work(ctx context.Context, account Account) {
 		}
 		o.answered(name, one, commit, err)
 	}
-}
-
-func (o *Origins) forget() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.services, o.due = map[string]*service{}, nil
 }
 
 // next takes the next image that is still wanted.
