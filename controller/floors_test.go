@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"controller/rollout", "controller/condition", "controller/plan", "controller/adopt"},
 	{"controller/strategy", "controller/health"},
 	{"controller/account", "controller/events", "controller/githost", "controller/gitrepo", "controller/ledger", "controller/queue", "controller/release", "controller/retry"},
-	{"controller/server", "controller/status", "controller/reconcile", "controller/notify", "controller/trace"},
+	{"controller/server", "controller/status", "controller/reconcile", "controller/notify", "controller/origin", "controller/trace"},
 	{"controller/app", "controller/rehearsal"},
 	{"controller/cmd"},
 }
@@ -63,6 +63,7 @@ var banned = []struct{ from, to, why string }{
 	{"controller/rehearsal", "github.com/aws/", "a rehearsal must have no way to the account but the one that it is given"},
 	{"controller/githost", "github.com/aws/", "whoever speaks to the git host has no say in the account"},
 	{"controller/notify", "github.com/aws/", "whoever tells people has no say in the account"},
+	{"controller/origin", "github.com/aws/", "whoever wants to know what an image was built of asks the account"},
 	{"controller/trace", "github.com/aws/", "whoever tells a collector has no say in the account"},
 	{"controller/release", "github.com/aws/", "whoever writes to git has no say in the account"},
 	{"worker", module + "controller", "the worker knows nothing of who deploys it"},

@@ -56,6 +56,8 @@ func (s Settings) controllerPolicy() []statement {
 		reads = append(reads, statement{sid: "ReadReceivers", actions: []string{"secretsmanager:GetSecretValue"}, resources: secrets})
 	}
 	return append(reads, []statement{
+		// Which commit an image was built of, for lead times. Without it they go by the tag, and nothing else is missing.
+		{sid: "ReadLabels", actions: []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}, resources: []string{s.arn("ecr", "repository/"+workerRepository)}},
 		{sid: "Register", actions: []string{"ecs:RegisterTaskDefinition"}, resources: []string{revisions}},
 		{sid: "TagRevision", actions: []string{"ecs:TagResource"}, resources: []string{revisions},
 			when: map[string]any{"StringEquals": map[string]any{"ecs:CreateAction": "RegisterTaskDefinition"}}},

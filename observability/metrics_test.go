@@ -17,6 +17,7 @@ import (
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/notify"
+	"github.com/canteen/deploy/controller/origin"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -44,6 +45,7 @@ func everything() *prometheus.Registry {
 	client.New(aws.Config{Region: "eu-central-1"}, client.Options{Registerer: reg})
 	notify.New(notify.Options{Registry: reg, Environment: "prod", Config: &notify.Config{Receivers: map[string]notify.Receiver{"ops": {}}}})
 	githost.New(&githost.Host{}, "", zap.NewNop(), reg)
+	origin.New(zap.NewNop(), reg)
 	if _, err := trace.New(context.Background(), trace.Options{URL: "http://127.0.0.1:4318/v1/traces", Place: trace.Place{Environment: "prod"}, Registry: reg, Log: zap.NewNop()}); err != nil {
 		panic(err)
 	}

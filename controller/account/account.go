@@ -80,6 +80,7 @@ type Account struct {
 	revisions  *cache[revision]
 	images     *cache[string] // image → digest
 	tags       *cache[string] // repository:tag → digest
+	built      *cache[string] // digest → the commit that the image was built of; never forgotten, since a digest's image never changes
 	secrets    *cache[string]
 	present    *cache[bool]
 	versions   *cache[string] // of secrets, by ARN
@@ -117,6 +118,7 @@ func New(clients *client.Clients, opts Options) *Account {
 		revisions:  newCache[revision](revisionsMax),
 		images:     newCache[string](imagesMax),
 		tags:       newCache[string](imagesMax),
+		built:      newCache[string](imagesMax),
 		secrets:    newCache[string](servicesMax),
 		services:   newCache[placement](servicesMax),
 		present:    newCache[bool](servicesMax),

@@ -80,7 +80,7 @@ func kindOf(operation string, api smithy.APIError) fault.Kind {
 	switch code {
 	case "ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException", "TaskSetNotFoundException",
 		"ServiceDeploymentNotFoundException", "ResourceNotFoundException", "ImageNotFoundException",
-		"RepositoryNotFoundException", "ParameterNotFound", "TargetGroupNotFound", "TargetGroupNotFoundException":
+		"RepositoryNotFoundException", "LayersNotFoundException", "LayerInaccessibleException", "NoSuchKey", "ParameterNotFound", "TargetGroupNotFound", "TargetGroupNotFoundException":
 		return missing(operation)
 	case "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue":
 		return fault.Blocked

@@ -56,6 +56,8 @@ func TestClassify(t *testing.T) {
 		"tag refused":                     {writing("TagResource", true, status(400, &ecstypes.InvalidParameterException{})), fault.Blocked, "InvalidParameterException"},
 		"cluster missing":                 {during("DescribeServices", &ecstypes.ClusterNotFoundException{}), fault.NotFound, "ClusterNotFoundException"},
 		"image missing":                   {during("DescribeImages", &ecrtypes.ImageNotFoundException{}), fault.NotFound, "ImageNotFoundException"},
+		"layer missing":                   {during("GetDownloadUrlForLayer", &ecrtypes.LayersNotFoundException{}), fault.NotFound, "LayersNotFoundException"},
+		"layer of no image":               {during("GetDownloadUrlForLayer", &ecrtypes.LayerInaccessibleException{}), fault.NotFound, "LayerInaccessibleException"},
 		"token used for something else":   {writing("RunTask", true, status(400, &ecstypes.ConflictException{})), fault.Conflict, "ConflictException"},
 		"server error on a read":          {during("DescribeServices", status(500, &ecstypes.ServerException{})), fault.Unknown, "ServerException"},
 		"server error on a write":         {writing("UpdateService", true, status(500, &ecstypes.ServerException{})), fault.Lost, "ServerException"},

@@ -18,6 +18,7 @@ import (
 	"github.com/canteen/deploy/controller/gitrepo"
 	"github.com/canteen/deploy/controller/health"
 	"github.com/canteen/deploy/controller/notify"
+	"github.com/canteen/deploy/controller/origin"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -30,6 +31,7 @@ import (
 // Account is the account as the wiring needs it.
 type Account interface {
 	reconcile.Account
+	origin.Account
 	// CheckIdentity returns an error unless the credentials belong to the environment's account.
 	CheckIdentity(context.Context) error
 	// Forget drops what is kept of earlier answers.
@@ -93,6 +95,7 @@ type App struct {
 	account atomic.Pointer[Account]         // nil while this controller does not act
 	fleet   atomic.Pointer[reconcile.Fleet] // of the newest term in which this controller acted
 	board   *status.Board
+	origins *origin.Origins
 	kick    chan struct{}
 	ready   *readiness
 	handler http.Handler
@@ -111,7 +114,7 @@ func New(cfg Config) (*App, error) {
 	a := &App{
 		cfg: cfg, memory: memory, repo: repo, loader: desired.NewLoader(Kinds()),
 		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
-		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log),
+		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log), origins: origin.New(cfg.Log, cfg.Registry),
 	}
 	a.asked.Clock = cfg.Clock
 	a.board.Queue(a.queueStats)
@@ -214,9 +217,11 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	}
 	r := &reconcile.Reconciler{
 		Account: account, Ledger: l, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace}, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Teller: &teller{board: a.board, log: a.cfg.Log, origins: a.origins, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace},
+		Built:  a.origins.Of, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()
+	defer a.findOrigins(ctx, account)()
 	defer a.speak(ctx, env.Metadata.Name, known)()
 	defer a.notify(ctx, l, known)()
 	for _, name := range services {

@@ -9,6 +9,7 @@ import (
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/notify"
 	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/origin"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -17,12 +18,13 @@ import (
 
 // teller hands passes to the board, and writes one line for each that changed something.
 type teller struct {
-	board  *status.Board
-	log    *zap.Logger
-	events *events.Listener // nil for none
-	host   *githost.Speaker // nil for none
-	notify *notify.Notifier // nil for none
-	trace  *trace.Tracer    // nil for none
+	board   *status.Board
+	log     *zap.Logger
+	origins *origin.Origins
+	events  *events.Listener // nil for none
+	host    *githost.Speaker // nil for none
+	notify  *notify.Notifier // nil for none
+	trace   *trace.Tracer    // nil for none
 }
 
 // Passed implements reconcile.Teller.
@@ -31,12 +33,14 @@ func (t *teller) Passed(p reconcile.Pass) {
 	if p.Record.Service == "" {
 		return // the record could not be read: what was told before stays
 	}
+	t.origins.Note(p.Record)
 	old := t.board.Service(p.Service)
 	view := status.View{
 		Record:   p.Record,
 		Status:   condition.Of(condition.Input{Record: p.Record, Seen: p.Seen, Invalid: p.Invalid, NextAt: p.NextAt}),
 		Observed: status.Observe(p.Seen),
 		NextAt:   p.NextAt,
+		Built:    t.origins.Built(p.Service),
 	}
 	var before observed.Service
 	if old != nil {

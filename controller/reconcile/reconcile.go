@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -63,8 +64,11 @@ type Reconciler struct {
 	Teller  Teller
 	Pace    rollout.Pace
 	Sweep   func(service string) time.Duration // where set, answers Pace.Sweep of a service
-	Log     *zap.Logger
-	Clock   func() time.Time // the time that decisions are made by; nil: time.Now
+	// Built, where set, answers the commits that a service's images with these digests were built of, as far as that is known now: it
+	// waits for nothing. Entries of the history are saved with them.
+	Built func(service string, digests []string) []string
+	Log   *zap.Logger
+	Clock func() time.Time // the time that decisions are made by; nil: time.Now
 
 	tempo tempo
 }
@@ -259,12 +263,25 @@ func (r *Reconciler) save(ctx context.Context, before rollout.Record, d rollout.
 	if len(d.History) == 0 && same(before, d.Record) {
 		return d.Record, nil
 	}
-	saved, err := r.Ledger.Save(ctx, d.Record, d.History)
+	history := r.withOrigins(d.History)
+	saved, err := r.Ledger.Save(ctx, d.Record, history)
 	if err != nil {
 		return before, fmt.Errorf("save the record of %s: %w", d.Record.Service, err)
 	}
-	for _, e := range d.History {
+	for _, e := range history {
 		r.Teller.Ended(e)
 	}
 	return saved, nil
+}
+
+// withOrigins are the entries with the commits that their images were built of.
+func (r *Reconciler) withOrigins(history []rollout.Entry) []rollout.Entry {
+	if r.Built == nil {
+		return history
+	}
+	history = slices.Clone(history)
+	for i := range history {
+		history[i].Built = r.Built(history[i].Service, history[i].Digests)
+	}
+	return history
 }

@@ -17,6 +17,7 @@ type Entry struct {
 	Commit    desired.Commit `json:"commit"`
 	Images    []string       `json:"images,omitempty"`  // container:tag, in order of container
 	Digests   []string       `json:"digests,omitempty"` // of the images, in the same order
+	Built     []string       `json:"built,omitempty"`   // the commits that the images tell they were built of, in the same order; empty where one tells none
 	Revision  string         `json:"revision,omitempty"`
 	Result    Result         `json:"result"`
 	Message   string         `json:"message"`

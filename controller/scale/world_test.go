@@ -209,7 +209,7 @@ func (w *world) calls() (all, writes, throttled int, list string) {
 
 func isWrite(call string) bool {
 	_, operation, _ := strings.Cut(call, ".")
-	for _, prefix := range []string{"Describe", "List", "Get", "Filter"} {
+	for _, prefix := range []string{"Describe", "List", "Get", "BatchGet", "Filter"} {
 		if strings.HasPrefix(operation, prefix) {
 			return false
 		}

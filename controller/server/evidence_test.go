@@ -19,6 +19,7 @@ func TestRolloutPage(t *testing.T) {
 		failed, back := entryOf(1, rollout.ResultRejected, evidenceOf("too slow"), "no"), entryOf(2, rollout.ResultReverted, nil, "yes")
 		back.Kind, back.Trigger = rollout.KindRevert, rollout.TriggerFailure
 		failed.Commit.Author, failed.Migration, failed.Task, failed.BakeFrom = "Ada", "succeeded", "arn:aws:ecs:x:1:task/shop/m1", noon.Add(20*time.Second)
+		failed.Digests, failed.Built = []string{"sha256:0a"}, []string{"0123456789abcdef0123456789abcdef01234567"}
 		failed.Readings = []observed.Reading{{Check: "targets", Verdict: observed.Fail, Value: "1 healthy", Threshold: "2 healthy", Detail: "1 of 2 targets is healthy", At: noon}}
 		failed.Spans = []rollout.Span{
 			{Stage: rollout.StageRegister, From: noon, To: noon.Add(2 * time.Second)}, {Stage: rollout.StageRoll, From: noon.Add(2 * time.Second), To: noon.Add(15 * time.Second)},
@@ -32,7 +33,8 @@ func TestRolloutPage(t *testing.T) {
 		wants []string
 	}{
 		{"/services/orders/rollouts/1", []string{"deploy rejected", "by Ada", "succeeded task m1", "AppContainer exit code 3", "orders-5xx ALARM", "Last log lines panic: too slow", "✖ fail 1 healthy 2 healthy 1 of 2 targets is healthy",
-			"validate register 2s roll 13s verify 5s bake failed 30s evidence 3s", "What the controller did revert #2 reverted within 1m", "12:00:20 UTC every check passed"}},
+			"validate register 2s roll 13s verify 5s bake failed 30s evidence 3s", "What the controller did revert #2 reverted within 1m", "12:00:20 UTC every check passed",
+			"AppContainer:1a2b3c4 sha256:0a built of commit 0123456789abcdef0123456789abcdef01234567"}},
 		{"/services/orders/rollouts/2", []string{"What it answers deploy #1 rejected", "← #1 deploy rejected"}},
 		{"/services/orders/rollouts/3", []string{"revert in flight", "← #2 revert reverted"}},
 	}

@@ -44,11 +44,11 @@ func parse(name string) *template.Template {
 		"ago":      func(now, at time.Time) moment { return moment{now, at} },
 		"activity": func(now time.Time, entries []status.Event) happened { return happened{now, entries} },
 		"checks":   func(readings []observed.Reading, now time.Time) checks { return checks{now, readings} },
-		"digest": func(digests []string, i int) string {
-			if i >= len(digests) {
-				return "" // an earlier controller kept none
+		"nth": func(list []string, i int) string {
+			if i >= len(list) {
+				return "" // an earlier controller kept none, or none is known
 			}
-			return digests[i]
+			return list[i]
 		},
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name))
 }

@@ -2,9 +2,13 @@ package sim_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -98,15 +102,42 @@ func callIdentityAndStacks(t *testing.T, c aws.Config) {
 	}
 }
 
+func get(t *testing.T, client aws.HTTPClient, url string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
 func callECR(t *testing.T, c aws.Config) {
 	client, name := ecr.NewFromConfig(c), aws.String("pushed")
 	ok(t, client.CreateRepository, &ecr.CreateRepositoryInput{RepositoryName: name})
-	put := ok(t, client.PutImage, &ecr.PutImageInput{RepositoryName: name, ImageTag: aws.String("v1"), ImageManifest: aws.String(`{"schemaVersion":2}`)})
+	config := []byte(`{"config":{"Labels":{"org.opencontainers.image.revision":"1a2b3c4"}}}`)
+	layer := fmt.Sprintf("sha256:%x", sha256.Sum256(config))
+	upload := ok(t, client.InitiateLayerUpload, &ecr.InitiateLayerUploadInput{RepositoryName: name}).UploadId
+	ok(t, client.UploadLayerPart, &ecr.UploadLayerPartInput{RepositoryName: name, UploadId: upload, LayerPartBlob: config, PartFirstByte: aws.Int64(0), PartLastByte: aws.Int64(int64(len(config) - 1))})
+	ok(t, client.CompleteLayerUpload, &ecr.CompleteLayerUploadInput{RepositoryName: name, UploadId: upload, LayerDigests: []string{layer}})
+	put := ok(t, client.PutImage, &ecr.PutImageInput{RepositoryName: name, ImageTag: aws.String("v1"), ImageManifest: aws.String(fmt.Sprintf(`{"schemaVersion":2,"config":{"digest":%q}}`, layer))})
 	ids := []ecrtypes.ImageIdentifier{{ImageTag: aws.String("v1")}}
 	if out := ok(t, client.DescribeImages, &ecr.DescribeImagesInput{RepositoryName: name, ImageIds: ids}); *out.ImageDetails[0].ImageDigest != *put.Image.ImageId.ImageDigest {
 		t.Errorf("pushed %v, described %v", put.Image.ImageId, out.ImageDetails[0])
 	}
 	ok(t, client.BatchGetImage, &ecr.BatchGetImageInput{RepositoryName: name, ImageIds: ids})
+	url := *ok(t, client.GetDownloadUrlForLayer, &ecr.GetDownloadUrlForLayerInput{RepositoryName: name, LayerDigest: &layer}).DownloadUrl
+	if status, body := get(t, c.HTTPClient, url); status != http.StatusOK || body != string(config) {
+		t.Errorf("the layer at %s: %d %s", url, status, body)
+	}
 	ok(t, client.ListImages, &ecr.ListImagesInput{RepositoryName: name})
 	ok(t, client.PutImageTagMutability, &ecr.PutImageTagMutabilityInput{RepositoryName: name, ImageTagMutability: ecrtypes.ImageTagMutabilityImmutable})
 	policy := `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`

@@ -102,6 +102,7 @@ type Account struct {
 
 	config    Config
 	mux       *wire.Mux
+	layers    wire.Next // downloads of layers, through the same middleware as every call
 	direct    *wire.Mux // the same without middleware, for seeds
 	processes *process.Runner
 
@@ -179,6 +180,7 @@ func (a *Account) open() error {
 	if a.mux, err = wire.New(middleware, services...); err != nil {
 		return err
 	}
+	a.layers = a.downloads(middleware)
 	a.direct, err = wire.New(nil, services...)
 	return err
 }
@@ -199,13 +201,13 @@ func (a *Account) Close() error {
 }
 
 // RoundTripper reaches the account without sockets: see wire.Mux.RoundTripper.
-func (a *Account) RoundTripper() http.RoundTripper { return a.mux.RoundTripper() }
+func (a *Account) RoundTripper() http.RoundTripper { return transport{a, a.mux.RoundTripper()} }
 
 // Handler reaches the account over HTTP. Its path /_faults lists, adds and clears named faults (README.md), for
 // clients of this machine only.
 func (a *Account) Handler() http.Handler {
 	h := http.NewServeMux()
-	h.Handle("/", a.mux)
+	h.HandleFunc("/", a.serve)
 	h.HandleFunc(faultsPath, a.serveFaults)
 	return h
 }

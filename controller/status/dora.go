@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -34,8 +35,8 @@ func newDelivery(lead, restore *prometheus.HistogramVec) delivery {
 	}
 }
 
-// Commits names who is asked when a commit was made, by the first digits of its id: images are tagged with those of the commit
-// that they were built of.
+// Commits names who is asked when a commit was made, by the first digits of its id. Images are labelled with the commit that they
+// were built of; of one that is not, or whose label is not known, the tag is tried, which often is that commit's first digits.
 func (b *Board) Commits(made func(id string) (time.Time, bool)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,23 +98,23 @@ func (d *delivery) change(e rollout.Entry, before *View) {
 
 // begun is when the change was made, as far as it is known. A way back to an older image is a change of the day it was asked for.
 func (d *delivery) begun(e rollout.Entry, before *View) (made time.Time, known bool) {
-	old, newest := map[string]bool{}, time.Time{}
+	old, newest := map[string]rollout.Container{}, time.Time{}
 	if before != nil && before.Record.Good != nil {
-		for name, c := range before.Record.Good.Target.Containers {
-			old[name+":"+c.Tag] = true
-			if at, ok := d.made(c.Tag); ok && at.After(newest) {
+		old = before.Record.Good.Target.Containers
+		for _, c := range old {
+			if at, ok := d.made(commitOf(c.Tag, before.Built[c.Digest])); ok && at.After(newest) {
 				newest = at
 			}
 		}
 	}
 	other := false
-	for _, image := range e.Images {
-		if old[image] {
+	for i, image := range e.Images {
+		name, tag, _ := strings.Cut(image, ":")
+		if c, is := old[name]; is && same(c, tag, nth(e.Digests, i)) {
 			continue
 		}
 		other = true
-		_, tag, _ := strings.Cut(image, ":")
-		if at, ok := d.made(tag); ok && (!known || at.Before(made)) {
+		if at, ok := d.made(commitOf(tag, nth(e.Built, i))); ok && (!known || at.Before(made)) {
 			made, known = at, true
 		}
 	}
@@ -121,6 +122,25 @@ func (d *delivery) begun(e rollout.Entry, before *View) (made time.Time, known b
 		return e.Commit.At, !e.Commit.At.IsZero()
 	}
 	return made, known
+}
+
+// same reports whether a container's image is the one with the tag and the digest: by the digest, where both are known.
+func same(c rollout.Container, tag, digest string) bool {
+	if c.Digest != "" && digest != "" {
+		return c.Digest == digest
+	}
+	return c.Tag == tag
+}
+
+// commitOf is the commit that an image was built of: what its label says, which is meant for that and does not move; where it says
+// nothing, the tag.
+func commitOf(tag, label string) string { return cmp.Or(label, tag) }
+
+func nth(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
 }
 
 // rolled reports whether the rollout came as far as to touch the service.

@@ -23,6 +23,9 @@ type View struct {
 	Seen observed.Service
 	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
 	NextAt time.Time
+	// Built are the commits that the images of the newest rollout, and of the version before it, were built of, by digest, as far as the
+	// images tell.
+	Built map[string]string
 }
 
 // Build says which controller this is; both words may be empty.

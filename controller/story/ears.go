@@ -76,8 +76,10 @@ func (m mouth) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.gate.close()
 		return nil, errKilled{}
 	}
-	m.ears.hang(r)
-	res, err := m.ears.take(r, m.gate, k != nil)
+	var res *http.Response
+	if err = m.ears.hang(r); err == nil {
+		res, err = m.ears.take(r, m.gate, k != nil)
+	}
 	over()
 	if k != nil {
 		m.gate.close()
@@ -89,14 +91,17 @@ func (m mouth) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// hang waits where whoever is told gives no answer, for as long as anybody waits for one.
-func (e *ears) hang(r *http.Request) {
+// hang waits where whoever is told gives no answer, for as long as anybody waits for one. Its error says that nobody does any more: what
+// comes then is not taken, even where the trouble is over.
+func (e *ears) hang(r *http.Request) error {
 	e.mu.Lock()
 	hangs := e.trouble[r.URL.Host] == "hangs"
 	e.mu.Unlock()
-	if hangs {
-		<-r.Context().Done()
+	if !hangs {
+		return nil
 	}
+	<-r.Context().Done()
+	return r.Context().Err()
 }
 
 // errAway is what whoever tells hears of somebody who is away.
@@ -107,7 +112,7 @@ func (e *ears) take(r *http.Request, by *gate, lost bool) (*http.Response, error
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	trouble := e.trouble[r.URL.Host]
-	if trouble == "away" || trouble == "hangs" {
+	if trouble == "away" || trouble == "hangs" { // since a moment ago
 		return nil, errAway
 	}
 	body, err := io.ReadAll(r.Body)

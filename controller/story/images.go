@@ -1,6 +1,7 @@
 package story
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"slices"
@@ -64,12 +65,22 @@ func (w *World) Push(service, tag string, does ...string) error {
 		}
 	}
 	var err error
-	if i.digest, err = w.account.PushImage(service, sim.SeedImage{Tag: tag}); err != nil {
+	if i.digest, err = w.account.PushImage(service, sim.SeedImage{Tag: tag, Labels: labels(service, tag)}); err != nil {
 		return fmt.Errorf("push image %s: %w", tag, err)
 	}
 	w.keep(service, tag, i)
 	w.journal.add("pipeline", "pushes %s:%s %s", service, tag, strings.Join(does, ", "))
 	return nil
+}
+
+// builtOf is the commit that a service's image was built of; of no repository here.
+func builtOf(service, tag string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(service+":"+tag)))[:40]
+}
+
+// labels are those of a service's image.
+func labels(service, tag string) map[string]string {
+	return map[string]string{"org.opencontainers.image.revision": builtOf(service, tag)}
 }
 
 func (i *image) is(words string) error {
@@ -143,4 +154,13 @@ func (w *World) tagOf(service, reference string) string {
 		}
 	}
 	return ""
+}
+
+// layerOperation names a download of an image's configuration.
+const layerOperation = sim.LayerOperation
+
+// aboutImages are the requests that tell what an image was built of. Nobody waits for them, and to be killed at one is to be killed
+// between two others: they count as no moments.
+func aboutImages(operation string) bool {
+	return operation == "BatchGetImage" || operation == "GetDownloadUrlForLayer" || operation == layerOperation
 }

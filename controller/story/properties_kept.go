@@ -127,3 +127,21 @@ func (o *Observer) kept(in *ssm.PutParameterInput) {
 		o.violation(5, "the parameter of %s names %s, which was not called good", service, last(value))
 	}
 }
+
+// origins holds property 16 for what was saved.
+func (o *Observer) origins(history []rollout.Entry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range history {
+		if len(e.Built) > 0 && len(e.Built) != len(e.Images) {
+			o.violation(16, "rollout %d of %s has %d images and %d commits", e.Number, e.Service, len(e.Images), len(e.Built))
+			continue
+		}
+		for i, commit := range e.Built {
+			_, tag, _ := strings.Cut(e.Images[i], ":")
+			if want := builtOf(e.Service, tag); commit != "" && commit != want {
+				o.violation(16, "%s of %s is said to be built of %s, and its label says %s", e.Images[i], e.Service, commit, want)
+			}
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (w *World) Expire(service, tag string) error {
 // PushAgain puts the same image back.
 func (w *World) PushAgain(service, tag string) error {
 	w.journal.add("registry", "%s:%s is there again", service, tag)
-	_, err := w.account.PushImage(service, sim.SeedImage{Tag: tag, Digest: w.image(service, tag).digest})
+	_, err := w.account.PushImage(service, sim.SeedImage{Tag: tag, Digest: w.image(service, tag).digest, Labels: labels(service, tag)})
 	return err
 }
 

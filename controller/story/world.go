@@ -211,9 +211,10 @@ func (w *World) Journal() string { return w.journal.String() }
 // saved is told of every save of the ledger.
 func (w *World) saved(rec rollout.Record, history []rollout.Entry) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.records[rec.Service] = rec
 	w.endings = append(w.endings, history...)
+	w.mu.Unlock()
+	w.Observer.origins(history)
 }
 
 // ended are the finished rollouts of a service, oldest first.

@@ -180,6 +180,7 @@ func attributesOf(p Place, e rollout.Entry) []attribute.KeyValue {
 		text("deploy.commit.author", e.Commit.Author),
 		texts("deploy.images", e.Images),
 		texts("deploy.digests", e.Digests),
+		texts("deploy.built", e.Built),
 	)
 	if family, revision, ok := definition(e.Revision); ok {
 		out = append(out, semconv.AWSECSTaskFamily(family), semconv.AWSECSTaskRevision(revision))

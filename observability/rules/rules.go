@@ -44,7 +44,7 @@ func Read(file string) ([]Rule, error) {
 // Selector asks for the series of one metric.
 type Selector struct {
 	Metric string
-	Labels map[string][]string // label → the values that it may have
+	Labels map[string][]string // label → the values that it may have, or may not
 }
 
 // Asked is what an expression asks for.
@@ -56,7 +56,7 @@ type Asked struct {
 	Quantiles []string            // metrics of which a quantile is taken
 }
 
-// Parse reads an expression. Selectors by what a label is not are an error: no rule needs one.
+// Parse reads an expression. What a label is not is told as what it is: either way a value that does not exist is a mistake.
 func Parse(expr string) (Asked, error) {
 	e, err := metricsql.Parse(expr)
 	out := Asked{Above: map[string][]string{}}
@@ -103,8 +103,8 @@ func selector(e *metricsql.MetricExpr) (Selector, error) {
 		switch {
 		case f.Label == "__name__" && !f.IsRegexp && !f.IsNegative:
 			s.Metric = f.Value
-		case f.IsNegative:
-			return s, fmt.Errorf("%s asks for what %s is not", e.AppendString(nil), f.Label)
+		case f.Label == "__name__":
+			return s, fmt.Errorf("%s is of more than one metric", e.AppendString(nil))
 		case f.IsRegexp:
 			s.Labels[f.Label] = strings.Split(f.Value, "|")
 		default:

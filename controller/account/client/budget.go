@@ -26,6 +26,9 @@ const (
 	BucketGetLogs           = "logs get"
 	BucketStacks            = "cloudformation read"
 	BucketImages            = "ecr read"
+	BucketManifests         = "ecr manifest read"
+	BucketLayers            = "ecr layer read"
+	BucketDownloads         = "s3 read"
 	BucketParameterRead     = "ssm read"
 	BucketParameterModify   = "ssm modify"
 	BucketSecrets           = "secretsmanager read"
@@ -51,6 +54,9 @@ func defaultBuckets() map[string]Bucket {
 		BucketGetLogs:           {10, 10},
 		BucketStacks:            {10, 10},
 		BucketImages:            {200, 100},
+		BucketManifests:         {2000, 2000}, // ECR's page on service quotas; every task that starts draws on this one and the next
+		BucketLayers:            {3000, 3000},
+		BucketDownloads:         {5500, 5500}, // S3's page on performance, of a prefix
 		BucketParameterRead:     {40, 40},
 		BucketParameterModify:   {3, 3},
 		BucketSecrets:           {50, 50},
@@ -75,6 +81,7 @@ const (
 	serviceELB            = "elasticloadbalancing"
 	serviceLogs           = "logs"
 	serviceECR            = "ecr"
+	serviceS3             = "s3"
 	serviceCloudFormation = "cloudformation"
 	serviceCloudWatch     = "cloudwatch"
 	serviceSSM            = "ssm"
@@ -101,9 +108,15 @@ func calls() map[string]map[string]call {
 			"DescribeServiceDeployments": {bucket: BucketServiceDeployment},
 			"TagResource":                {bucket: BucketTagModify, write: true},
 		},
-		serviceELB:            {"DescribeTargetHealth": {bucket: BucketELB}},
-		serviceLogs:           {"FilterLogEvents": {bucket: BucketFilterLogs}, "GetLogEvents": {bucket: BucketGetLogs}},
-		serviceECR:            {"DescribeImages": {bucket: BucketImages}},
+		serviceELB:  {"DescribeTargetHealth": {bucket: BucketELB}},
+		serviceLogs: {"FilterLogEvents": {bucket: BucketFilterLogs}, "GetLogEvents": {bucket: BucketGetLogs}},
+		serviceECR: {
+			"DescribeImages":         {bucket: BucketImages},
+			"BatchGetImage":          {bucket: BucketManifests},
+			"GetDownloadUrlForLayer": {bucket: BucketLayers},
+		},
+		// Not by a client of the SDK: from where GetDownloadUrlForLayer says, without credentials (Downloads).
+		serviceS3:             {operationDownload: {bucket: BucketDownloads}},
 		serviceCloudFormation: {"DescribeStacks": {bucket: BucketStacks}},
 		serviceCloudWatch:     {"DescribeAlarms": {bucket: BucketAlarms}},
 		serviceSSM:            {"GetParameter": {bucket: BucketParameterRead}, "PutParameter": {bucket: BucketParameterModify, write: true}},

@@ -31,6 +31,7 @@ type Clients struct {
 	STS            *sts.Client
 	Secrets        *secretsmanager.Client
 	SQS            *sqs.Client
+	Downloads      *Downloads
 }
 
 // Options are the controller's part of AWS's budgets, and its patience. The zero value is the default.
@@ -93,16 +94,18 @@ func New(cfg aws.Config, opts Options) *Clients {
 		c.APIOptions = append(append([]func(*middleware.Stack) error{}, cfg.APIOptions...), g.install(service))
 		return c
 	}
+	registry := ecr.NewFromConfig(of(serviceECR))
 	return &Clients{
 		ECS:            ecs.NewFromConfig(of(serviceECS)),
 		ELB:            elb.NewFromConfig(of(serviceELB)),
 		Logs:           cloudwatchlogs.NewFromConfig(of(serviceLogs)),
-		ECR:            ecr.NewFromConfig(of(serviceECR)),
+		ECR:            registry,
 		CloudFormation: cloudformation.NewFromConfig(of(serviceCloudFormation)),
 		CloudWatch:     cloudwatch.NewFromConfig(of(serviceCloudWatch)),
 		SSM:            ssm.NewFromConfig(of(serviceSSM)),
 		STS:            sts.NewFromConfig(of(serviceSTS)),
 		Secrets:        secretsmanager.NewFromConfig(of(serviceSecrets)),
 		SQS:            sqs.NewFromConfig(of(serviceSQS)),
+		Downloads:      newDownloads(cfg.HTTPClient, g, registry.Options().BaseEndpoint),
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -21,7 +19,6 @@ import (
 	"github.com/canteen/deploy/controller/sim"
 	simecs "github.com/canteen/deploy/controller/sim/ecs"
 	"github.com/canteen/deploy/controller/sim/iam"
-	"github.com/canteen/deploy/controller/sim/process"
 	"github.com/canteen/deploy/controller/sim/wire"
 )
 
@@ -106,26 +103,6 @@ func newGuard() (*iam.Guard, error) {
 	guard := iam.NewGuard(iam.Place{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
 	guard.Bind(controllerKey, policy)
 	return guard, nil
-}
-
-// push is what a pipeline does after a build: the image goes into the registry under its short SHA.
-func push(ctx context.Context, cfg aws.Config, v *version) error {
-	spec, err := json.Marshal(process.Spec{Files: map[string]string{"/worker": v.binary}, Cmd: []string{"/worker", "serve"}})
-	if err != nil {
-		return err
-	}
-	manifest, err := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-		"annotations": map[string]string{sim.ProcessAnnotation: string(spec), "org.opencontainers.image.revision": v.tag},
-	})
-	if err != nil {
-		return err
-	}
-	_, err = ecr.NewFromConfig(cfg).PutImage(ctx, &ecr.PutImageInput{RepositoryName: aws.String(repository), ImageTag: &v.tag, ImageManifest: aws.String(string(manifest))})
-	if err != nil {
-		return fmt.Errorf("push image %s: %w", v.tag, err)
-	}
-	return nil
 }
 
 // deployByHand is what a person does in the console at 3 a.m.: a copy of what runs with one setting changed, deployed

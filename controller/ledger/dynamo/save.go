@@ -230,7 +230,7 @@ func (w *writes) remember(n uint64, entries []rollout.Entry) (uint64, error) {
 // tell writes an entry's line in the history of all services. What only the rollout's own page shows is left out there, so that a
 // page of the activity costs little to read.
 func (w *writes) tell(e rollout.Entry) error {
-	e.Evidence, e.Readings, e.Output, e.Spans, e.Digests = nil, nil, nil, nil, nil
+	e.Evidence, e.Readings, e.Output, e.Spans, e.Digests, e.Built = nil, nil, nil, nil, nil, nil
 	data, err := json.Marshal(e)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package ecr
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type Engine struct {
 
 	mu           sync.Mutex
 	repositories map[string]*repository
+	uploads      int // how many were begun
 }
 
 type repository struct {
@@ -39,12 +41,15 @@ type repository struct {
 	images     map[string]*image // by digest
 	tags       map[string]string // tag → digest
 	policy     string            // lifecycle policy, in JSON
+	layers     map[string][]byte // by digest
+	uploads    map[string]*upload
 }
 
 type image struct {
 	digest, manifest, mediaType string
 	pushed                      time.Time
 	spec                        any
+	layers                      []string // that its manifest refers to
 }
 
 // Limits of https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
@@ -84,7 +89,8 @@ func (e *Engine) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInp
 		return nil, &types.RepositoryAlreadyExistsException{Message: aws.String(fmt.Sprintf(
 			"The repository with name '%s' already exists in the registry with id '%s'", name, e.config.Account))}
 	}
-	r := &repository{name: name, created: time.Now(), mutability: mutability, images: map[string]*image{}, tags: map[string]string{}}
+	r := &repository{name: name, created: time.Now(), mutability: mutability, images: map[string]*image{}, tags: map[string]string{},
+		layers: map[string][]byte{}, uploads: map[string]*upload{}}
 	e.repositories[name] = r
 	shown := e.show(r)
 	return &ecr.CreateRepositoryOutput{Repository: &shown}, nil
@@ -113,8 +119,8 @@ func (e *Engine) DescribeRepositories(_ context.Context, in *ecr.DescribeReposit
 	return &ecr.DescribeRepositoriesOutput{Repositories: page, NextToken: next}, nil
 }
 
-// PutImage stores a manifest under its digest and, if given, a tag. In an IMMUTABLE repository a tag never
-// moves. https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html
+// PutImage stores a manifest under its digest and, if given, a tag. What it refers to must be in the repository. In an IMMUTABLE
+// repository a tag never moves. https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html
 func (e *Engine) PutImage(_ context.Context, in *ecr.PutImageInput) (*ecr.PutImageOutput, error) {
 	manifest := aws.ToString(in.ImageManifest)
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(manifest)))
@@ -130,9 +136,14 @@ func (e *Engine) PutImage(_ context.Context, in *ecr.PutImageInput) (*ecr.PutIma
 	}
 	mediaType := aws.ToString(in.ImageManifestMediaType)
 	if mediaType == "" {
-		mediaType = ociManifest
+		mediaType = mediaTypeOf(manifest)
 	}
 	i := &image{digest: digest, manifest: manifest, mediaType: mediaType, spec: spec, pushed: time.Now()}
+	var parts []string
+	i.layers, parts = references(manifest)
+	if err := e.has(aws.ToString(in.RepositoryName), i.layers, parts); err != nil {
+		return nil, err
+	}
 	if err := e.put(aws.ToString(in.RepositoryName), aws.ToString(in.ImageTag), i); err != nil {
 		return nil, err
 	}
@@ -147,6 +158,27 @@ func (e *Engine) PutImage(_ context.Context, in *ecr.PutImageInput) (*ecr.PutIma
 func (e *Engine) Put(repository, tag, digest string, spec any) error {
 	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"annotations":{"digest":%q}}`, ociManifest, digest)
 	return e.put(repository, tag, &image{digest: digest, manifest: manifest, mediaType: ociManifest, spec: spec, pushed: time.Now()})
+}
+
+// mediaTypeOf is what a manifest says that it is.
+func mediaTypeOf(manifest string) string {
+	var m struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal([]byte(manifest), &m) != nil || m.MediaType == "" {
+		return ociManifest
+	}
+	return m.MediaType
+}
+
+func (e *Engine) has(name string, layers, images []string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.repository(&name)
+	if err != nil {
+		return err
+	}
+	return r.complete(layers, images)
 }
 
 func (e *Engine) put(name, tag string, i *image) error {

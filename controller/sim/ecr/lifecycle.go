@@ -189,14 +189,29 @@ func (e *Engine) PutImageTagMutability(_ context.Context, in *ecr.PutImageTagMut
 	return &ecr.PutImageTagMutabilityOutput{ImageTagMutability: r.mutability, RegistryId: &e.config.Account, RepositoryName: in.RepositoryName}, nil
 }
 
-// PutLabelled stores an image as Put does, with labels: they are its manifest's annotations.
-// https://github.com/opencontainers/image-spec/blob/main/annotations.md
+// PutLabelled stores an image as Put does, with labels: they are in its configuration, as a Dockerfile's LABEL puts them.
+// https://github.com/opencontainers/image-spec/blob/main/config.md
 func (e *Engine) PutLabelled(repository, tag, digest string, labels map[string]string, spec any) error {
-	annotations := map[string]string{"digest": digest}
-	maps.Copy(annotations, labels)
-	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": ociManifest, "annotations": annotations})
+	config, err := json.Marshal(map[string]any{
+		"architecture": "amd64", "os": "linux", "config": map[string]any{"Labels": labels}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{}},
+	})
 	if err != nil {
 		return fmt.Errorf("labels of %s: %w", digest, err)
 	}
-	return e.put(repository, tag, &image{digest: digest, manifest: string(manifest), mediaType: ociManifest, spec: spec, pushed: time.Now()})
+	layer := digestOf(config)
+	manifest, err := json.Marshal(map[string]any{
+		"schemaVersion": 2, "mediaType": ociManifest, "annotations": map[string]string{"digest": digest}, "layers": []string{},
+		"config": map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": layer, "size": len(config)},
+	})
+	if err != nil {
+		return fmt.Errorf("labels of %s: %w", digest, err)
+	}
+	i := &image{digest: digest, manifest: string(manifest), mediaType: ociManifest, spec: spec, pushed: time.Now(), layers: []string{layer}}
+	if err := e.put(repository, tag, i); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.repositories[repository].layers[layer] = config
+	return nil
 }

@@ -1,6 +1,7 @@
 package ecr_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,8 +91,15 @@ func TestLabelsAndMutability(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := e.BatchGetImage(t.Context(), &awsecr.BatchGetImageInput{RepositoryName: name, ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}})
-	if err != nil || !strings.Contains(*out.Images[0].ImageManifest, `"org.opencontainers.image.revision":"1a2b3c4"`) {
-		t.Errorf("manifest %v, %v", out, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct{ Config struct{ Digest string } }
+	if err := json.Unmarshal([]byte(*out.Images[0].ImageManifest), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if config := fetch(t, e, "r", manifest.Config.Digest); !strings.Contains(config, `"Labels":{"org.opencontainers.image.revision":"1a2b3c4"}`) {
+		t.Errorf("config %s", config)
 	}
 	if err := e.PutLabelled("r", "v1", digestOf(2), nil, nil); err != nil {
 		t.Errorf("a mutable tag: %v", err)

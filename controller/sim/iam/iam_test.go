@@ -15,6 +15,7 @@ import (
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -124,6 +125,8 @@ func TestRequests(t *testing.T) {
 		{"ssm", &ssm.GetParameterInput{Name: aws.String("/a/b")}, []string{"ssm:GetParameter arn:aws:ssm:eu-west-1:111111111111:parameter/a/b"}},
 		{"secretsmanager", &secretsmanager.DescribeSecretInput{SecretId: aws.String("a/b")},
 			[]string{"secretsmanager:DescribeSecret arn:aws:secretsmanager:eu-west-1:111111111111:secret:a/b", "secretsmanager:DescribeSecret arn:aws:secretsmanager:eu-west-1:111111111111:secret:a/b-AbCdEf"}},
+		{"ecr", &ecr.BatchGetImageInput{RepositoryName: aws.String("a/b"), RegistryId: aws.String("222222222222")}, []string{"ecr:BatchGetImage arn:aws:ecr:eu-west-1:222222222222:repository/a/b"}},
+		{"ecr", &ecr.GetDownloadUrlForLayerInput{RepositoryName: aws.String("a")}, []string{"ecr:GetDownloadUrlForLayer arn:aws:ecr:eu-west-1:111111111111:repository/a"}},
 		{"sqs", &sqs.ReceiveMessageInput{QueueUrl: aws.String("https://sqs.eu-west-1.amazonaws.com/222222222222/hints")}, []string{"sqs:ReceiveMessage arn:aws:sqs:eu-west-1:222222222222:hints"}},
 		{"sqs", &sqs.DeleteMessageBatchInput{QueueUrl: aws.String("http://127.0.0.1:4566/111111111111/hints")}, []string{"sqs:DeleteMessage arn:aws:sqs:eu-west-1:111111111111:hints"}},
 		{"dynamodb", &dynamodb.TransactWriteItemsInput{TransactItems: []dbtypes.TransactWriteItem{{Put: &dbtypes.Put{TableName: aws.String("t")}}, {ConditionCheck: &dbtypes.ConditionCheck{TableName: aws.String("t")}}}},

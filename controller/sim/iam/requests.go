@@ -65,11 +65,11 @@ func (p Place) others(input any) ([]Request, bool) {
 	case *cloudwatch.DescribeAlarmsInput:
 		return p.alarms(in), true
 	case *ecr.DescribeImagesInput:
-		there := p
-		if in.RegistryId != nil {
-			there.Account = *in.RegistryId
-		}
-		return on("ecr:DescribeImages", nil, there.arn("ecr", "repository/"+aws.ToString(in.RepositoryName))), true
+		return on("ecr:DescribeImages", nil, p.repository(in.RegistryId, in.RepositoryName)), true
+	case *ecr.BatchGetImageInput:
+		return on("ecr:BatchGetImage", nil, p.repository(in.RegistryId, in.RepositoryName)), true
+	case *ecr.GetDownloadUrlForLayerInput:
+		return on("ecr:GetDownloadUrlForLayer", nil, p.repository(in.RegistryId, in.RepositoryName)), true
 	case *cloudformation.DescribeStacksInput:
 		name := aws.ToString(in.StackName)
 		switch {
@@ -116,6 +116,13 @@ func (p Place) alarms(in *cloudwatch.DescribeAlarmsInput) []Request {
 		out = append(out, on("cloudwatch:DescribeAlarms", nil, p.arn("cloudwatch", "alarm:"+name))...)
 	}
 	return out
+}
+
+func (p Place) repository(registry, name *string) string {
+	if registry != nil {
+		p.Account = *registry
+	}
+	return p.arn("ecr", "repository/"+aws.ToString(name))
 }
 
 // queue is the ARN of the queue of a URL, which ends in its account and name.

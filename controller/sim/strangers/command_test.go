@@ -2,9 +2,11 @@ package strangers
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -359,6 +361,30 @@ func repositories(c cli) {
 	}
 	c.want("tag", "v1", c.text(c.answer("ecr describe-images --repository-name orders --image-ids imageTag=v1"), "imageDetails", 0, "imageTags", 0))
 	c.refused("RepositoryNotFoundException", "ecr describe-images --repository-name none")
+	config := []byte(`{"config":{"Labels":{"org.opencontainers.image.revision":"1a2b3c4"}}}`)
+	if err := os.WriteFile(filepath.Join(c.dir, "config.json"), config, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	layer := fmt.Sprintf("sha256:%x", sha256.Sum256(config))
+	c.refused("LayersNotFoundException", "ecr get-download-url-for-layer --repository-name orders --layer-digest "+layer)
+	upload := c.text(c.answer("ecr initiate-layer-upload --repository-name orders"), "uploadId")
+	c.answer(fmt.Sprintf("ecr upload-layer-part --repository-name orders --upload-id %s --part-first-byte 0 --part-last-byte %d --layer-part-blob fileb://%s", upload, len(config)-1, filepath.Join(c.dir, "config.json")))
+	c.want("digest", layer, c.text(c.answer("ecr complete-layer-upload --repository-name orders --upload-id "+upload+" --layer-digests "+layer), "layerDigest"))
+	c.refused("LayerInaccessibleException", "ecr get-download-url-for-layer --repository-name orders --layer-digest "+layer)
+	if err := os.WriteFile(manifest, fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q}}`, layer), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.answer("ecr put-image --repository-name orders --image-tag v3 --image-manifest file://" + manifest)
+	resp, err := http.Get(c.text(c.answer("ecr get-download-url-for-layer --repository-name orders --layer-digest "+layer), "downloadUrl"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != string(config) {
+		c.t.Errorf("the layer is %s, %v", got, err)
+	}
+	batch := c.answer("ecr batch-get-image --repository-name orders --image-ids imageTag=v3 imageTag=none")
+	c.want("failure", "ImageNotFound", c.text(batch, "failures", 0, "failureCode"))
 }
 
 func logGroups(c cli) {

@@ -23,6 +23,19 @@ type answer struct {
 	body   []byte
 }
 
+type endpointKey struct{}
+
+// Endpoint is the scheme and host that the request of an operation came to, for answers that name another address of the account.
+func Endpoint(ctx context.Context) url.URL {
+	at, _ := ctx.Value(endpointKey{}).(url.URL)
+	return at
+}
+
+// withEndpoint tells operations where their request came to.
+func withEndpoint(ctx context.Context, scheme, host string) context.Context {
+	return context.WithValue(ctx, endpointKey{}, url.URL{Scheme: scheme, Host: host})
+}
+
 // serve carries one request out. An error means that the client gets no answer at all.
 func (m *Mux) serve(ctx context.Context, method string, at *url.URL, header http.Header, body []byte) (answer, error) {
 	if method == http.MethodGet && at.Query().Has("Action") { // a form may come as a GET's query
@@ -131,7 +144,11 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "read body: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	a, err := m.serve(r.Context(), r.Method, r.URL, r.Header, body)
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	a, err := m.serve(withEndpoint(r.Context(), scheme, r.Host), r.Method, r.URL, r.Header, body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the documented way to drop a connection without an answer
 	}
@@ -166,7 +183,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	a, err := t.mux.serve(ctx, r.Method, r.URL, r.Header, body)
+	a, err := t.mux.serve(withEndpoint(ctx, r.URL.Scheme, r.URL.Host), r.Method, r.URL, r.Header, body)
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
