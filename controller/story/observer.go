@@ -162,7 +162,7 @@ func (o *Observer) middleware() wire.Middleware {
 			was, sender := o.look(c), sender(ctx)
 			out, err := next(ctx, c)
 			switch {
-			case err != nil:
+			case out == nil: // without an effect; with one, whoever asked may be answered an error all the same
 			case sender == tooLate:
 				o.world.journal.add("effect", "%s, late: nobody waits for it any more", c.Operation)
 				if in, ok := c.Input.(*awsecs.RunTaskInput); ok { // its task is a migration like any other: who asks again is answered with it

@@ -19,7 +19,7 @@ type Fault struct {
 	Delay  time.Duration       // waited before the effect; the client's ctx ends it
 	Before error               // answered instead of the effect
 	Refuse func(c *Call) error // the same, made from what was asked; nil lets the call pass
-	After  error               // answered after the effect
+	After  error               // answered after the effect; middleware around it sees both, where there was one
 
 	// Change makes another answer of the one that came, a pointer to the SDK's output type.
 	Change func(c *Call, out any) any
@@ -87,7 +87,7 @@ func (f *Faults) Middleware() Middleware {
 			out, err := next(ctx, c)
 			for _, h := range hits {
 				if h.After != nil {
-					return nil, h.After
+					return out, h.After
 				}
 				if h.Change != nil && err == nil {
 					out = h.Change(c, out)

@@ -22,8 +22,10 @@ type operation struct {
 
 func (o *operation) call(ctx context.Context, in any) (any, error) {
 	out := o.method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(in)})
-	err, _ := out[1].Interface().(error)
-	return out[0].Interface(), err
+	if err, _ := out[1].Interface().(error); err != nil {
+		return nil, err
+	}
+	return out[0].Interface(), nil
 }
 
 var (

@@ -33,7 +33,8 @@ type Call struct {
 	AccessKey string // that the request says it is signed with; nobody checks the signature
 }
 
-// Next carries a call out and answers its SDK output, or an error. A smithy.APIError reaches the client as
+// Next carries a call out and answers its SDK output, or an error; or both, where the call took effect and the client is told the
+// error all the same. A smithy.APIError reaches the client as
 // that error; ErrResponseLost drops the connection; anything else is told as a 500 InternalFailure.
 type Next func(ctx context.Context, c *Call) (any, error)
 
