@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/canteen/deploy/controller/app"
 	"github.com/canteen/deploy/controller/sim"
 )
 
@@ -34,8 +33,9 @@ func BenchmarkProcess(b *testing.B) {
 	services := *processServices
 	w := newWorld(b, services)
 	defer w.close()
-	w.start(1e6, app.DefaultIdle)
+	w.start(1e6, 20*time.Second)
 	w.await(time.Hour, healthy)
+	w.quiet(45 * time.Second) // what is due after the verdicts is written
 	w.end()
 	for b.Loop() {
 		w.sim.Throttle(false)
@@ -57,6 +57,16 @@ func BenchmarkProcess(b *testing.B) {
 		p.get("/metrics")
 		p.memory(b, "-then") // with the page made and the metrics told once
 		p.stop()
+	}
+}
+
+// quiet waits until nothing has been written to the account for so long.
+func (w *world) quiet(long time.Duration) {
+	before := 0
+	for since := time.Now(); time.Since(since) < long; time.Sleep(time.Second) {
+		if _, writes, _, _ := w.calls(); writes != before {
+			before, since = writes, time.Now()
+		}
 	}
 }
 
