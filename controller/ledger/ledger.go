@@ -226,7 +226,7 @@ func (f *File) Services(ctx context.Context) ([]string, error) {
 func (f *File) Records(ctx context.Context, visit func(service string, rec rollout.Record, err error)) error {
 	err := f.view(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(recordsBucket).ForEach(func(name, data []byte) error {
-			rec, err := Decode(data, string(name))
+			rec, err := f.decode(tx, data, string(name))
 			if err != nil {
 				err = fmt.Errorf("load the record of %s from %s: %w", name, f.path, err)
 			}
@@ -234,6 +234,7 @@ func (f *File) Records(ctx context.Context, visit func(service string, rec rollo
 			return nil
 		})
 	})
+	f.letGo() // of pages that are not looked at again: what was read is kept decoded
 	if err != nil {
 		return fmt.Errorf("read the records in %s: %w", f.path, err)
 	}
@@ -295,23 +296,28 @@ func (f *File) LockHolder(ctx context.Context, lock string) (string, error) {
 }
 
 func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
+	if known, ok := f.memo.get(service); ok && known.rec != nil {
+		return *known.rec, nil
+	}
 	data := tx.Bucket(recordsBucket).Get([]byte(service))
 	if data == nil {
 		return rollout.Record{}, nil
 	}
-	if known, ok := f.memo.get(service, data); ok && known.rec != nil {
-		return *known.rec, nil
-	}
+	return f.decode(tx, data, service)
+}
+
+// decode reads a record, and keeps it.
+func (f *File) decode(tx *bbolt.Tx, data []byte, service string) (rollout.Record, error) {
 	rec, err := Decode(data, service)
 	if err == nil {
-		f.memo.put(service, data, rec.Version, &rec)
+		f.memo.read(tx.ID(), service, &rec)
 	}
 	return rec, err
 }
 
 // version is the stored record's, 0 where there is none.
 func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
-	if known, ok := f.memo.get(service, tx.Bucket(recordsBucket).Get([]byte(service))); ok {
+	if known, ok := f.memo.get(service); ok {
 		return known.version, nil
 	}
 	rec, err := f.load(tx, service)
