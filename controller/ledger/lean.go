@@ -50,6 +50,18 @@ func lean(rec *rollout.Record) {
 	}
 }
 
+// shareIntent lets a record whose intent is what git says have that, and not a copy of it.
+func shareIntent(rec *rollout.Record, says *desired.Service) {
+	if rec.Intent == nil || says == nil || !reflect.DeepEqual(rec.Intent.Service, *says) {
+		return
+	}
+	old := rec.Intent
+	rec.Intent = &rollout.Intent{Commit: old.Commit, Service: *says}
+	if good := rec.Good; good != nil && good.Target.Spec == &old.Service.Spec {
+		good.Target.Spec = &rec.Intent.Service.Spec
+	}
+}
+
 // common makes the words of a commit those of every other record that names it.
 func common(c *desired.Commit) {
 	for _, s := range []*string{&c.SHA, &c.Author, &c.Subject} {

@@ -3,6 +3,8 @@ package ledger
 import (
 	"sync"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/canteen/deploy/controller/rollout"
 )
 
@@ -52,4 +54,36 @@ func (m *memo) doubt(tx int) {
 	defer m.mu.Unlock()
 	clear(m.records)
 	m.since = tx
+}
+
+func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
+	if known, ok := f.memo.get(service); ok && known.rec != nil {
+		return *known.rec, nil
+	}
+	data := tx.Bucket(recordsBucket).Get([]byte(service))
+	if data == nil {
+		return rollout.Record{}, nil
+	}
+	return f.decode(tx, data, service)
+}
+
+// decode reads a record, and keeps it.
+func (f *File) decode(tx *bbolt.Tx, data []byte, service string) (rollout.Record, error) {
+	rec, err := Decode(data, service)
+	if err == nil && f.says != nil {
+		shareIntent(&rec, f.says(service))
+	}
+	if err == nil {
+		f.memo.read(tx.ID(), service, &rec)
+	}
+	return rec, err
+}
+
+// version is the stored record's, 0 where there is none.
+func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
+	if known, ok := f.memo.get(service); ok {
+		return known.version, nil
+	}
+	rec, err := f.load(tx, service)
+	return rec.Version, err
 }

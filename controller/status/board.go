@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
@@ -34,9 +33,9 @@ type Board struct {
 	services []*View // in order of name
 	shared   bool    // services was handed out: copy it before it is changed
 	repo     RepoView
-	lease    *Lease                  // nil where there is only one controller; replaced, never changed
-	ledger   *bool                   // whether its last write reached the disk; nil where nobody tells
-	alike    [][]condition.Condition // lists that services share
+	lease    *Lease // nil where there is only one controller; replaced, never changed
+	ledger   *bool  // whether its last write reached the disk; nil where nobody tells
+	alike    alike
 	activity activity
 	counted  map[string]int    // by service: number of the newest rollout that was counted
 	causes   map[string]string // by service: why its newest failed rollout failed
@@ -75,7 +74,7 @@ func (b *Board) Publish(v View) {
 		old = b.services[i]
 	}
 	v.Observed.keepIdentity(old)
-	b.share(&v.Status)
+	b.alike.share(&v.Status)
 	b.own()
 	if ok {
 		b.services[i] = &v
@@ -228,28 +227,6 @@ func (b *Board) Service(name string) *View {
 		return b.services[i]
 	}
 	return nil
-}
-
-// alikeMax bounds how many lists of conditions are shared: those that one service alone has are not.
-const alikeMax = 64
-
-// share gives services of which the same is told the same memory for it. What has no message of its own is one of few.
-func (b *Board) share(s *condition.Status) {
-	if slices.Equal(s.Running.Images, s.Wanted.Images) {
-		s.Running.Images = s.Wanted.Images
-	}
-	if slices.ContainsFunc(s.Conditions, func(c condition.Condition) bool { return c.Message != "" }) {
-		return
-	}
-	for _, alike := range b.alike {
-		if slices.Equal(alike, s.Conditions) {
-			s.Conditions = alike
-			return
-		}
-	}
-	if len(b.alike) < alikeMax {
-		b.alike = append(b.alike, s.Conditions)
-	}
 }
 
 // own makes the list of services safe to change. Copying only what was handed out keeps a sweep over many services
