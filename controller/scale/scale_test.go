@@ -67,7 +67,7 @@ func TestSweepsCostWhatTheBucketSets(t *testing.T) {
 // One commit that touches one of many services is answered by calls about that one alone.
 func TestOneCommitTouchesOneService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 200)
+		w := newWorld(t, 1000)
 		defer w.close()
 		w.settle()
 		w.start(0.4, time.Hour)
