@@ -8,7 +8,6 @@ import (
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/notify"
-	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
@@ -38,7 +37,7 @@ func (t *teller) Passed(p reconcile.Pass) {
 		Observed: status.Observe(p.Seen),
 		NextAt:   p.NextAt,
 	}
-	var before observed.Service
+	var before status.Kept
 	if old != nil {
 		before = old.Seen
 	}
