@@ -94,8 +94,16 @@ func TestOneCommitTouchesOneService(t *testing.T) {
 		if all, writes, _, list := w.calls(); all > 60 || writes > 6 {
 			t.Errorf("%d calls, %d writes: %s", all, writes, list)
 		}
+		alive := live()
+		w.end()
+		if kept := (alive - live()) / 1000; kept > keptMax {
+			t.Errorf("%.0f bytes are kept of each service, at most %d are expected", kept, keptMax)
+		}
 	})
 }
+
+// keptMax is how many bytes of heap a controller may have alive for each of a thousand services, all that it has for itself included.
+const keptMax = 16_000
 
 // BenchmarkSweep is a sweep with nothing to do, by AWS's bucket and by this machine.
 func BenchmarkSweep(b *testing.B) {

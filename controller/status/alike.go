@@ -6,27 +6,26 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 )
 
-// alike are the lists of conditions that services share. The Board's lock guards it.
-type alike [][]condition.Condition
+// alike are lists of conditions that services share: those that came newly last, and the ones that they took the place of stay with
+// those who have them. The Board's lock guards it.
+type alike struct {
+	lists [alikeMax][]condition.Condition
+	next  int
+}
 
-// alikeMax bounds how many lists of conditions are shared: those that one service alone has are not.
 const alikeMax = 64
 
-// share gives services of which the same is told the same memory for it. What has no message of its own is one of few.
+// share gives services of which the same is told the same memory for it: most of ten thousand are well, and told so in few ways.
 func (a *alike) share(s *condition.Status) {
 	if slices.Equal(s.Running.Images, s.Wanted.Images) {
 		s.Running.Images = s.Wanted.Images
 	}
-	if slices.ContainsFunc(s.Conditions, func(c condition.Condition) bool { return c.Message != "" }) {
-		return
-	}
-	for _, known := range *a {
-		if slices.Equal(known, s.Conditions) {
-			s.Conditions = known
+	for _, list := range a.lists {
+		if slices.Equal(list, s.Conditions) {
+			s.Conditions = list
 			return
 		}
 	}
-	if len(*a) < alikeMax {
-		*a = append(*a, s.Conditions)
-	}
+	a.lists[a.next] = s.Conditions
+	a.next = (a.next + 1) % alikeMax
 }
