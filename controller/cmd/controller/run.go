@@ -75,6 +75,7 @@ func newRunCommand() *cobra.Command {
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			collectMore(os.Getenv)
+			go giveBack(cmd.Context())
 			return runController(cmd.Context(), f)
 		},
 	}
