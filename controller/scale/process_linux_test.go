@@ -104,7 +104,7 @@ func startProgram(tb testing.TB, w *world) *program {
 	p := &program{tb: tb, listen: free.Addr().String(), ended: make(chan error, 1)}
 	must(tb, free.Close())
 	p.cmd = exec.Command(binary, "run", "--env", "dev", "--source", filepath.Join(w.dir, "git"), "--ledger", filepath.Join(w.dir, "ledger.db"), "--listen", p.listen, "--log-level", "warn",
-		"--api-limit", "ecs task definition read=1000/1000", "--api-limit", "cloudformation read=100/100")
+		"--api-limit", "ecs task definition read=1000/1000")
 	p.cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL=http://"+listener.Addr().String(), "AWS_REGION="+sim.DefaultRegion,
 		"AWS_ACCESS_KEY_ID="+sim.AccessKey, "AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true")
 	p.cmd.Stderr = &p.log
