@@ -39,8 +39,8 @@ func BenchmarkProcess(b *testing.B) {
 	w.end()
 	for b.Loop() {
 		w.sim.Throttle(false)
-		p := startProgram(b, w)
 		w.sim.Calls.Reset()
+		p := startProgram(b, w)
 		p.until(func() bool { return w.sim.Calls.Count("ecs", "DescribeTaskDefinition") >= 2*services }) // each one's template and revision
 		p.until(func() bool { return w.looks() >= services })
 		w.sim.Throttle(true)
