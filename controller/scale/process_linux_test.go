@@ -41,8 +41,13 @@ func BenchmarkProcess(b *testing.B) {
 		w.sim.Throttle(false)
 		w.sim.Calls.Reset()
 		p := startProgram(b, w)
-		p.until(func() bool { return w.sim.Calls.Count("ecs", "DescribeTaskDefinition") >= 2*services }) // each one's template and revision
 		p.until(func() bool { return w.looks() >= services })
+		read := func() int { return w.sim.Calls.Count("ecs", "DescribeTaskDefinition") }
+		for before := -1; before != read(); { // until nothing is read that is read once
+			before = read()
+			time.Sleep(30 * time.Second)
+			p.alive()
+		}
 		w.sim.Throttle(true)
 		w.sim.Calls.Reset()
 		p.until(func() bool { return w.looks() >= services }) // all caches are warm
