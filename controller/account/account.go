@@ -57,11 +57,12 @@ const (
 
 // The bounds of what is kept, by number of entries: three revisions for each of 10,000 services, one of everything else.
 const (
-	revisionsMax = 30_000
-	servicesMax  = 12_000 // an account's ten thousand, and those that were there before them
-	looksMax     = 1000   // of a second: AWS's budget does not allow more, and each has a hundred events
-	imagesMax    = 20_000
-	outputsMax   = 100 // of a minute
+	revisionsMax  = 30_000
+	servicesMax   = 12_000 // an account's ten thousand, and those that were there before them
+	looksMax      = 400    // of two seconds: AWS's budget does not allow more
+	placementsMax = 1000
+	imagesMax     = 20_000
+	outputsMax    = 100 // of a minute
 )
 
 // Account is one AWS account in one region. It is safe for concurrent use; no lock is held across a call.
@@ -75,7 +76,7 @@ type Account struct {
 	listing    chan struct{} // holds one token: whoever has it lists all stacks
 	listed     time.Time     // when that was last tried; belongs to the token
 	stacks     *cache[stack]
-	templates  *cache[template]
+	templates  *cache[*template] // by the last part of the name that the stack has for it, and of its ARN
 	parameters *cache[string]
 	revisions  *cache[revision]
 	images     *cache[string] // image → digest
@@ -84,9 +85,10 @@ type Account struct {
 	secrets    *cache[string]
 	present    *cache[bool]
 	versions   *cache[string] // of secrets, by ARN
-	services   *cache[placement]
+	services   *cache[*placement]
+	placements *cache[*placement] // by their content
 	tasks      *cache[taskList]
-	looks      *cache[types.Service]
+	looks      *cache[look]
 	noticed    *cache[bool]   // services of which an event came
 	records    *cache[string] // deployment id → service deployment ARN
 	ended      *cache[observed.ServiceDeployment]
@@ -113,18 +115,19 @@ func New(clients *client.Clients, opts Options) *Account {
 		alarmist:   newBatcher(alarmsPerCall, opts.BatchWait, describeAlarms(clients)),
 		listing:    make(chan struct{}, 1),
 		stacks:     newCache[stack](servicesMax),
-		templates:  newCache[template](2 * servicesMax), // by the stack's name for it, and by ARN
+		templates:  newCache[*template](2 * servicesMax),
 		parameters: newCache[string](servicesMax),
 		revisions:  newCache[revision](revisionsMax),
 		images:     newCache[string](imagesMax),
 		tags:       newCache[string](imagesMax),
 		built:      newCache[string](imagesMax),
 		secrets:    newCache[string](servicesMax),
-		services:   newCache[placement](servicesMax),
+		services:   newCache[*placement](servicesMax),
+		placements: newCache[*placement](placementsMax),
 		present:    newCache[bool](servicesMax),
 		versions:   newCache[string](servicesMax),
 		tasks:      newCache[taskList](servicesMax),
-		looks:      newCache[types.Service](looksMax),
+		looks:      newCache[look](looksMax),
 		noticed:    newCache[bool](servicesMax),
 		records:    newCache[string](servicesMax),
 		ended:      newCache[observed.ServiceDeployment](servicesMax),

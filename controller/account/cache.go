@@ -1,7 +1,6 @@
 package account
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
@@ -13,18 +12,23 @@ import (
 type cache[V any] struct {
 	mu    sync.Mutex
 	max   int
-	order *list.List // of *cached[V], most recently used first
-	items map[string]*list.Element
+	items map[string]*cached[V]
+	ends  cached[V] // of the ring of all: the most recently used follows it, the least recently used is before it
 }
 
+// cached is an answer and its place in the ring. The ring is no container/list, whose elements would take as much again, five times for
+// each of ten thousand services.
 type cached[V any] struct {
-	key   string
-	value V
-	at    time.Time
+	key           string
+	value         V
+	at            time.Time
+	before, after *cached[V]
 }
 
 func newCache[V any](max int) *cache[V] {
-	return &cache[V]{max: max, order: list.New(), items: map[string]*list.Element{}}
+	c := &cache[V]{max: max, items: map[string]*cached[V]{}}
+	c.ends.before, c.ends.after = &c.ends, &c.ends
+	return c
 }
 
 // forever is the age that no answer is too old for.
@@ -35,50 +39,63 @@ func (c *cache[V]) get(key string, maxAge time.Duration) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.items[key]
-	if !ok || time.Since(e.Value.(*cached[V]).at) >= maxAge {
+	if !ok || time.Since(e.at) >= maxAge {
 		var none V
 		return none, false
 	}
-	c.order.MoveToFront(e)
-	return e.Value.(*cached[V]).value, true
+	c.use(e)
+	return e.value, true
 }
 
 func (c *cache[V]) put(key string, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.items[key]; ok {
-		*e.Value.(*cached[V]) = cached[V]{key, v, time.Now()}
-		c.order.MoveToFront(e)
-		return
+	e, ok := c.items[key]
+	if !ok {
+		e = &cached[V]{key: key}
+		c.items[key] = e
 	}
-	c.items[key] = c.order.PushFront(&cached[V]{key, v, time.Now()})
-	if c.order.Len() > c.max {
-		oldest := c.order.Back()
-		c.order.Remove(oldest)
-		delete(c.items, oldest.Value.(*cached[V]).key)
+	e.value, e.at = v, time.Now()
+	c.use(e)
+	if len(c.items) > c.max {
+		c.remove(c.ends.before)
 	}
+}
+
+// use makes an entry, in the ring or not yet, the most recently used one. The caller holds the lock.
+func (c *cache[V]) use(e *cached[V]) {
+	if e.after != nil {
+		e.before.after, e.after.before = e.after, e.before
+	}
+	e.before, e.after = &c.ends, c.ends.after
+	e.before.after, e.after.before = e, e
+}
+
+// remove is called with the lock held.
+func (c *cache[V]) remove(e *cached[V]) {
+	e.before.after, e.after.before = e.after, e.before
+	delete(c.items, e.key)
 }
 
 // clear forgets everything.
 func (c *cache[V]) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.order.Init()
 	clear(c.items)
+	c.ends.before, c.ends.after = &c.ends, &c.ends
 }
 
 func (c *cache[V]) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.order.Len()
+	return len(c.items)
 }
 
 func (c *cache[V]) drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.items[key]; ok {
-		c.order.Remove(e)
-		delete(c.items, key)
+		c.remove(e)
 	}
 }
 

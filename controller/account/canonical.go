@@ -233,8 +233,8 @@ func logTargets(td *types.TaskDefinition) []logTarget {
 			continue
 		}
 		out = append(out, logTarget{
-			container: aws.ToString(c.Name), group: log.Options["awslogs-group"],
-			prefix: log.Options["awslogs-stream-prefix"], region: log.Options["awslogs-region"],
+			container: word(aws.ToString(c.Name)), group: strings.Clone(log.Options["awslogs-group"]),
+			prefix: word(log.Options["awslogs-stream-prefix"]), region: word(log.Options["awslogs-region"]),
 		})
 	}
 	return out

@@ -101,7 +101,7 @@ func tagMap(tags []types.Tag) map[string]string {
 	out := map[string]string{}
 	for _, t := range tags {
 		if k := aws.ToString(t.Key); !strings.HasPrefix(k, "aws:") {
-			out[k] = aws.ToString(t.Value)
+			out[word(k)] = own(t.Value)
 		}
 	}
 	return out

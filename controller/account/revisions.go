@@ -33,7 +33,7 @@ type containerImage struct{ container, image string }
 // template is what is kept of a template.
 type template struct {
 	observed.Template
-	definition *types.TaskDefinition
+	definition packed
 }
 
 func (a *Account) describeTaskDefinition(ctx context.Context, id string) (*ecs.DescribeTaskDefinitionOutput, error) {
@@ -60,7 +60,7 @@ func (a *Account) template(ctx context.Context, s stack, fresh freshness) (*obse
 	if pinned.MatchString(id) {
 		most = forever
 	}
-	if t, ok := a.templates.get(id, fresh.within(most)); ok {
+	if t, ok := a.templates.get(name(id), fresh.within(most)); ok {
 		return &t.Template, nil
 	}
 	out, err := a.describeTaskDefinition(ctx, id)
@@ -74,25 +74,29 @@ func (a *Account) template(ctx context.Context, s stack, fresh freshness) (*obse
 	if err != nil {
 		return nil, err
 	}
-	t := template{observed.Template{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Content: string(content)}, out.TaskDefinition}
+	definition, err := pack(out.TaskDefinition)
+	if err != nil {
+		return nil, err
+	}
+	t := &template{observed.Template{ARN: own(out.TaskDefinition.TaskDefinitionArn), Content: string(content)}, definition}
 	for _, c := range out.TaskDefinition.ContainerDefinitions {
-		t.Containers = append(t.Containers, aws.ToString(c.Name))
+		t.Containers = append(t.Containers, word(aws.ToString(c.Name)))
 		if c.LogConfiguration == nil || c.LogConfiguration.LogDriver != types.LogDriverAwslogs {
 			continue
 		}
-		if group := c.LogConfiguration.Options["awslogs-group"]; !slices.Contains(t.LogGroups, group) {
+		if group := strings.Clone(c.LogConfiguration.Options["awslogs-group"]); !slices.Contains(t.LogGroups, group) {
 			t.LogGroups = append(t.LogGroups, group)
 		}
 	}
-	a.templates.put(id, t)
-	a.templates.put(t.ARN, t)
+	a.templates.put(name(id), t) // the same as the next one where the id names the revision
+	a.templates.put(name(t.ARN), t)
 	return &t.Template, nil
 }
 
 // definition answers the content of a template's revision, which never changes.
 func (a *Account) definition(ctx context.Context, arn string) (*types.TaskDefinition, error) {
-	if t, ok := a.templates.get(arn, forever); ok {
-		return t.definition, nil
+	if t, ok := a.templates.get(name(arn), forever); ok {
+		return t.definition.definition()
 	}
 	out, err := a.describeTaskDefinition(ctx, arn)
 	if fault.Is(err, fault.NotFound) {
@@ -118,6 +122,9 @@ func (a *Account) revision(ctx context.Context, arn string, maxAge time.Duration
 		return revision{}, err
 	}
 	r := revisionOf(out.TaskDefinition, tagMap(out.Tags))
+	if arn == r.ARN {
+		arn = r.ARN // the same memory
+	}
 	a.revisions.put(arn, r)
 	return r, nil
 }
@@ -125,7 +132,7 @@ func (a *Account) revision(ctx context.Context, arn string, maxAge time.Duration
 func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 	r := revision{
 		Revision: observed.Revision{
-			ARN:         aws.ToString(td.TaskDefinitionArn),
+			ARN:         own(td.TaskDefinitionArn),
 			Active:      td.Status == types.TaskDefinitionStatusActive,
 			Ask:         tags[rollout.TagAsk],
 			Fingerprint: tags[rollout.TagFingerprint],
@@ -135,9 +142,9 @@ func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 	}
 	for _, c := range td.ContainerDefinitions {
 		r.HealthChecked = r.HealthChecked || c.HealthCheck != nil
-		r.images = append(r.images, containerImage{aws.ToString(c.Name), aws.ToString(c.Image)})
+		r.images = append(r.images, containerImage{word(aws.ToString(c.Name)), own(c.Image)})
 		for _, s := range c.Secrets {
-			r.secrets = append(r.secrets, aws.ToString(s.ValueFrom))
+			r.secrets = append(r.secrets, own(s.ValueFrom))
 		}
 	}
 	return r

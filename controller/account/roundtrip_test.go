@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -33,6 +34,14 @@ func TestCanonicalSurvivesRegistration(t *testing.T) {
 		}
 		if got := canonicalOf(t, inputOf(out.TaskDefinition)); got != want {
 			t.Fatalf("described %s\nwant      %s", got, want)
+		}
+		out.TaskDefinition.RegisteredAt = nil // has the clock of this process in it, which nothing writes
+		kept, err := pack(out.TaskDefinition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := kept.definition(); err != nil || !reflect.DeepEqual(again, out.TaskDefinition) {
+			t.Fatalf("kept %s, error %v: it differs from what was described", kept, err)
 		}
 	})
 }

@@ -3,7 +3,10 @@ package account
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +40,7 @@ func (a *Account) describeService(ctx context.Context, s stack, fresh freshness,
 	}
 	_, meanwhile := a.noticed.get(s.key(), fresh.pass())
 	if recent, ok := a.looks.get(s.key(), fresh.within(a.opts.ServiceAge)); ok && !meanwhile {
-		fillService(into, recent)
+		recent.into(into)
 		return nil
 	}
 	out, err := a.describer.ask(ctx, s.cluster, s.service)
@@ -51,9 +54,11 @@ func (a *Account) describeService(ctx context.Context, s stack, fresh freshness,
 	case !mentioned:
 		return fmt.Errorf("describe service %s in cluster %s: the answer does not mention it", s.service, s.cluster)
 	case found.failure == "":
-		fillService(into, found.is)
-		a.services.put(s.key(), placementOf(found.is))
-		a.looks.put(s.key(), found.is)
+		var seen look
+		fillService(&seen.Service, found.is)
+		a.place(s.key(), placementOf(found.is))
+		a.looks.put(s.key(), seen)
+		seen.into(into)
 		return nil
 	case found.failure == notThere:
 		into.Status, into.Name = observed.StatusMissing, s.service
@@ -95,20 +100,35 @@ func describeServices(clients *client.Clients) func(context.Context, string, []s
 	}
 }
 
+// look is what DescribeServices said, and nothing else.
+type look struct{ observed.Service }
+
+func (l look) into(s *observed.Service) {
+	s.Status, s.ARN, s.Name, s.TaskDefinition = l.Status, l.ARN, l.Name, l.TaskDefinition
+	s.Desired, s.Running, s.Pending = l.Desired, l.Running, l.Pending
+	s.Deployments, s.Tags, s.TargetGroups, s.Events = slices.Clone(l.Deployments), l.Tags, l.TargetGroups, l.Events
+}
+
+// fillService takes copies of its own of all that is kept for long: the SDK's texts of one answer share their memory, so that one of them
+// keeps all of them, of ten services and their hundred events each.
 func fillService(into *observed.Service, from types.Service) {
-	into.Status = observed.Status(aws.ToString(from.Status))
-	into.ARN = aws.ToString(from.ServiceArn)
-	into.Name = aws.ToString(from.ServiceName)
-	into.TaskDefinition = aws.ToString(from.TaskDefinition)
+	into.Status = observed.Status(word(aws.ToString(from.Status)))
+	into.ARN = own(from.ServiceArn)
+	into.Name = own(from.ServiceName)
+	into.TaskDefinition = own(from.TaskDefinition)
 	into.Desired, into.Running, into.Pending = int(from.DesiredCount), int(from.RunningCount), int(from.PendingCount)
 	into.Tags = tagMap(from.Tags)
 	for _, d := range from.Deployments {
-		into.Deployments = append(into.Deployments, deploymentOf(d))
+		one := deploymentOf(d)
+		if one.TaskDefinition == into.TaskDefinition {
+			one.TaskDefinition = into.TaskDefinition
+		}
+		into.Deployments = append(into.Deployments, one)
 	}
 	for _, lb := range from.LoadBalancers {
-		if arn := aws.ToString(lb.TargetGroupArn); arn != "" {
+		if arn := own(lb.TargetGroupArn); arn != "" {
 			into.TargetGroups = append(into.TargetGroups, observed.TargetGroup{
-				ARN: arn, Container: aws.ToString(lb.ContainerName), Port: int(aws.ToInt32(lb.ContainerPort)),
+				ARN: arn, Container: own(lb.ContainerName), Port: int(aws.ToInt32(lb.ContainerPort)),
 			})
 		}
 	}
@@ -116,17 +136,17 @@ func fillService(into *observed.Service, from types.Service) {
 		if i == eventsMax {
 			break
 		}
-		into.Events = append(into.Events, observed.Event{ID: aws.ToString(e.Id), At: aws.ToTime(e.CreatedAt), Message: aws.ToString(e.Message)})
+		into.Events = append(into.Events, observed.Event{ID: own(e.Id), At: aws.ToTime(e.CreatedAt), Message: own(e.Message)})
 	}
 }
 
 func deploymentOf(d types.Deployment) observed.Deployment {
 	return observed.Deployment{
-		ID:             aws.ToString(d.Id),
+		ID:             own(d.Id),
 		Primary:        aws.ToString(d.Status) == "PRIMARY",
-		TaskDefinition: aws.ToString(d.TaskDefinition),
-		Rollout:        observed.RolloutState(d.RolloutState),
-		Reason:         aws.ToString(d.RolloutStateReason),
+		TaskDefinition: own(d.TaskDefinition),
+		Rollout:        observed.RolloutState(word(string(d.RolloutState))),
+		Reason:         own(d.RolloutStateReason),
 		Desired:        int(d.DesiredCount),
 		Running:        int(d.RunningCount),
 		Pending:        int(d.PendingCount),
@@ -143,16 +163,36 @@ func placementOf(from types.Service) placement {
 	}
 }
 
+// place keeps how a service is placed. Most services of an account are placed alike, and share one.
+func (a *Account) place(key string, p placement) {
+	if last, ok := a.services.get(key, forever); ok && reflect.DeepEqual(*last, p) {
+		a.services.put(key, last)
+		return
+	}
+	content, err := json.Marshal([]any{p.network, p.launchType, p.providers, p.platform})
+	if err != nil {
+		a.services.put(key, &p)
+		return
+	}
+	if alike, ok := a.placements.get(string(content), forever); ok {
+		a.services.put(key, alike)
+		return
+	}
+	p = placement{detached(p.network), types.LaunchType(word(string(p.launchType))), detached(p.providers), word(p.platform)}
+	a.placements.put(string(content), &p)
+	a.services.put(key, &p)
+}
+
 // placement answers how the service's tasks are placed, from the last observation where there is one.
 func (a *Account) placement(ctx context.Context, s stack) (placement, error) {
 	if p, ok := a.services.get(s.key(), forever); ok {
-		return p, nil
+		return *p, nil
 	}
 	if err := a.describeService(ctx, s, freshness{wanted: true}, &observed.Service{}); err != nil {
 		return placement{}, err
 	}
 	if p, ok := a.services.get(s.key(), forever); ok {
-		return p, nil
+		return *p, nil
 	}
 	return placementFrom(s), nil
 }

@@ -71,7 +71,7 @@ const (
 	stackPagesMax    = 200
 )
 
-// listStacks renews every stack that the account shows, and answers the one that is asked for if it is among them. Callers
+// listStacks renews every stack of a service's that the account shows, and answers the one that is asked for if it is among them. Callers
 // that come meanwhile wait for the same list. Where the list cannot be had, for lack of permission perhaps, ok is false,
 // the stack is asked for by its name, and the list is not tried again for Options.StackAge.
 func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok bool) {
@@ -95,11 +95,9 @@ func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok
 			break
 		}
 		for _, from := range out.Stacks {
+			// Whatever has the outputs may be a service's, known or not yet: after a start none is, and asked for by name ten thousand
+			// would take the better part of an hour.
 			key := aws.ToString(from.StackName)
-			// Other stacks of the account's are none of the controller's.
-			if _, known := a.stacks.get(key, forever); !known {
-				continue
-			}
 			if s := stackOf(key, from); s.complete() == nil {
 				a.stacks.put(key, s)
 			}

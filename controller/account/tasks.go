@@ -187,14 +187,14 @@ func describeTasks(clients *client.Clients) func(context.Context, string, []stri
 
 func taskOf(t types.Task) observed.Task {
 	out := observed.Task{
-		ARN:            aws.ToString(t.TaskArn),
-		Deployment:     aws.ToString(t.StartedBy),
-		TaskDefinition: aws.ToString(t.TaskDefinitionArn),
-		LastStatus:     aws.ToString(t.LastStatus),
-		DesiredStatus:  aws.ToString(t.DesiredStatus),
-		Health:         string(t.HealthStatus),
-		StopCode:       string(t.StopCode),
-		StoppedReason:  aws.ToString(t.StoppedReason),
+		ARN:            own(t.TaskArn),
+		Deployment:     own(t.StartedBy),
+		TaskDefinition: own(t.TaskDefinitionArn),
+		LastStatus:     word(aws.ToString(t.LastStatus)),
+		DesiredStatus:  word(aws.ToString(t.DesiredStatus)),
+		Health:         word(string(t.HealthStatus)),
+		StopCode:       word(string(t.StopCode)),
+		StoppedReason:  own(t.StoppedReason),
 		CreatedAt:      aws.ToTime(t.CreatedAt),
 		StartedAt:      aws.ToTime(t.StartedAt),
 		StoppingAt:     aws.ToTime(t.StoppingAt),
@@ -203,14 +203,14 @@ func taskOf(t types.Task) observed.Task {
 	for _, a := range t.Attachments {
 		for _, d := range a.Details {
 			if aws.ToString(d.Name) == "privateIPv4Address" {
-				out.Address = aws.ToString(d.Value)
+				out.Address = own(d.Value)
 			}
 		}
 	}
 	for _, c := range t.Containers {
 		out.Containers = append(out.Containers, observed.Container{
-			Name: aws.ToString(c.Name), Exited: c.ExitCode != nil, ExitCode: int(aws.ToInt32(c.ExitCode)),
-			Reason: aws.ToString(c.Reason), Digest: aws.ToString(c.ImageDigest),
+			Name: word(aws.ToString(c.Name)), Exited: c.ExitCode != nil, ExitCode: int(aws.ToInt32(c.ExitCode)),
+			Reason: own(c.Reason), Digest: own(c.ImageDigest),
 		})
 	}
 	return out

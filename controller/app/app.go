@@ -107,13 +107,14 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := remember(cfg)
+	asked := reconcile.NewAsked()
+	memory, err := remember(cfg, asked.Says)
 	if err != nil {
 		return nil, err
 	}
 	a := &App{
 		cfg: cfg, memory: memory, repo: repo, loader: desired.NewLoader(Kinds()),
-		asked: reconcile.NewAsked(), queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
+		asked: asked, queue: queue.New(), kick: make(chan struct{}, 1), ready: newReadiness(cfg.Shared != nil),
 		board: status.New(cfg.Registry, cfg.Env, cfg.Build, cfg.Log), origins: origin.New(cfg.Log, cfg.Registry),
 	}
 	a.asked.Clock = cfg.Clock

@@ -45,11 +45,11 @@ type Shared struct {
 	Lease *lease.Keeper
 }
 
-func remember(cfg Config) (memory, error) {
+func remember(cfg Config, says func(service string) *desired.Service) (memory, error) {
 	if cfg.Shared != nil {
 		return cfg.Shared.Table, nil
 	}
-	return ledger.OpenWith(cfg.Ledger, ledger.Options{Unsynced: cfg.Unsynced})
+	return ledger.OpenWith(cfg.Ledger, ledger.Options{Unsynced: cfg.Unsynced, Says: says})
 }
 
 // writes is the ledger while this is the controller that acts.

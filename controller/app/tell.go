@@ -8,7 +8,6 @@ import (
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/githost"
 	"github.com/canteen/deploy/controller/notify"
-	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/origin"
 	"github.com/canteen/deploy/controller/reconcile"
 	"github.com/canteen/deploy/controller/rollout"
@@ -42,7 +41,7 @@ func (t *teller) Passed(p reconcile.Pass) {
 		NextAt:   p.NextAt,
 		Built:    t.origins.Built(p.Service),
 	}
-	var before observed.Service
+	var before status.Kept
 	if old != nil {
 		before = old.Seen
 	}

@@ -47,6 +47,7 @@ type File struct {
 	path string
 	db   *bbolt.DB
 	memo *memo
+	says func(service string) *desired.Service // nil for nobody
 	// broken, once set, is why no write is begun any more: one ended in a panic over a damaged page, maybe with bbolt's lock held,
 	// for which the next one, and Close, would wait for ever.
 	broken atomic.Pointer[error]
@@ -57,6 +58,8 @@ type Options struct {
 	// Unsynced leaves it to the operating system when what is saved reaches the disk. A process that is killed loses nothing,
 	// a machine that fails may lose or damage the file: for simulations only.
 	Unsynced bool
+	// Says, where set, answers what git says of a service now, nil for nothing. A record that says the same shares the memory of it.
+	Says func(service string) *desired.Service
 }
 
 // Open opens the file, or creates it where there is none, and holds it until Close. A process that holds it already is
@@ -84,7 +87,7 @@ func open(path string, opts Options) (*File, error) {
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	f := &File{path: path, db: db, memo: newMemo()}
+	f := &File{path: path, db: db, memo: newMemo(), says: opts.Says}
 	if err := f.prepare(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -226,7 +229,7 @@ func (f *File) Services(ctx context.Context) ([]string, error) {
 func (f *File) Records(ctx context.Context, visit func(service string, rec rollout.Record, err error)) error {
 	err := f.view(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(recordsBucket).ForEach(func(name, data []byte) error {
-			rec, err := Decode(data, string(name))
+			rec, err := f.decode(tx, data, string(name))
 			if err != nil {
 				err = fmt.Errorf("load the record of %s from %s: %w", name, f.path, err)
 			}
@@ -234,6 +237,7 @@ func (f *File) Records(ctx context.Context, visit func(service string, rec rollo
 			return nil
 		})
 	})
+	f.letGo() // of pages that are not looked at again: what was read is kept decoded
 	if err != nil {
 		return fmt.Errorf("read the records in %s: %w", f.path, err)
 	}
@@ -292,30 +296,6 @@ func (f *File) LockHolder(ctx context.Context, lock string) (string, error) {
 		return "", fmt.Errorf("read the holder of lock %s from %s: %w", lock, f.path, err)
 	}
 	return holder, nil
-}
-
-func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
-	data := tx.Bucket(recordsBucket).Get([]byte(service))
-	if data == nil {
-		return rollout.Record{}, nil
-	}
-	if known, ok := f.memo.get(service, data); ok && known.rec != nil {
-		return *known.rec, nil
-	}
-	rec, err := Decode(data, service)
-	if err == nil {
-		f.memo.put(service, data, rec.Version, &rec)
-	}
-	return rec, err
-}
-
-// version is the stored record's, 0 where there is none.
-func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
-	if known, ok := f.memo.get(service, tx.Bucket(recordsBucket).Get([]byte(service))); ok {
-		return known.version, nil
-	}
-	rec, err := f.load(tx, service)
-	return rec.Version, err
 }
 
 // sequence is a number as a key: in order of the numbers.

@@ -1,46 +1,89 @@
 package ledger
 
 import (
-	"hash/maphash"
 	"sync"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/canteen/deploy/controller/rollout"
 )
 
-// memoMax bounds how many records are kept decoded: services that roll, and then some.
-const memoMax = 1000
-
-// memo keeps records as they were read, by the bytes that they were read from: reading the same bytes again costs no decoding.
-// What it answers is shared and must not be changed, as with everything that rollout takes.
+// memo keeps the records of the file decoded, so that looking at a service in which nothing happens costs no decoding and touches no
+// page of the file. One process holds the file, and every write of its records goes through Save, so that what is kept here is what
+// stands there; after a write of which that is not known, nothing is kept. What it answers is shared and must not be changed, as with
+// everything that rollout takes: whoever tells of ten thousand records holds the same ones.
 type memo struct {
-	seed maphash.Seed
-
 	mu      sync.Mutex
 	records map[string]memoized
+	since   int // transactions before this one are too old to be kept
 }
 
 type memoized struct {
-	sum  uint64
-	size int
-	// version is the record's; rec is the whole of it once somebody has read it since it was written.
 	version uint64
-	rec     *rollout.Record
+	rec     *rollout.Record // nil until somebody has read it since it was written
 }
 
-func newMemo() *memo { return &memo{seed: maphash.MakeSeed(), records: map[string]memoized{}} }
+func newMemo() *memo { return &memo{records: map[string]memoized{}} }
 
-func (m *memo) get(service string, data []byte) (memoized, bool) {
+func (m *memo) get(service string) (memoized, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.records[service]
-	return k, ok && k.size == len(data) && k.sum == maphash.Bytes(m.seed, data)
+	return k, ok
 }
 
-func (m *memo) put(service string, data []byte, version uint64, rec *rollout.Record) {
+// wrote forgets the record before, and keeps that of the new one only the version is known.
+func (m *memo) wrote(service string, version uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.records) >= memoMax {
-		clear(m.records)
+	m.records[service] = memoized{version: version}
+}
+
+// read keeps a record as a transaction showed it, unless a newer one was written meanwhile.
+func (m *memo) read(tx int, service string, rec *rollout.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k, ok := m.records[service]; tx >= m.since && (!ok || k.version <= rec.Version) {
+		m.records[service] = memoized{rec.Version, rec}
 	}
-	m.records[service] = memoized{maphash.Bytes(m.seed, data), len(data), version, rec}
+}
+
+// doubt forgets everything: how the writing transaction ended is not known.
+func (m *memo) doubt(tx int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.records)
+	m.since = tx
+}
+
+func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
+	if known, ok := f.memo.get(service); ok && known.rec != nil {
+		return *known.rec, nil
+	}
+	data := tx.Bucket(recordsBucket).Get([]byte(service))
+	if data == nil {
+		return rollout.Record{}, nil
+	}
+	return f.decode(tx, data, service)
+}
+
+// decode reads a record, and keeps it.
+func (f *File) decode(tx *bbolt.Tx, data []byte, service string) (rollout.Record, error) {
+	rec, err := Decode(data, service)
+	if err == nil && f.says != nil {
+		shareIntent(&rec, f.says(service))
+	}
+	if err == nil {
+		f.memo.read(tx.ID(), service, &rec)
+	}
+	return rec, err
+}
+
+// version is the stored record's, 0 where there is none.
+func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
+	if known, ok := f.memo.get(service); ok {
+		return known.version, nil
+	}
+	rec, err := f.load(tx, service)
+	return rec.Version, err
 }

@@ -77,6 +77,7 @@ func Decode(data []byte, service string) (rollout.Record, error) {
 	if rec.Version == 0 {
 		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, errors.New("it is not a record: it has no version, and each that was saved has one"))
 	}
+	lean(&rec)
 	return rec, nil
 }
 

@@ -52,13 +52,16 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 			if records.Get([]byte(next.Service)) == nil {
 				s.turn("record", next.Service)
 			}
-			return records.Put([]byte(next.Service), data)
+			if err := records.Put([]byte(next.Service), data); err != nil {
+				return err
+			}
+			f.memo.wrote(next.Service, stored.Version) // before another write can begin
+			return nil
 		})
 	})
 	if err != nil {
 		return rollout.Record{}, f.unsaved(next, err)
 	}
-	f.memo.put(next.Service, data, stored.Version, nil)
 	return stored, nil
 }
 
@@ -68,14 +71,19 @@ func (f *File) write(body func(*bbolt.Tx) error) error {
 		return *broken
 	}
 	var wrong error
+	id := 0
 	err := guarded(f.path, func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
+			id = tx.ID()
 			wrong = body(tx)
 			return wrong
 		})
 	})
 	if err != nil && wrong == nil && fault.Is(err, fault.Terminal) {
 		f.broken.Store(&err)
+	}
+	if err != nil && !fault.Is(err, fault.Conflict) { // a conflict is told before anything is written
+		f.memo.doubt(id)
 	}
 	if err == nil || wrong != nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || fault.Is(err, fault.Terminal) {
 		return err

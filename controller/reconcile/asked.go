@@ -207,6 +207,16 @@ func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok 
 	return want, true
 }
 
+// Says is what git's newest valid file says of the service, nil where there is none. It must not be changed.
+func (a *Asked) Says(service string) *desired.Service {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if intent := a.intents[service]; intent != nil {
+		return &intent.Service
+	}
+	return nil
+}
+
 // Where answers the services of whose newest valid file the condition holds, in order of name.
 func (a *Asked) Where(holds func(desired.ServiceSpec) bool) []string {
 	a.mu.RLock()

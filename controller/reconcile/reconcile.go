@@ -261,7 +261,7 @@ func conflictPause(err error) time.Duration {
 // save writes the decision's record where it differs from the one before, and tells of the rollouts that ended.
 func (r *Reconciler) save(ctx context.Context, before rollout.Record, d rollout.Decision) (rollout.Record, error) {
 	if len(d.History) == 0 && same(before, d.Record) {
-		return d.Record, nil
+		return before, nil // the one that is kept already
 	}
 	history := r.withOrigins(d.History)
 	saved, err := r.Ledger.Save(ctx, d.Record, history)

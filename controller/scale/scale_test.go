@@ -67,7 +67,7 @@ func TestSweepsCostWhatTheBucketSets(t *testing.T) {
 // One commit that touches one of many services is answered by calls about that one alone.
 func TestOneCommitTouchesOneService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 200)
+		w := newWorld(t, 1000)
 		defer w.close()
 		w.settle()
 		w.start(0.4, time.Hour)
@@ -94,8 +94,16 @@ func TestOneCommitTouchesOneService(t *testing.T) {
 		if all, writes, _, list := w.calls(); all > 60 || writes > 6 {
 			t.Errorf("%d calls, %d writes: %s", all, writes, list)
 		}
+		alive := live()
+		w.end()
+		if kept := (alive - live()) / 1000; kept > keptMax {
+			t.Errorf("%.0f bytes are kept of each service, at most %d are expected", kept, keptMax)
+		}
 	})
 }
+
+// keptMax is how many bytes of heap a controller may have alive for each of a thousand services, all that it has for itself included.
+const keptMax = 15_000
 
 // BenchmarkSweep is a sweep with nothing to do, by AWS's bucket and by this machine.
 func BenchmarkSweep(b *testing.B) {
@@ -199,6 +207,7 @@ func (w *world) idle(window time.Duration) (core, heap float64) {
 	core = (cpu() - begun).Seconds() / window.Seconds()
 	alive := live()
 	w.end()
+	time.Sleep(time.Minute) // requests that nobody waits for any more end, too
 	return core, alive - live()
 }
 

@@ -53,7 +53,7 @@ func (s *server) listRecords(w http.ResponseWriter, _ *http.Request) {
 	}
 	for _, v := range snap.Services {
 		var k Known
-		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen)
+		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen.Service())
 		if lines.Encode(k) != nil {
 			return // a client that is gone needs no answer
 		}

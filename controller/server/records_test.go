@@ -27,10 +27,10 @@ func TestRecords(t *testing.T) {
 	h.Handler = server.New(h.config)
 	h.board.Publish(status.View{
 		Record: rollout.Record{Service: "orders", Good: &rollout.Good{Revision: "orders:41"}},
-		Seen: observed.Service{
+		Seen: status.Keep(observed.Service{
 			Name: "orders", Tags: map[string]string{"deploy:good": "orders:41", "owner": "hush"},
 			Template: &observed.Template{Content: `{"Environment":[{"Name":"X","Value":"hush"}]}`},
-		},
+		}, status.Kept{}, false),
 	})
 	h.board.Lead(status.Lease{Role: status.RoleStandby, Leader: "deploy-1"})
 	if w := h.get("/api/v1/records"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "deploy-1") {

@@ -35,6 +35,7 @@ type Board struct {
 	repo     RepoView
 	lease    *Lease // nil where there is only one controller; replaced, never changed
 	ledger   *bool  // whether its last write reached the disk; nil where nobody tells
+	alike    alike
 	activity activity
 	counted  map[string]int    // by service: number of the newest rollout that was counted
 	causes   map[string]string // by service: why its newest failed rollout failed
@@ -73,6 +74,7 @@ func (b *Board) Publish(v View) {
 		old = b.services[i]
 	}
 	v.Observed.keepIdentity(old)
+	b.alike.share(&v.Status)
 	b.own()
 	if ok {
 		b.services[i] = &v

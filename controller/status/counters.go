@@ -15,27 +15,45 @@ type counters struct {
 	desc   *prometheus.Desc
 	combos [][]string // values of the labels after service
 
+	shown *names
+
 	mu       sync.Mutex
-	services map[string][]float64 // by combination; nil while all are zero
+	services map[string][]float64 // by combination; missing while all are zero
+}
+
+// names are the services that counters show, kept once for all of them.
+type names struct {
+	mu       sync.Mutex
+	services map[string]struct{}
+}
+
+// know shows a service, at zero unless it was counted.
+func (n *names) know(service string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.services[service] = struct{}{}
+}
+
+func (n *names) forget(service string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.services, service)
+}
+
+func (n *names) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.services))
 }
 
 // newCounters are registered already. One combination without values is a counter by service alone.
-func newCounters(reg prometheus.Registerer, name, help string, labels []string, combos ...[]string) *counters {
+func newCounters(reg prometheus.Registerer, shown *names, name, help string, labels []string, combos ...[]string) *counters {
 	c := &counters{
 		desc:   prometheus.NewDesc(name, help, append([]string{"service"}, labels...), nil),
-		combos: combos, services: map[string][]float64{},
+		combos: combos, shown: shown, services: map[string][]float64{},
 	}
 	reg.MustRegister(c)
 	return c
-}
-
-// know shows a service, at zero unless it is known.
-func (c *counters) know(service string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.services[service]; !known {
-		c.services[service] = nil
-	}
 }
 
 // forget takes a service away.
@@ -70,7 +88,8 @@ func (c *counters) Collect(to chan<- prometheus.Metric) {
 		services[s] = slices.Clone(n)
 	}
 	c.mu.Unlock()
-	for service, n := range services {
+	for _, service := range c.shown.all() {
+		n := services[service]
 		for i, values := range combos {
 			v := 0.0
 			if i < len(n) {

@@ -43,6 +43,7 @@ var passSeconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 
 // metrics counts what happened. What is true now is read off the snapshot at scrape instead (collector).
 type metrics struct {
+	shown                                          *names
 	rollouts, reverts, migrations, drift, failures *counters // by service
 	checks, passes, fetches                        *prometheus.CounterVec
 	unwritten                                      prometheus.Counter
@@ -62,6 +63,7 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		return f.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	}
 	m := &metrics{
+		shown:  &names{services: map[string]struct{}{}},
 		checks: counter(here, "deploy_verification_checks_total", "Readings of checks while a rollout bakes.", "check", "result"),
 
 		waitTime: histogram(here, "deploy_rollout_wait_duration_seconds", "Time that a rollout was held back before it began.", waitSeconds, "reason"),
@@ -125,11 +127,11 @@ func (m *metrics) count(reg prometheus.Registerer) {
 	for _, r := range backResults {
 		rollouts = append(rollouts, []string{string(r), triggerOther})
 	}
-	m.rollouts = newCounters(reg, "deploy_rollouts_total", "Rollouts that ended.", []string{"result", "trigger"}, rollouts...)
-	m.reverts = newCounters(reg, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", []string{"cause"}, each(causes)...)
-	m.migrations = newCounters(reg, "deploy_migrations_total", "Database migrations that ended.", []string{"result"}, each(migrationResults)...)
-	m.drift = newCounters(reg, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", []string{"action"}, each(driftActions)...)
-	m.failures = newCounters(reg, "deploy_change_failures_total", "Changes that were rejected, once for each change.", nil, nil)
+	m.rollouts = newCounters(reg, m.shown, "deploy_rollouts_total", "Rollouts that ended.", []string{"result", "trigger"}, rollouts...)
+	m.reverts = newCounters(reg, m.shown, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", []string{"cause"}, each(causes)...)
+	m.migrations = newCounters(reg, m.shown, "deploy_migrations_total", "Database migrations that ended.", []string{"result"}, each(migrationResults)...)
+	m.drift = newCounters(reg, m.shown, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", []string{"action"}, each(driftActions)...)
+	m.failures = newCounters(reg, m.shown, "deploy_change_failures_total", "Changes that were rejected, once for each change.", nil, nil)
 }
 
 // each is a combination for each value of one label.
@@ -146,13 +148,12 @@ func (m *metrics) byService() []*counters {
 
 // known shows the counters of a service at zero.
 func (m *metrics) known(service string) {
-	for _, c := range m.byService() {
-		c.know(service)
-	}
+	m.shown.know(service)
 }
 
 // forget takes the service's counters away.
 func (m *metrics) forget(service string) {
+	m.shown.forget(service)
 	for _, c := range m.byService() {
 		c.forget(service)
 	}

@@ -117,23 +117,6 @@ func Observe(s observed.Service) Observed {
 	return o
 }
 
-// Keep is the part of a look that is kept for whoever decides on it again: without what only explains, and, where nothing is in
-// flight, without the tasks and targets that only a rollout is judged by. A look that did not ask for the template, or for the
-// versions of secrets, keeps those before.
-func Keep(seen, before observed.Service, inFlight bool) observed.Service {
-	seen.Events, seen.Logs, seen.MigrationLog = nil, nil, nil
-	if !inFlight {
-		seen.Tasks, seen.Targets = nil, nil
-	}
-	if _, lacks := seen.Lacks(observed.FactTemplate); seen.Template == nil && !lacks {
-		seen.Template = before.Template
-	}
-	if _, lacks := seen.Lacks(observed.FactSecrets); seen.Secrets == nil && !lacks {
-		seen.Secrets = before.Secrets
-	}
-	return seen
-}
-
 // Alarms are observed alarms as they are told.
 func Alarms(alarms []observed.Alarm) []Alarm {
 	var out []Alarm

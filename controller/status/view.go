@@ -9,7 +9,6 @@ import (
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/events"
-	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -20,7 +19,7 @@ type View struct {
 	Status   condition.Status
 	Observed Observed
 	// Seen is what the rules would decide on again: the last look, by Keep.
-	Seen observed.Service
+	Seen Kept
 	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
 	NextAt time.Time
 	// Built are the commits that the images of the newest rollout, and of the version before it, were built of, by digest, as far as the

@@ -144,7 +144,7 @@ func (w *World) told() ([]rehearsal.Known, error) {
 	var out []rehearsal.Known
 	for _, v := range w.life.app.Board().Snapshot().Services {
 		var k rehearsal.Known
-		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen)
+		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen.Service())
 		text, err := json.Marshal(k)
 		if err != nil {
 			return nil, err

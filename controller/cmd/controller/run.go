@@ -73,7 +73,11 @@ func newRunCommand() *cobra.Command {
 			"With --ledger dynamodb:TABLE any number of controllers may run: one of them acts, the others tell what it does and take over\n" +
 			"when it ends.",
 		Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			collectMore(os.Getenv)
+			go giveBack(cmd.Context())
+			return runController(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.env, "env", "", "environment: the folder below desired/")

@@ -1,0 +1,54 @@
+package ledger
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/rollout"
+)
+
+// A record that was read says what was written, and has what is equal in it once.
+func TestRecordsAreLean(t *testing.T) {
+	spec := func() desired.ServiceSpec {
+		return desired.ServiceSpec{Stack: "orders", Containers: map[string]desired.Container{"app": {Image: desired.Image{Tag: "1aaaaaa"}}}}
+	}
+	good := spec()
+	service := desired.Service{APIVersion: desired.APIVersion, Kind: desired.KindService, Metadata: desired.Metadata{Name: "orders"}, Spec: spec()}
+	commit := desired.Commit{SHA: "c0ffee", Author: "A developer", Subject: "one"}
+	written, err := json.Marshal(rollout.Record{
+		Schema: 1, Service: "orders", Version: 3, Intent: &rollout.Intent{Commit: commit, Service: service}, GoodAsks: []string{"v1:a", "v1:b"},
+		Good: &rollout.Good{Revision: "orders:1", Fingerprint: "v1:f", Target: rollout.Target{Ask: "v1:a", Commit: commit, Spec: &good,
+			Containers: map[string]rollout.Container{"app": {Image: "r/orders@sha256:1", Tag: "1aaaaaa", Digest: "sha256:1"}, "side": {Tag: "1"}}}},
+		Known:  []rollout.Known{{Fingerprint: "v1:f", Revision: "orders:1"}},
+		Tagged: &rollout.Tagged{Set: map[string]string{"deploy:good": "orders:1"}}, Pins: map[string]string{"1aaaaaa": "sha256:1"}, State: rollout.StateSettled,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := Decode(written, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(when string) {
+		t.Helper()
+		if again, err := json.Marshal(rec); err != nil || string(again) != string(written) {
+			t.Errorf("%s: read %s\nwritten %s (%v)", when, again, written, err)
+		}
+		if rec.Good.Target.Spec != &rec.Intent.Service.Spec {
+			t.Errorf("%s: what was good is a copy of what git asks", when)
+		}
+	}
+	same("read")
+	other := service
+	other.Spec.Retry = 1
+	before := rec.Intent
+	if shareIntent(&rec, &other); rec.Intent != before {
+		t.Error("a record shares what is not what it says")
+	}
+	shareIntent(&rec, &service)
+	same("shared")
+	if rec.Intent == before {
+		t.Error("a record keeps a copy of what git says")
+	}
+}

@@ -1,0 +1,100 @@
+package status
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// Kept is a look as it is kept for whoever decides on it again. Most services are settled, and of their looks little is set: without
+// what is not, and with lists in place of maps of one or two, ten thousand take half as much.
+type Kept struct {
+	at                        time.Time
+	stack                     observed.Stack
+	status                    observed.Status
+	arn, name, definition     string
+	desired, running, pending int
+	deployments               []observed.Deployment
+	tags                      []tag // nil for no map, as revisions
+	groups                    []observed.TargetGroup
+	template                  *observed.Template
+	secrets                   map[string]string
+	revisions                 []revision
+	rest                      *observed.Service // everything else, nil where that is nothing
+}
+
+type tag struct{ key, value string }
+
+type revision struct {
+	arn string
+	is  observed.Revision
+}
+
+// Keep is the part of a look that is kept for whoever decides on it again: without what only explains, and, where nothing is in
+// flight, without the tasks and targets that only a rollout is judged by. A look that did not ask for the template, or for the
+// versions of secrets, keeps those before.
+func Keep(seen observed.Service, before Kept, inFlight bool) Kept {
+	seen.Events, seen.Logs, seen.MigrationLog = nil, nil, nil
+	if !inFlight {
+		seen.Tasks, seen.Targets = nil, nil
+	}
+	if _, lacks := seen.Lacks(observed.FactTemplate); seen.Template == nil && !lacks {
+		seen.Template = before.template
+	}
+	if _, lacks := seen.Lacks(observed.FactSecrets); seen.Secrets == nil && !lacks {
+		seen.Secrets = before.secrets
+	}
+	return keep(seen)
+}
+
+func keep(s observed.Service) Kept {
+	k := Kept{
+		at: s.At, stack: s.Stack, status: s.Status, arn: s.ARN, name: s.Name, definition: s.TaskDefinition, desired: s.Desired, running: s.Running,
+		pending: s.Pending, deployments: s.Deployments, groups: s.TargetGroups, template: s.Template, secrets: s.Secrets,
+	}
+	if s.Tags != nil {
+		k.tags = make([]tag, 0, len(s.Tags))
+		for key, value := range s.Tags {
+			k.tags = append(k.tags, tag{key, value})
+		}
+	}
+	if s.Revisions != nil {
+		k.revisions = make([]revision, 0, len(s.Revisions))
+		for arn, is := range s.Revisions {
+			k.revisions = append(k.revisions, revision{arn, is})
+		}
+	}
+	rest := observed.Service{
+		Events: s.Events, Images: s.Images, Startable: s.Startable, Alike: s.Alike, Parameter: s.Parameter, ServiceDeployment: s.ServiceDeployment,
+		Tasks: s.Tasks, Targets: s.Targets, Alarms: s.Alarms, Logs: s.Logs, Migration: s.Migration, MigrationLog: s.MigrationLog, Missing: s.Missing,
+	}
+	if !reflect.ValueOf(rest).IsZero() {
+		k.rest = &rest
+	}
+	return k
+}
+
+// Service is the look again. What it points at is shared and must not be changed.
+func (k Kept) Service() observed.Service {
+	var s observed.Service
+	if k.rest != nil {
+		s = *k.rest
+	}
+	s.At, s.Stack, s.Status, s.ARN, s.Name, s.TaskDefinition = k.at, k.stack, k.status, k.arn, k.name, k.definition
+	s.Desired, s.Running, s.Pending, s.Deployments = k.desired, k.running, k.pending, k.deployments
+	s.TargetGroups, s.Template, s.Secrets = k.groups, k.template, k.secrets
+	if k.tags != nil {
+		s.Tags = make(map[string]string, len(k.tags))
+		for _, t := range k.tags {
+			s.Tags[t.key] = t.value
+		}
+	}
+	if k.revisions != nil {
+		s.Revisions = make(map[string]observed.Revision, len(k.revisions))
+		for _, r := range k.revisions {
+			s.Revisions[r.arn] = r.is
+		}
+	}
+	return s
+}
