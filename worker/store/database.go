@@ -20,6 +20,8 @@ type (
 	}
 	tx interface {
 		querier
+		// execThenQuery is exec and query; PostgreSQL gets both in one message. The rows must be closed.
+		execThenQuery(ctx context.Context, first, then statement) (int64, rows, error)
 		// commit runs the last statements, if any, and ends the transaction; PostgreSQL gets all that in one message.
 		commit(ctx context.Context, last ...statement) error
 		// rollback ends the transaction whatever became of ctx; after commit it does nothing.
@@ -63,6 +65,11 @@ func each(ctx context.Context, from querier, row func(scan func(...any) error) e
 	if err != nil {
 		return err
 	}
+	return eachOf(rs, row)
+}
+
+// eachOf reads all rows, and closes them.
+func eachOf(rs rows, row func(scan func(...any) error) error) (err error) {
 	for err == nil && rs.Next() {
 		err = row(rs.Scan)
 	}

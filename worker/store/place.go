@@ -23,20 +23,21 @@ func (s *Store) Place(ctx context.Context, key string, draft order.Draft) (place
 	}
 	defer t.rollback(ctx)
 	placed = order.Order{ID: rand.Text(), School: draft.School, Date: draft.Date, Status: order.StatusPlaced, CreatedAt: now()}
-	// A concurrent request with this key waits here until this transaction ends, then finds the key taken.
-	taken, err := t.exec(ctx, `INSERT INTO idempotency_keys (key, order_id, fingerprint, created_at)
+	// A concurrent request with this key waits here until this transaction ends, then finds the key taken. The menu, which a
+	// repeated request does without, comes with the key: asked for by itself it would cost each new order a round trip.
+	taken, offer, err := t.execThenQuery(ctx, statement{`INSERT INTO idempotency_keys (key, order_id, fingerprint, created_at)
 		VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING`,
-		key, placed.ID, draft.Fingerprint(), placed.CreatedAt)
+		[]any{key, placed.ID, draft.Fingerprint(), placed.CreatedAt}}, catalogue(draft))
 	if err != nil {
 		return order.Order{}, false, fmt.Errorf("take an idempotency key: %w", classify(err))
+	}
+	school, menu, err := readCatalogue(offer, draft.School)
+	if err != nil {
+		return order.Order{}, false, fmt.Errorf("read the menu: %w", classify(err))
 	}
 	if taken == 0 {
 		placed, err = replay(ctx, t, key, draft)
 		return placed, false, err
-	}
-	school, menu, err := catalogue(ctx, t, draft)
-	if err != nil {
-		return order.Order{}, false, fmt.Errorf("read the menu: %w", classify(err))
 	}
 	lines, total, broken := draft.Price(school, menu, placed.CreatedAt)
 	if len(broken) > 0 {
@@ -89,15 +90,21 @@ func replay(ctx context.Context, from querier, key string, draft order.Draft) (o
 	return get(ctx, from, id)
 }
 
-// catalogue reads what the draft needs to know: its school, nil if there is none, and those of its items that exist.
-func catalogue(ctx context.Context, from querier, d order.Draft) (*order.School, order.Menu, error) {
+// catalogue asks for what the draft needs to know.
+func catalogue(d order.Draft) statement {
 	args := []any{d.School}
 	for _, line := range d.Lines {
 		args = append(args, line.Item)
 	}
+	return statement{`SELECT s.time_zone, s.days_before, s.cut_off_minute, m.id, m.price, m.currency, m.stock, m.first_day, m.last_day
+		FROM schools s LEFT JOIN menu_items m ON m.id IN (` + placeholders(2, len(d.Lines)) + `) WHERE s.id = $1`, args}
+}
+
+// readCatalogue reads its answer: the school, nil if there is none, and those of the draft's items that exist.
+func readCatalogue(from rows, id string) (*order.School, order.Menu, error) {
 	var school *order.School
 	menu := order.Menu{}
-	err := each(ctx, from, func(scan func(...any) error) error {
+	err := eachOf(from, func(scan func(...any) error) error {
 		var zone string
 		var days, minute int
 		var item menuRow
@@ -107,14 +114,13 @@ func catalogue(ctx context.Context, from querier, d order.Draft) (*order.School,
 		if school == nil {
 			at, err := location(zone)
 			if err != nil {
-				return fmt.Errorf("time zone of school %s: %w", d.School, err)
+				return fmt.Errorf("time zone of school %s: %w", id, err)
 			}
-			school = &order.School{ID: d.School, Zone: at, DaysBefore: days, CutOff: time.Duration(minute) * time.Minute}
+			school = &order.School{ID: id, Zone: at, DaysBefore: days, CutOff: time.Duration(minute) * time.Minute}
 		}
 		item.add(menu)
 		return nil
-	}, `SELECT s.time_zone, s.days_before, s.cut_off_minute, m.id, m.price, m.currency, m.stock, m.first_day, m.last_day
-		FROM schools s LEFT JOIN menu_items m ON m.id IN (`+placeholders(2, len(d.Lines))+`) WHERE s.id = $1`, args...)
+	})
 	return school, menu, err
 }
 

@@ -114,6 +114,22 @@ func (t *pgTx) query(ctx context.Context, query string, args ...any) (rows, erro
 	return pgRows{rs, answers}, nil
 }
 
+func (t *pgTx) execThenQuery(ctx context.Context, first, then statement) (int64, rows, error) {
+	answers, err := t.send(ctx, queued([]statement{first, then}))
+	if err != nil {
+		return 0, nil, err
+	}
+	tag, err := answers.Exec()
+	if err != nil {
+		return 0, nil, firstOf(err, answers.Close())
+	}
+	rs, err := answers.Query()
+	if err != nil {
+		return 0, nil, firstOf(err, answers.Close())
+	}
+	return tag.RowsAffected(), pgRows{rs, answers}, nil
+}
+
 func (t *pgTx) all(ctx context.Context, list []statement) error {
 	answers, err := t.send(ctx, queued(list))
 	if err != nil {

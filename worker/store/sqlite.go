@@ -41,6 +41,15 @@ func (t liteTx) query(ctx context.Context, query string, args ...any) (rows, err
 	return t.QueryContext(ctx, withoutLocks(query), args...)
 }
 
+func (t liteTx) execThenQuery(ctx context.Context, first, then statement) (int64, rows, error) {
+	changed, err := t.exec(ctx, first.query, first.args...)
+	if err != nil {
+		return 0, nil, err
+	}
+	rs, err := t.query(ctx, then.query, then.args...)
+	return changed, rs, err
+}
+
 func (t liteTx) all(ctx context.Context, list []statement) error { return liteAll(ctx, t.Tx, list) }
 
 func (t liteTx) commit(ctx context.Context, last ...statement) error {
