@@ -43,7 +43,7 @@ func BenchmarkProcess(b *testing.B) {
 		p := startProgram(b, w)
 		p.until(func() bool { return w.looks() >= services })
 		read := func() int { return w.sim.Calls.Count("ecs", "DescribeTaskDefinition") }
-		for before := -1; before != read(); { // until nothing is read that is read once
+		for before := -1; before != read() || before < 2*services; { // until all is read that is read once: a template and a revision each
 			before = read()
 			time.Sleep(30 * time.Second)
 			p.alive()

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,8 +21,8 @@ func TestEnvironments(t *testing.T) {
 	dev, prod := newHouse(t), newHouse(t) // the house's environment is dev
 	version := func(tag string) condition.Version { return condition.Version{Images: []string{"app:" + tag}} }
 	dev.board.Publish(status.View{Record: rollout.Record{Service: "menu"}, Status: condition.Status{Phase: condition.PhaseHealthy, Wanted: version("2"), Running: version("2")}})
-	asked := 0
-	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; dev.ServeHTTP(w, r) }))
+	var asked atomic.Int64 // two peers are this one, and are asked at the same time
+	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); dev.ServeHTTP(w, r) }))
 	defer peer.Close()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -43,8 +44,8 @@ func TestEnvironments(t *testing.T) {
 	if strings.Contains(text(elements(doc, "tbody")[0]), "orders") {
 		t.Error("the filter leaves orders")
 	}
-	before := asked
-	if parsed(t, prod, "/environments"); asked != before {
+	before := asked.Load()
+	if parsed(t, prod, "/environments"); asked.Load() != before {
 		t.Errorf("the peer was asked again at once")
 	}
 	if w := dev.get("/environments"); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "does not tell") {
