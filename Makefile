@@ -13,7 +13,7 @@ LONG := $(BOTH) controller/scale images
 # are processors.
 test: check
 	$(GO) test -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
-	STORY_SEEDS=300 $(GO) test -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+	STORY_SEEDS=150 $(GO) test -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
 	STORY_SEEDS=2000 $(GO) test -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
