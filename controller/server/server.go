@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,15 +70,27 @@ type server struct {
 	looks   *looks
 	peers   *peers
 
+	*templates
+}
+
+// templates are those of the pages.
+type templates struct {
 	index, service, rollout, ledger, controller, environments *template.Template
 }
+
+// parseAll parses what is part of the program, once.
+var parseAll = sync.OnceValue(func() *templates {
+	return &templates{
+		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"),
+		controller: parse("controller.html"), environments: parse("environments.html"),
+	}
+})
 
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
 	s := &server{
 		Config: c, streams: make(chan struct{}, streamsMax), looks: newLooks(c.Look),
-		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"), controller: parse("controller.html"),
-		peers: newPeers(c.Peers), environments: parse("environments.html"),
+		templates: parseAll(), peers: newPeers(c.Peers),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))

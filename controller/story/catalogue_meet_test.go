@@ -139,7 +139,7 @@ func (w *World) record(service string) rollout.Record {
 // do arms a fault of the account's, or carries out a line of the language.
 func do(t *Telling, deed string) error {
 	if !strings.HasPrefix(deed, "{") {
-		line, err := find(verbs(), deed)
+		line, err := find(allVerbs(), deed)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
@@ -64,7 +65,7 @@ func Read(name string, data []byte) (*Story, error) {
 	for _, f := range archive.Files {
 		s.files[f.Name] = f.Data
 	}
-	all := verbs()
+	all := allVerbs()
 	for i, text := range strings.Split(string(archive.Comment), "\n") {
 		text = strings.TrimSpace(text)
 		if rest, ok := strings.CutPrefix(text, "#"); ok {
@@ -226,6 +227,9 @@ func or(service string) string {
 	}
 	return service
 }
+
+// allVerbs are the verbs with their patterns compiled, once for all stories.
+var allVerbs = sync.OnceValue(verbs)
 
 // verbs are all forms of lines but those of expect.go.
 func verbs() []verb {

@@ -73,6 +73,7 @@ var refusedPromotion = regexp.MustCompile(`was never verified good in the source
 
 // TestGitIsTold, and so are people: a host that limits requests at first, a release that goes well, one that is rejected, a restart, and git that moves on.
 func TestGitIsTold(t *testing.T) {
+	t.Parallel()
 	j, host := newTold(t)
 	var began time.Time
 	host.Refuse(func(*http.Request) *standin.Refusal {

@@ -25,6 +25,7 @@ func (h *heard) of(name string) int {
 // TestOneOfTwoTellsGit runs two controllers on one table: the one that acts tells the git host, the other asks it for nothing, until it
 // takes over.
 func TestOneOfTwoTellsGit(t *testing.T) {
+	t.Parallel()
 	j, host := newTold(t)
 	j.must(j.account.Plant(t.Context(), &sim.Seed{Tables: []sim.SeedTable{{Name: "ledger", HashKey: "pk", SortKey: "sk"}}}))
 	h := &heard{by: map[string]int{}}

@@ -24,10 +24,6 @@ type journey struct {
 
 func newJourney(t *testing.T) *journey {
 	t.Helper()
-	for name, value := range map[string]string{"GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_SYSTEM": os.DevNull,
-		"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@canteen.example", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@canteen.example"} {
-		t.Setenv(name, value)
-	}
 	j := &journey{world: newWorld(t, sim.Config{}, simple("orders")), qa: newWorld(t, sim.Config{}, simple("orders"))}
 	j.qa.source = j.source
 	j.ask("1a11111", "orders")
@@ -93,6 +89,7 @@ func (j *journey) run(args ...string) (string, error) {
 // TestFromCommitToTheSecondEnvironment is what the pipeline does around the controllers, step by step, with the real programs: a build is
 // asked for in dev and verified there, promoted by a merge, waited for until its image is in the other registry, and verified there.
 func TestFromCommitToTheSecondEnvironment(t *testing.T) {
+	t.Parallel()
 	j := newJourney(t)
 	dev := j.start()
 	qa := j.qa.start("--env", "qa")

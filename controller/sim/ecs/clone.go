@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"reflect"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,35 @@ func clone[T any](v T) T {
 
 var timeType = reflect.TypeFor[time.Time]()
 
+// sharing has, by type, what shared answers.
+var sharing sync.Map
+
+// shared are the exported fields of a struct whose copy would share memory.
+func shared(t reflect.Type) []int {
+	if known, ok := sharing.Load(t); ok {
+		return known.([]int)
+	}
+	var fields []int
+	for i := range t.NumField() {
+		if f := t.Field(i); t != timeType && f.IsExported() && shares(f.Type) {
+			fields = append(fields, i)
+		}
+	}
+	sharing.Store(t, fields)
+	return fields
+}
+
+func shares(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return true
+	case reflect.Struct:
+		return len(shared(t)) > 0
+	default:
+		return false
+	}
+}
+
 func copyInto(dst, src reflect.Value) {
 	switch src.Kind() {
 	case reflect.Pointer:
@@ -25,6 +55,10 @@ func copyInto(dst, src reflect.Value) {
 	case reflect.Slice:
 		if !src.IsNil() {
 			dst.Set(reflect.MakeSlice(src.Type(), src.Len(), src.Len()))
+			if !shares(src.Type().Elem()) {
+				reflect.Copy(dst, src)
+				return
+			}
 			for i := range src.Len() {
 				copyInto(dst.Index(i), src.Index(i))
 			}
@@ -40,13 +74,8 @@ func copyInto(dst, src reflect.Value) {
 		}
 	case reflect.Struct:
 		dst.Set(src)
-		if src.Type() == timeType {
-			return
-		}
-		for i := range src.NumField() {
-			if src.Type().Field(i).IsExported() {
-				copyInto(dst.Field(i), src.Field(i))
-			}
+		for _, i := range shared(src.Type()) {
+			copyInto(dst.Field(i), src.Field(i))
 		}
 	default:
 		dst.Set(src)

@@ -153,10 +153,14 @@ func (s Statement) holds(r Request) bool {
 
 // matchAction matches names of actions, which have no case.
 func matchAction(pattern, action string) bool {
-	if strings.ContainsAny(pattern, "*?") {
-		return match(strings.ToLower(pattern), strings.ToLower(action))
+	wild := strings.IndexAny(pattern, "*?")
+	if wild < 0 {
+		return strings.EqualFold(pattern, action)
 	}
-	return strings.EqualFold(pattern, action)
+	if len(action) < wild || !strings.EqualFold(pattern[:wild], action[:wild]) {
+		return false
+	}
+	return match(strings.ToLower(pattern[wild:]), strings.ToLower(action[wild:]))
 }
 
 // match matches with * for any characters and ? for any one. A request's own * is a character like any other, so that what is

@@ -74,8 +74,11 @@ func (m Match) matches(container, image, digest string, command []string) bool {
 }
 
 func matchesImage(want, image, digest string) bool {
-	name, tag, ownDigest := split(image)
-	if want == image || want == name || want == digest || want == ownDigest || tag != "" && want == ":"+tag {
+	if strings.HasPrefix(want, "sha256:") { // as most are, of hundreds
+		return want == digest || strings.HasSuffix(image, "@"+want)
+	}
+	name, tag, _ := split(image)
+	if want == image || want == name || tag != "" && want == ":"+tag {
 		return true
 	}
 	return strings.HasSuffix(name, "/"+want)

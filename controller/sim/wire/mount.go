@@ -5,13 +5,32 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 )
 
-// mounted is a Service with what reflection found out about it, computed once.
+// mounted is a Service with what reflection found out about it.
 type mounted struct {
 	Service
 	operations map[string]*operation
 	codec      *codec
+}
+
+// codecs has the codec of each shape that a service may have, checked for all its operations. A simulation opens thousands of
+// accounts, and walking all types of the SDK anew would cost each of them as much as ten requests.
+var codecs sync.Map // shape → *codec
+
+// shape is all that a codec depends on.
+type shape struct {
+	methods reflect.Type
+	words   string
+}
+
+func shapeOf(s Service) shape {
+	unions := make([]reflect.Type, len(s.Unions))
+	for i, u := range s.Unions {
+		unions[i] = reflect.TypeOf(u)
+	}
+	return shape{reflect.TypeOf(s.Methods), fmt.Sprintln(s.Name, s.LowerCamel, s.Flipped, s.Flattened, unions, reflect.ValueOf(s.Document).Pointer())}
 }
 
 type operation struct {
@@ -34,10 +53,16 @@ var (
 )
 
 func mount(s Service) (*mounted, error) {
-	c, err := newCodec(s)
-	if err != nil {
-		return nil, err
+	shape := shapeOf(s)
+	known, checked := codecs.Load(shape)
+	if !checked {
+		c, err := newCodec(s)
+		if err != nil {
+			return nil, err
+		}
+		known = c
 	}
+	c := known.(*codec)
 	m := &mounted{Service: s, operations: map[string]*operation{}, codec: c}
 	v := reflect.ValueOf(s.Methods)
 	for i := range v.NumMethod() {
@@ -46,6 +71,9 @@ func mount(s Service) (*mounted, error) {
 			continue
 		}
 		for _, t := range []reflect.Type{method.Type().In(1), method.Type().Out(0)} {
+			if checked {
+				break
+			}
 			if err := c.check(t, map[reflect.Type]bool{}); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -55,6 +83,7 @@ func mount(s Service) (*mounted, error) {
 	if len(m.operations) == 0 {
 		return nil, fmt.Errorf("%T has no method of the form Op(context.Context, *svc.OpInput) (*svc.OpOutput, error)", s.Methods)
 	}
+	codecs.Store(shape, c)
 	return m, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ func (s *jsonSink) comma() {
 func (s *jsonSink) name(n string) { s.comma(); s.text(n); s.buf = append(s.buf, ':') }
 
 func (s *jsonSink) beginStruct()      { s.buf = append(s.buf, '{') }
-func (s *jsonSink) member(n string)   { s.name(n) }
+func (s *jsonSink) member(n string)   { s.comma(); s.plain(n); s.buf = append(s.buf, ':') } // members have Go's names
 func (s *jsonSink) endMember(string)  {}
 func (s *jsonSink) endStruct()        { s.buf = append(s.buf, '}') }
 func (s *jsonSink) beginList()        { s.buf = append(s.buf, '[') }
@@ -45,7 +46,7 @@ func (s *jsonSink) document(j []byte) { s.buf = append(s.buf, j...) }
 
 func (s *jsonSink) text(t string) {
 	if unescaped(t) {
-		s.buf = append(append(append(s.buf, '"'), t...), '"')
+		s.plain(t)
 		return
 	}
 	b, err := json.Marshal(t)
@@ -55,15 +56,24 @@ func (s *jsonSink) text(t string) {
 	s.buf = append(s.buf, b...)
 }
 
+func (s *jsonSink) plain(t string) { s.buf = append(append(append(s.buf, '"'), t...), '"') }
+
 // unescaped reports that json.Marshal writes the text as it is, between quotes.
 func unescaped(t string) bool {
 	for i := range len(t) {
-		if b := t[i]; b < ' ' || b > '~' || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
+		if !asItIs[t[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+var asItIs = func() (is [256]bool) {
+	for b := ' '; b <= '~'; b++ {
+		is[b] = !strings.ContainsRune(`"\<>&`, b)
+	}
+	return is
+}()
 
 func (s *jsonSink) float(f float64) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
