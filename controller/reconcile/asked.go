@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -230,27 +228,14 @@ func (a *Asked) Where(holds func(desired.ServiceSpec) bool) []string {
 	return out
 }
 
-// digest is what git asks of the service now, or asked before a pause, in short, for comparing.
-func (a *Asked) digest(service string) string {
+// asks is what git asks of the service now, or asked before a pause, nil for nothing. It must not be changed.
+func (a *Asked) asks(service string) *rollout.Intent {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	intent := a.intents[service]
 	if a.withheld[service] {
-		intent = a.taken[service].intent
+		return a.taken[service].intent
 	}
-	if intent != nil {
-		return digest(intent.Service)
-	}
-	return ""
-}
-
-func digest(s desired.Service) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(b)
-	return string(sum[:])
+	return a.intents[service]
 }
 
 // Environment is the newest valid environment, nil until one was seen.

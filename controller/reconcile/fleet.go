@@ -23,12 +23,12 @@ type Fleet struct {
 }
 
 type member struct {
-	rolling bool      // it has taken a place: its migration or its deployment was asked for
-	waiting bool      // it would take a place if there was one
-	queued  time.Time // since when, and with that in which order
-	settled string    // digest of the file that it has settled on, empty while it has not
-	good    bool      // a version was good in it
-	missing bool      // and the account does not have it now
+	rolling bool            // it has taken a place: its migration or its deployment was asked for
+	waiting bool            // it would take a place if there was one
+	queued  time.Time       // since when, and with that in which order
+	settled *rollout.Intent // what it has settled on, nil while it has not
+	good    bool            // a version was good in it
+	missing bool            // and the account does not have it now
 }
 
 // NewFleet returns the fleet of the given records.
@@ -48,7 +48,7 @@ func of(rec rollout.Record) member {
 	// Who has trouble, or waits for something else as well, keeps nobody behind it out.
 	m.waiting = !m.rolling && rec.Trouble == nil && (rec.State == rollout.StateWaitingConcurrent || deploys && rec.State == rollout.StateRegistering)
 	if rec.State == rollout.StateSettled && ro == nil && rec.Intent != nil {
-		m.settled = digest(rec.Intent.Service)
+		m.settled = rec.Intent
 	}
 	return m
 }
@@ -106,11 +106,12 @@ func (f *Fleet) reserve(next rollout.Record, limit int) bool {
 
 // others counts the other services that roll, and up to limit of those that have waited for a place for longer, and names those
 // of the dependencies that have not settled on what git asks of them now.
-func (f *Fleet) others(service string, queued time.Time, limit int, dependsOn []string, newest func(service string) string) (rolling, ahead int, waiting []string) {
+func (f *Fleet) others(service string, queued time.Time, limit int, dependsOn []string, asks func(service string) *rollout.Intent) (rolling, ahead int, waiting []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range dependsOn {
-		if settled := f.services[name].settled; settled == "" || settled != newest(name) {
+		settled, now := f.services[name].settled, asks(name)
+		if settled == nil || now == nil || settled != now && !same(settled.Service, now.Service) {
 			waiting = append(waiting, name)
 		}
 	}

@@ -159,7 +159,7 @@ func (r *Reconciler) others(ctx context.Context, service string, rec rollout.Rec
 		}
 		want.LockHolder = holder
 	}
-	want.Others, want.Ahead, want.Waiting = r.Fleet.others(service, rec.Queued, want.Policy.MaxConcurrentRollouts, intent.Service.Spec.DependsOn, r.Asked.digest)
+	want.Others, want.Ahead, want.Waiting = r.Fleet.others(service, rec.Queued, want.Policy.MaxConcurrentRollouts, intent.Service.Spec.DependsOn, r.Asked.asks)
 	if want.Pause == nil {
 		want.Pause = r.Fleet.Pause(want.Policy.MassChange)
 	}

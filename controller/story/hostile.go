@@ -110,22 +110,12 @@ const branchName = plumbing.ReferenceName("refs/heads/main")
 
 // rewrite replaces the newest commit by one of the same files without any ancestor, and deletes all that was before.
 func (r *repository) rewrite() error {
-	head, err := r.git.Reference(branchName, true)
+	commit, err := r.newestCommit()
 	if err != nil {
 		return err
 	}
-	commit, err := r.git.CommitObject(head.Hash())
-	if err != nil {
-		return err
-	}
-	now := time.Now().UTC()
-	who := object.Signature{Name: "Somebody", Email: "somebody@canteen.example", When: now}
-	anew := &object.Commit{Author: who, Committer: who, Message: "everything anew", TreeHash: commit.TreeHash}
-	o := r.git.Storer.NewEncodedObject()
-	if err := anew.Encode(o); err != nil {
-		return err
-	}
-	hash, err := r.git.Storer.SetEncodedObject(o)
+	who := object.Signature{Name: "Somebody", Email: "somebody@canteen.example", When: time.Now().UTC()}
+	hash, err := r.store(&object.Commit{Author: who, Committer: who, Message: "everything anew", TreeHash: commit.TreeHash})
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type Telling struct {
 
 // verb is one form of a line. Its pattern takes the whole line; groups that are optional are empty.
 type verb struct {
+	begins  string // what each of its lines begins with
 	pattern *regexp.Regexp
 	do      func(t *Telling, args []string) error
 }
@@ -53,7 +54,8 @@ type verb struct {
 func forms(list map[string]func(t *Telling, args []string) error) []verb {
 	var out []verb
 	for pattern, do := range list {
-		out = append(out, verb{regexp.MustCompile("^" + pattern + "$"), do})
+		begins, _ := regexp.MustCompile(pattern).LiteralPrefix()
+		out = append(out, verb{begins, regexp.MustCompile("^" + pattern + "$"), do})
 	}
 	return out
 }
@@ -103,6 +105,9 @@ func find(all []verb, text string) (func(*Telling) error, error) {
 	}
 	var found func(*Telling) error
 	for _, v := range all {
+		if !strings.HasPrefix(text, v.begins) {
+			continue
+		}
 		if m := v.pattern.FindStringSubmatch(text); m != nil {
 			if found != nil {
 				return nil, fmt.Errorf("%q can be read in two ways", text)

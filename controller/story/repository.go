@@ -2,16 +2,19 @@ package story
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/canteen/deploy/controller/app"
@@ -27,11 +30,12 @@ type repository struct {
 	source string // where the controller finds it: a link to dir, so that it can go out of reach while developers go on
 	git    *git.Repository
 
-	mu    sync.Mutex
-	words []word
-	gone  time.Time // since when the controller cannot reach it; zero while it can
-	dead  time.Time // since when no controller runs
-	blind []span    // when none read it
+	mu     sync.Mutex
+	loader *desired.Loader
+	words  []word
+	gone   time.Time // since when the controller cannot reach it; zero while it can
+	dead   time.Time // since when no controller runs
+	blind  []span    // when none read it
 }
 
 // span is a time that is over.
@@ -45,7 +49,7 @@ type word struct {
 }
 
 func newRepository(dir string, services []string) (*repository, error) {
-	r := &repository{dir: dir, source: dir + "-remote"}
+	r := &repository{dir: dir, source: dir + "-remote", loader: desired.NewLoader(app.Kinds())}
 	if err := os.MkdirAll(r.path(""), 0o755); err != nil {
 		return nil, err
 	}
@@ -106,32 +110,106 @@ func (r *repository) drop(file, member string) error {
 	})
 }
 
-// commit commits all of the work tree and answers the commit's short SHA.
+// commit commits all files and answers the commit's short SHA.
 func (r *repository) commit(subject string) (string, error) {
-	return r.commitWith(subject, &git.CommitOptions{})
-}
-
-func (r *repository) commitWith(subject string, options *git.CommitOptions) (string, error) {
-	tree, err := r.git.Worktree()
-	if err != nil {
+	newest, err := r.newestCommit()
+	switch {
+	case errors.Is(err, plumbing.ErrReferenceNotFound):
+		return r.commitOn(nil, subject) // the first
+	case err != nil:
 		return "", err
 	}
-	if err := tree.AddWithOptions(&git.AddOptions{All: true}); err != nil {
-		return "", fmt.Errorf("stage: %w", err)
+	return r.commitOn([]plumbing.Hash{newest.Hash}, subject)
+}
+
+// commitOn commits all files as they are on top of the parents. It writes git's objects itself: the index and the comparison with the
+// work tree, which git needs for more than this, would cost a story as much as a tenth of its requests.
+func (r *repository) commitOn(parents []plumbing.Hash, subject string) (string, error) {
+	tree, err := r.tree(r.dir)
+	if err != nil {
+		return "", fmt.Errorf("store the files: %w", err)
 	}
-	options.Author = &object.Signature{Name: "A developer", Email: "developer@canteen.example", When: time.Now().UTC()}
-	hash, err := tree.Commit(subject, options)
+	for _, p := range parents {
+		if before, err := r.git.CommitObject(p); err != nil {
+			return "", fmt.Errorf("read the commit before: %w", err)
+		} else if before.TreeHash == tree {
+			return "", git.ErrEmptyCommit // as git says it
+		}
+	}
+	who := object.Signature{Name: "A developer", Email: "developer@canteen.example", When: time.Now().UTC()}
+	hash, err := r.store(&object.Commit{Author: who, Committer: who, Message: subject, TreeHash: tree, ParentHashes: parents})
 	if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
 	}
+	if err := r.git.Storer.SetReference(plumbing.NewHashReference(branchName, hash)); err != nil {
+		return "", fmt.Errorf("move the branch: %w", err)
+	}
 	return r.say(hash), nil
+}
+
+// tree stores the files and folders of a folder.
+func (r *repository) tree(dir string) (plumbing.Hash, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	t := &object.Tree{}
+	for _, e := range entries {
+		at, one := filepath.Join(dir, e.Name()), object.TreeEntry{Name: e.Name(), Mode: filemode.Regular}
+		switch {
+		case e.Name() == git.GitDirName:
+			continue
+		case e.IsDir():
+			one.Mode = filemode.Dir
+			one.Hash, err = r.tree(at)
+		default:
+			var data []byte
+			if data, err = os.ReadFile(at); err == nil {
+				one.Hash, err = r.store(blob(data))
+			}
+		}
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		t.Entries = append(t.Entries, one)
+	}
+	sort.Sort(object.TreeEntrySorter(t.Entries))
+	return r.store(t)
+}
+
+type blob []byte
+
+// Encode makes it one of git's objects.
+func (b blob) Encode(o plumbing.EncodedObject) error {
+	o.SetType(plumbing.BlobObject)
+	o.SetSize(int64(len(b)))
+	w, err := o.Writer()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return errors.Join(err, w.Close())
+}
+
+// store keeps an object, unless there is one like it.
+func (r *repository) store(v interface {
+	Encode(plumbing.EncodedObject) error
+}) (plumbing.Hash, error) {
+	o := &plumbing.MemoryObject{}
+	if err := v.Encode(o); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	if r.git.Storer.HasEncodedObject(o.Hash()) == nil {
+		return o.Hash(), nil
+	}
+	return r.git.Storer.SetEncodedObject(o)
 }
 
 // say remembers what the branch says from now on, and answers the commit's short SHA.
 func (r *repository) say(commit plumbing.Hash) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.words = append(r.words, word{at: time.Now().UTC(), sha: commit.String(), snapshot: desired.Load(os.DirFS(r.path("")), app.Kinds())})
+	r.words = append(r.words, word{at: time.Now().UTC(), sha: commit.String(), snapshot: r.loader.Load(os.DirFS(r.path("")))})
 	return commit.String()[:7]
 }
 

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/canteen/deploy/controller/sim"
 )
@@ -157,21 +160,58 @@ func (t *Telling) forcePushBack() error {
 
 // amend replaces the newest commit.
 func (r *repository) amend(subject string) (string, error) {
-	return r.commitWith(subject, &git.CommitOptions{Amend: true})
+	newest, err := r.newestCommit()
+	if err != nil {
+		return "", err
+	}
+	return r.commitOn(newest.ParentHashes, subject)
 }
 
 // backByOne lets the branch end one commit earlier.
 func (r *repository) backByOne(string) (string, error) {
-	tree, err := r.git.Worktree()
+	newest, err := r.newestCommit()
 	if err != nil {
 		return "", err
 	}
-	before, err := r.git.ResolveRevision("HEAD~1")
+	before, err := newest.Parent(0)
 	if err != nil {
 		return "", fmt.Errorf("find the commit before: %w", err)
 	}
-	if err := tree.Reset(&git.ResetOptions{Commit: *before, Mode: git.HardReset}); err != nil {
+	if err := r.checkOut(before); err != nil {
 		return "", fmt.Errorf("reset: %w", err)
 	}
-	return r.say(*before), nil
+	if err := r.git.Storer.SetReference(plumbing.NewHashReference(branchName, before.Hash)); err != nil {
+		return "", fmt.Errorf("move the branch: %w", err)
+	}
+	return r.say(before.Hash), nil
+}
+
+func (r *repository) newestCommit() (*object.Commit, error) {
+	ref, err := r.git.Reference(branchName, true)
+	if err != nil {
+		return nil, fmt.Errorf("find the branch: %w", err)
+	}
+	return r.git.CommitObject(ref.Hash())
+}
+
+// checkOut makes the files those of a commit.
+func (r *repository) checkOut(c *object.Commit) error {
+	files, err := c.Files()
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(r.dir)
+	for _, e := range entries {
+		if e.Name() != git.GitDirName {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(r.dir, e.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return files.ForEach(func(f *object.File) error {
+		at := filepath.Join(r.dir, filepath.FromSlash(f.Name))
+		text, err := f.Contents()
+		return errors.Join(err, os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o600))
+	})
 }
