@@ -20,6 +20,13 @@ type codec struct {
 	members    []reflect.Type  // pointers to the members of every union
 	document   func(any) any
 	structs    sync.Map // reflect.Type → *structPlan
+	unions     sync.Map // reflect.Type → *union
+}
+
+// union is one union's members.
+type union struct {
+	byName map[string]reflect.Type // by wire name
+	names  map[reflect.Type]string
 }
 
 // structPlan is what a struct looks like on the wire.
@@ -66,18 +73,20 @@ func (c *codec) addUnionMember(ptr reflect.Type) error {
 	return nil
 }
 
-// unionOf answers the union's members, by wire name, or nil where none is known.
-func (c *codec) unionOf(iface reflect.Type) map[string]reflect.Type {
-	var u map[string]reflect.Type
+// unionOf answers the union's members; none where none is known.
+func (c *codec) unionOf(iface reflect.Type) *union {
+	if known, ok := c.unions.Load(iface); ok {
+		return known.(*union)
+	}
+	u := &union{byName: map[string]reflect.Type{}, names: map[reflect.Type]string{}}
 	for _, ptr := range c.members {
 		name, isMember := strings.CutPrefix(ptr.Elem().Name(), iface.Name()+"Member")
 		if isMember && ptr.Implements(iface) {
-			if u == nil {
-				u = map[string]reflect.Type{}
-			}
-			u[c.wireName(name)] = ptr.Elem()
+			name = c.wireName(name)
+			u.byName[name], u.names[ptr.Elem()] = ptr.Elem(), name
 		}
 	}
+	c.unions.Store(iface, u)
 	return u
 }
 
@@ -170,10 +179,10 @@ func (c *codec) checkInterface(t reflect.Type, seen map[reflect.Type]bool) error
 		return nil
 	}
 	u := c.unionOf(t)
-	if u == nil {
+	if len(u.byName) == 0 {
 		return fmt.Errorf("union %s, but Service.Unions lists no member of it", t)
 	}
-	for _, m := range u {
+	for _, m := range u.byName {
 		if err := c.check(m, seen); err != nil {
 			return err
 		}

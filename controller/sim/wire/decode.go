@@ -132,7 +132,7 @@ func (c *codec) decodeInterface(dst reflect.Value, src any, path string) error {
 	}
 	union := c.unionOf(dst.Type())
 	for name, v := range members {
-		t, known := union[name]
+		t, known := union.byName[name]
 		if !known {
 			return serialization("unknown member %s", join(path, name))
 		}

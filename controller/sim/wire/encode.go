@@ -121,17 +121,12 @@ func (c *codec) encodeInterface(w sink, v reflect.Value) {
 		return
 	}
 	member := v.Elem().Elem() // the interface holds a pointer to the member's struct
-	for name, t := range c.unionOf(v.Type()) {
-		if t == member.Type() {
-			w.beginStruct()
-			w.member(name)
-			c.encode(w, member.FieldByName("Value"))
-			w.endMember(name)
-			w.endStruct()
-			return
-		}
-	}
 	w.beginStruct()
+	if name, ok := c.unionOf(v.Type()).names[member.Type()]; ok {
+		w.member(name)
+		c.encode(w, member.FieldByName("Value"))
+		w.endMember(name)
+	}
 	w.endStruct()
 }
 
