@@ -60,7 +60,7 @@ func TestSweepsCostWhatTheBucketSets(t *testing.T) {
 		w := newWorld(t, 400)
 		defer w.close()
 		w.settle()
-		w.sweep(5 * time.Minute).hold(t)
+		w.sweep(2 * time.Minute).hold(t)
 	})
 }
 

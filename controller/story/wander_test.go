@@ -15,6 +15,9 @@ import (
 // The same seed makes the same requests at the same times in the same order, and the same faults meet them. The stories that are told
 // twice have every family among them.
 func TestWanderRepeatsItself(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each story is told with the race detector once, by TestWander and TestStories")
+	}
 	for _, seed := range append([]uint64{3, 7}, covering()...) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
