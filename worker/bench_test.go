@@ -89,7 +89,6 @@ func rate(n, at int, work func(i int) error) (float64, error) {
 // timed is rate for a benchmark, which ends where the work fails.
 func timed(b *testing.B, n, at int, work func(i int) error) float64 {
 	b.Helper()
-	runtime.GC()
 	r, err := rate(n, at, work)
 	if err != nil {
 		b.Fatal(err)
