@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -170,22 +169,6 @@ func (c *Consumer) receive(ctx context.Context) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// groups keeps messages of one group together, in their order; a message without a group is one of its own.
-func (c *Consumer) groups(messages []types.Message) [][]types.Message {
-	var all [][]types.Message
-	at := map[string]int{}
-	for _, m := range messages {
-		name, grouped := m.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]
-		if i, known := at[name]; grouped && c.Queue.fifo && known {
-			all[i] = append(all[i], m)
-			continue
-		}
-		at[name] = len(all)
-		all = append(all, []types.Message{m})
-	}
-	return all
-}
-
 // group handles messages of one group, of which the first was tried here so often already. One that fails holds up those behind it,
 // on a FIFO queue, until it succeeds or is buried; on another one it is alone.
 func (c *Consumer) group(ctx context.Context, acks *acks, work *sync.WaitGroup, messages []types.Message, tried int) {
@@ -276,23 +259,6 @@ func (c *Consumer) attempt(ctx context.Context, e order.Event) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	return c.Apply(ctx, e)
-}
-
-// againMax is the longest time until a message that failed comes again.
-const againMax = 5 * time.Minute
-
-// later is when a message that failed so often shall come again: after 1 s, 2 s, 4 s …
-func later(tries int) time.Duration {
-	return min(time.Second<<min(max(tries, 1)-1, 20), againMax)
-}
-
-// receiveCount is how often SQS has given the message out, this time included.
-func receiveCount(m types.Message) int {
-	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
-	if err != nil || n < 1 {
-		return 1
-	}
-	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) {
