@@ -60,9 +60,11 @@ func (w *world) must(b *testing.B, line string) {
 	}
 }
 
-// spending is work while the process beside spends what n orders through the worker cost it.
+// spending is work while the process beside spends what n orders through the worker cost it. The heap is collected before, as it is
+// for the worker: what is spent meanwhile would count against neither.
 func (w *world) spending(b *testing.B, n int, work func() float64) float64 {
 	b.Helper()
+	runtime.GC()
 	spent := make(chan error, 1)
 	go func() {
 		_, err := w.ask(fmt.Sprint("spend ", n))

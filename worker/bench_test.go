@@ -89,7 +89,6 @@ func rate(n, at int, work func(i int) error) (float64, error) {
 // timed is rate for a benchmark, which ends where the work fails.
 func timed(b *testing.B, n, at int, work func(i int) error) float64 {
 	b.Helper()
-	runtime.GC()
 	r, err := rate(n, at, work)
 	if err != nil {
 		b.Fatal(err)
@@ -219,7 +218,7 @@ func newConveyor(b *testing.B, q *queue.Queue, s *store.Store) *conveyor {
 	b.Helper()
 	l := &conveyor{queue: q, done: make(chan time.Time, 1)}
 	l.hold()
-	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Pollers: 4, Visibility: 30 * time.Second,
+	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Pollers: 4, Workers: connections, Visibility: 30 * time.Second,
 		Apply: func(ctx context.Context, e order.Event) (bool, error) {
 			<-*l.gate.Load()
 			ok, err := s.Apply(ctx, e)

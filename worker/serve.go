@@ -112,7 +112,7 @@ func workers(ctx context.Context, set settings, orders *store.Store, log *zap.Lo
 		return nil, nil, err
 	}
 	return outbox.New(orders, q.Send, log, registry), queue.NewConsumer(queue.Config{Queue: q, Apply: orders.Apply, Log: log,
-		Registry: registry, Pollers: set.pollers, Visibility: set.visibility}), nil
+		Registry: registry, Pollers: set.pollers, Workers: set.poolMax, Visibility: set.visibility}), nil
 }
 
 // awaitSchema returns nil once the database has the schema that this program needs. Only a database that does not

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -43,6 +42,9 @@ type Config struct {
 	// Pollers is how many ask SQS at once; ten messages for each, and ten more, are held at most. Of a FIFO queue SQS gives one group's
 	// messages to one of them, as far as there are any: about so many groups are worked on side by side.
 	Pollers int
+	// Workers is how many work on messages at once, those of FIFO groups that failed and are tried again not counted: as many as the
+	// database has connections for it. More would wait for one another, fewer leave some of them idle.
+	Workers int
 	// Visibility is how long a message stays with a process that died; one that works renews it. 2 s or more.
 	Visibility time.Duration
 }
@@ -91,26 +93,43 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Bool("fifo", c.Queue.fifo))
+	c.Log.Info("receiving", zap.Int("pollers", c.Pollers), zap.Int("workers", c.Workers), zap.Bool("fifo", c.Queue.fifo))
+	c.consume(ctx)
+	return nil
+}
+
+// consume is Run, once the queue is known.
+func (c *Consumer) consume(ctx context.Context) {
 	// Whoever asks SQS has room for what it may answer. There is room for a batch more, so that a few slow messages keep nobody
 	// from asking.
-	room := semaphore.NewWeighted(int64((c.Pollers + 1) * batchMax))
+	held := (c.Pollers + 1) * batchMax
+	room := semaphore.NewWeighted(int64(held))
+	groups := make(chan []types.Message, held) // nobody waits to put something there
 	acks := newAcks(c.Queue, c.Visibility, c.Log, room.Release)
 	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
 	var polls, work, told sync.WaitGroup
 	told.Go(func() { acks.run(telling) })
 	for range c.Pollers {
-		polls.Go(func() { c.poll(ctx, room, acks, &work) })
+		polls.Go(func() { c.poll(ctx, room, acks, groups) })
+	}
+	handle := func() {
+		for messages := range groups {
+			c.group(ctx, acks, &work, messages, 0)
+		}
+	}
+	for range c.Workers {
+		work.Go(handle)
 	}
 	polls.Wait()
+	close(groups)
+	handle() // what is left is given back now, also where all who work wait for the database
 	work.Wait()
 	stopTelling()
 	told.Wait()
-	return nil
 }
 
 // poll receives as long as there is room, and does not wait for the work.
-func (c *Consumer) poll(ctx context.Context, room *semaphore.Weighted, acks *acks, work *sync.WaitGroup) {
+func (c *Consumer) poll(ctx context.Context, room *semaphore.Weighted, acks *acks, groups chan<- []types.Message) {
 	failing := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
 	for room.Acquire(ctx, batchMax) == nil {
 		messages, err := c.receive(ctx)
@@ -119,7 +138,7 @@ func (c *Consumer) poll(ctx context.Context, room *semaphore.Weighted, acks *ack
 			failing.Reset()
 			acks.hold(messages)
 			for _, group := range c.groups(messages) {
-				work.Go(func() { c.group(ctx, acks, group) })
+				groups <- group
 			}
 			continue
 		}
@@ -150,53 +169,38 @@ func (c *Consumer) receive(ctx context.Context) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// groups keeps messages of one group together, in their order; a message without a group is one of its own.
-func (c *Consumer) groups(messages []types.Message) [][]types.Message {
-	var all [][]types.Message
-	at := map[string]int{}
-	for _, m := range messages {
-		name, grouped := m.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]
-		if i, known := at[name]; grouped && c.Queue.fifo && known {
-			all[i] = append(all[i], m)
-			continue
-		}
-		at[name] = len(all)
-		all = append(all, []types.Message{m})
-	}
-	return all
-}
-
-// group handles messages of one group. One that fails holds up those behind it, on a FIFO queue, until it succeeds or is
-// buried; on another one it is alone.
-func (c *Consumer) group(ctx context.Context, acks *acks, messages []types.Message) {
+// group handles messages of one group, of which the first was tried here so often already. One that fails holds up those behind it,
+// on a FIFO queue, until it succeeds or is buried; on another one it is alone.
+func (c *Consumer) group(ctx context.Context, acks *acks, work *sync.WaitGroup, messages []types.Message, tried int) {
 	for i, m := range messages {
-		for tries := receiveCount(m); ; tries++ {
-			result := "released"
-			if ctx.Err() == nil {
-				start := time.Now()
-				result = c.one(ctx, m)
-				c.duration.Observe(time.Since(start).Seconds())
-			}
-			if result == "released" {
-				c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
-				acks.release(0, messages[i:]...)
-				return
-			}
-			c.messages.WithLabelValues(result).Inc()
-			if result == "applied" || result == "repeated" {
-				acks.done(m)
-				break
-			}
-			if !c.Queue.fifo {
-				acks.release(later(tries), m)
-				break
-			}
-			if tries >= c.policy.tries && c.buried(ctx, m) {
-				acks.done(m)
-				break
-			}
-			sleep(ctx, later(tries))
+		tries := receiveCount(m) + tried
+		result := "released"
+		if ctx.Err() == nil {
+			start := time.Now()
+			result = c.one(ctx, m)
+			c.duration.Observe(time.Since(start).Seconds())
 		}
+		if result == "released" {
+			c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
+			acks.release(0, messages[i:]...)
+			return
+		}
+		c.messages.WithLabelValues(result).Inc()
+		switch {
+		case result == "applied" || result == "repeated":
+			acks.done(m)
+		case !c.Queue.fifo:
+			acks.release(later(tries), m)
+		case tries >= c.policy.tries && c.buried(ctx, m):
+			acks.done(m)
+		default:
+			work.Go(func() { // whoever works has other groups to work on meanwhile
+				sleep(ctx, later(tries))
+				c.group(ctx, acks, work, messages[i:], tried+1)
+			})
+			return
+		}
+		tried = 0
 	}
 }
 
@@ -255,23 +259,6 @@ func (c *Consumer) attempt(ctx context.Context, e order.Event) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	return c.Apply(ctx, e)
-}
-
-// againMax is the longest time until a message that failed comes again.
-const againMax = 5 * time.Minute
-
-// later is when a message that failed so often shall come again: after 1 s, 2 s, 4 s …
-func later(tries int) time.Duration {
-	return min(time.Second<<min(max(tries, 1)-1, 20), againMax)
-}
-
-// receiveCount is how often SQS has given the message out, this time included.
-func receiveCount(m types.Message) int {
-	n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
-	if err != nil || n < 1 {
-		return 1
-	}
-	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) {

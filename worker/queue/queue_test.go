@@ -274,7 +274,7 @@ func TestIdleConsumerStopsSoon(t *testing.T) {
 func TestQueueWithoutDeadLettersIsRefused(t *testing.T) {
 	bubble(t, true, func(t *testing.T, w *world) {
 		w.queue = New(w.account.AWSConfig(), w.dead)
-		c := NewConsumer(Config{Queue: w.queue, Apply: (&kitchen{}).apply, Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Pollers: 1, Visibility: time.Minute})
+		c := NewConsumer(Config{Queue: w.queue, Apply: (&kitchen{}).apply, Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Pollers: 1, Workers: 1, Visibility: time.Minute})
 		if err := c.Run(t.Context()); !errors.Is(err, ErrNoDeadLetters) {
 			t.Errorf("Run = %v", err)
 		}
