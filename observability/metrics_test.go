@@ -50,6 +50,7 @@ func everything() *prometheus.Registry {
 		panic(err)
 	}
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
+	reg.MustRegister(b)
 	now := time.Now()
 	b.Queue(queue.New().Stats)
 	b.Paused(func() *rollout.Pause { return nil })

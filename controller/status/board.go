@@ -26,6 +26,8 @@ type Board struct {
 	env     string
 	build   Build
 	metrics *metrics
+	// families are the metrics of services, which are no part of the registry.
+	families []family
 
 	delivery delivery // guarded by mu
 
@@ -45,7 +47,8 @@ type Board struct {
 	events   func() events.State // nil where no queue of events is read
 }
 
-// New returns an empty board for one environment and registers its metrics; it panics where they are registered already.
+// New returns an empty board for one environment and registers its metrics; it panics where they are registered already. Those of its
+// services are not registered: a scrape reads them by Visit, and who has few services may register the Board itself.
 func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *Board {
 	now := time.Now()
 	b := &Board{
@@ -55,6 +58,7 @@ func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *B
 		activity: activity{epoch: strconv.FormatInt(now.UnixNano(), 36), subs: map[*subscriber]struct{}{}, log: log},
 	}
 	b.delivery = newDelivery(b.metrics.lead, b.metrics.restore)
+	b.families = families(b)
 	reg.MustRegister(newCollector(b))
 	return b
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -366,6 +367,9 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	for b.Loop() {
 		if _, err := reg.Gather(); err != nil {
+			b.Fatal(err)
+		}
+		if err := board.Visit(func(*dto.MetricFamily) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

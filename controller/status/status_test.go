@@ -22,7 +22,9 @@ import (
 
 func board(t testing.TB) (*status.Board, *prometheus.Registry) {
 	reg := prometheus.NewPedanticRegistry()
-	return status.New(reg, "dev", status.Build{Version: "v1.2.3", Revision: "abc"}, zaptest.NewLogger(t)), reg
+	b := status.New(reg, "dev", status.Build{Version: "v1.2.3", Revision: "abc"}, zaptest.NewLogger(t))
+	reg.MustRegister(b)
+	return b, reg
 }
 
 func view(name string, phase condition.Phase, why string) status.View {
