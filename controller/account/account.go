@@ -76,6 +76,7 @@ type Account struct {
 	listing    chan struct{} // holds one token: whoever has it lists all stacks
 	listed     time.Time     // when that was last tried; belongs to the token
 	stacks     *cache[stack]
+	packer     packer            // of templates
 	templates  *cache[*template] // by the last part of the name that the stack has for it, and of its ARN
 	parameters *cache[string]
 	revisions  *cache[revision]

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -60,8 +61,16 @@ func (a *Account) stack(ctx context.Context, stackName string, maxAge time.Durat
 	if err := s.complete(); err != nil {
 		return s, err
 	}
-	a.stacks.put(stackName, s)
+	a.keepStack(stackName, s)
 	return s, nil
+}
+
+// keepStack keeps what a stack says. Most say the same again and again: then it is the same memory as before, which others keep as well.
+func (a *Account) keepStack(stackName string, s stack) {
+	if old, ok := a.stacks.get(stackName, forever); ok && reflect.DeepEqual(old, s) {
+		s = old
+	}
+	a.stacks.put(stackName, s)
 }
 
 const (
@@ -97,9 +106,9 @@ func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok
 		for _, from := range out.Stacks {
 			// Whatever has the outputs may be a service's, known or not yet: after a start none is, and asked for by name ten thousand
 			// would take the better part of an hour.
-			key := aws.ToString(from.StackName)
+			key := own(from.StackName)
 			if s := stackOf(key, from); s.complete() == nil {
-				a.stacks.put(key, s)
+				a.keepStack(key, s)
 			}
 		}
 		if aws.ToString(out.NextToken) == "" {
@@ -111,14 +120,23 @@ func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok
 }
 
 func stackOf(stackName string, from cfn.Stack) stack {
-	outputs := map[string]string{}
+	outputs := make(map[string]string, len(from.Outputs))
 	for _, o := range from.Outputs {
-		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+		key, value := word(aws.ToString(o.OutputKey)), own(o.OutputValue)
+		switch key {
+		case OutputCluster, OutputSubnets, OutputSecurityGroup, OutputMigrationRole:
+			value = word(value)
+		case OutputService:
+			if value == stackName {
+				value = stackName
+			}
+		}
+		outputs[key] = value
 	}
 	return stack{
 		Stack: observed.Stack{
 			Name:   stackName,
-			Status: string(from.StackStatus),
+			Status: word(string(from.StackStatus)),
 			// Every status of CloudFormation's in which it may still change something ends so.
 			InProgress: strings.HasSuffix(string(from.StackStatus), "_IN_PROGRESS"),
 			UpdatedAt:  aws.ToTime(from.LastUpdatedTime),
