@@ -37,7 +37,7 @@ func (t *teller) Passed(p reconcile.Pass) {
 	view := status.View{
 		Record:   p.Record,
 		Status:   condition.Of(condition.Input{Record: p.Record, Seen: p.Seen, Invalid: p.Invalid, NextAt: p.NextAt}),
-		Observed: status.Observe(p.Seen),
+		Observed: new(status.Observe(p.Seen)),
 		NextAt:   p.NextAt,
 		Built:    t.origins.Built(p.Service),
 	}

@@ -123,7 +123,7 @@ func revertedOf(text string) status.View {
 			Wanted:     condition.Version{Commit: "feedface00", Images: []string{"AppContainer:1a2b3c4"}, Ask: "v1:new"},
 			Running:    condition.Version{Commit: "0badcafe00", Images: []string{"AppContainer:9f9f9f9"}, Ask: "v1:old"},
 		},
-		Observed: status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: text}}}),
+		Observed: new(status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: text}}})),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -77,7 +78,7 @@ func (b *Board) Publish(v View) {
 	if ok {
 		old = b.services[i]
 	}
-	v.Observed.keepIdentity(old)
+	v.keepLook(old)
 	b.alike.share(&v.Status)
 	b.own()
 	if ok {
@@ -255,11 +256,16 @@ func (b *Board) foundDrift(old, v *View) bool {
 	}
 }
 
-// keepIdentity keeps where the service lives when a look could not tell: it never moves, and a label that comes and goes
-// makes a new series each time.
-func (o *Observed) keepIdentity(old *View) {
-	if o.Account == "" && old != nil {
-		o.Cluster, o.Region, o.Account = old.Observed.Cluster, old.Observed.Region, old.Observed.Account
+// keepLook keeps what is told of the look where what was kept of it does not show that. Where the service lives is kept when a look could
+// not tell: it never moves, and a label that comes and goes makes a new series each time.
+func (v *View) keepLook(old *View) {
+	look := v.Look()
+	if look.Account == "" && old != nil {
+		before := old.Look()
+		look.Cluster, look.Region, look.Account = before.Cluster, before.Region, before.Account
+	}
+	if v.Observed = nil; !reflect.DeepEqual(look, v.Look()) {
+		v.Observed = &look
 	}
 }
 

@@ -69,7 +69,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	rejected := 0
 	var oldest time.Time
 	for _, v := range snap.Services {
-		if at := v.Observed.At; !at.IsZero() && v.Record.State != rollout.StateReleased && (oldest.IsZero() || at.Before(oldest)) {
+		if at := v.at(); !at.IsZero() && v.Record.State != rollout.StateReleased && (oldest.IsZero() || at.Before(oldest)) {
 			oldest = at
 		}
 		rejected += len(v.Record.Rejected)

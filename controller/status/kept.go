@@ -98,3 +98,10 @@ func (k Kept) Service() observed.Service {
 	}
 	return s
 }
+
+// observed is what is told of the look, as far as it was kept.
+func (k Kept) observed() Observed {
+	bare := k
+	bare.tags, bare.revisions = nil, nil // which make maps, and are not told
+	return Observe(bare.Service())
+}

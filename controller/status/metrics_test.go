@@ -35,7 +35,7 @@ func full(name string) status.View {
 		Metadata: desired.Metadata{Labels: map[string]string{"team": "ordering"}},
 		Spec:     desired.ServiceSpec{Suspend: &desired.Override{Until: at.Add(2 * time.Hour)}},
 	}}
-	v.Observed = status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/" + name, Desired: 2, Running: 2})
+	v.Observed = new(status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/" + name, Desired: 2, Running: 2}))
 	return v
 }
 

@@ -51,7 +51,8 @@ func families(b *Board) []family {
 		})
 	}
 	gauge("info", "Where the service lives and whose it is.", func(v *View, add adder) {
-		add(1, values{v.Record.Service, v.Observed.Cluster, v.Observed.Region, v.Observed.Account, team(v)})
+		region, account, cluster := v.identity()
+		add(1, values{v.Record.Service, cluster, region, account, team(v)})
 	}, "ecs_cluster", "region", "account", "team")
 	gauge("phase", "1 for the phase that the service is in; no other one is told.", func(v *View, add adder) { add(1, values{v.Record.Service, string(v.Status.Phase)}) }, "phase")
 	flag("ready", "Whether what git asks runs and is healthy.", isTrue(condition.Ready))
@@ -66,9 +67,10 @@ func families(b *Board) []family {
 	moment("last_good_timestamp_seconds", "When the last good revision was found good.", lastGood)
 	moment("suspend_expiry_timestamp_seconds", "Until when git suspends the service.", suspendedUntil)
 	gauge("tasks", "Tasks of the service.", func(v *View, add adder) {
-		add(float64(v.Observed.Desired), values{v.Record.Service, "desired"})
-		add(float64(v.Observed.Running), values{v.Record.Service, "running"})
-		add(float64(v.Observed.Pending), values{v.Record.Service, "pending"})
+		wanted, running, pending := v.tasks()
+		add(float64(wanted), values{v.Record.Service, "desired"})
+		add(float64(running), values{v.Record.Service, "running"})
+		add(float64(pending), values{v.Record.Service, "pending"})
 	}, "state")
 	for _, c := range b.metrics.byService() {
 		add(c.name, c.help, prometheus.CounterValue, func(_ Snapshot, add adder) { c.each(add) }, c.labels...)

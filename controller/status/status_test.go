@@ -75,7 +75,7 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 	v := view("a", condition.PhaseHealthy, "fine")
 	b.Publish(v)
 	v.NextAt = time.Now().Add(time.Minute)
-	v.Observed.Running = 3
+	v.Observed = &status.Observed{Running: 3}
 	b.Publish(v)
 	v.Status.Phase, v.Status.Why = condition.PhaseRollingOut, "rolls"
 	b.Publish(v)
@@ -95,11 +95,11 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 func TestIdentityOutlivesABlindLook(t *testing.T) {
 	b, _ := board(t)
 	v := view("a", condition.PhaseHealthy, "fine")
-	v.Observed = status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/a"})
+	v.Observed = new(status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/a"}))
 	b.Publish(v)
-	v.Observed = status.Observe(observed.Service{})
+	v.Observed = new(status.Observe(observed.Service{}))
 	b.Publish(v)
-	o := b.Snapshot().Service("a").Observed
+	o := b.Snapshot().Service("a").Look()
 	if o.Cluster != "shop" || o.Region != "eu-central-1" || o.Account != "123456789012" {
 		t.Errorf("identity %q %q %q, want that of the look before", o.Cluster, o.Region, o.Account)
 	}
