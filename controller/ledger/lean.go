@@ -41,9 +41,9 @@ func lean(rec *rollout.Record) {
 		w.one(&rec.Known[i].Fingerprint)
 		w.one(&rec.Known[i].Revision)
 	}
-	w.values(rec.Pins)
+	w.texts(rec.Pins)
 	if rec.Tagged != nil {
-		w.values(rec.Tagged.Set)
+		w.texts(rec.Tagged.Set)
 	}
 	for _, s := range []*string{&rec.Said, &rec.Why, &rec.Next, (*string)(&rec.State)} {
 		*s = unique.Make(*s).Value()
@@ -80,9 +80,8 @@ func (w words) one(s *string) {
 	w[*s] = *s
 }
 
-func (w words) values(m map[string]string) {
-	for key, value := range m {
-		w.one(&value)
-		m[key] = value
+func (w words) texts(of rollout.Words) {
+	for i := range of {
+		w.one(&of[i].Text)
 	}
 }

@@ -21,13 +21,13 @@ const hashVersion = "v1:"
 // resolve makes a target of an intent. It returns the references (tags, or digests that git gave) that are not known to
 // exist yet; then the target is not to be used. A reference is looked up once and pinned, so that a tag moved in the
 // registry changes nothing that git did not ask for.
-func resolve(intent Intent, repository string, pins map[string]string) (Target, []string) {
+func resolve(intent Intent, repository string, pins Words) (Target, []string) {
 	spec := intent.Service.Spec
 	target := Target{Commit: intent.Commit, Migration: spec.Migration, Spec: &spec, Containers: map[string]Container{}}
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(spec.Containers)) {
 		c := spec.Containers[name]
-		digest, ok := pins[reference(c.Image)]
+		digest, ok := pins.Get(reference(c.Image))
 		if !ok {
 			unknown = append(unknown, reference(c.Image))
 			continue
@@ -48,20 +48,20 @@ func reference(i desired.Image) string {
 }
 
 // pin adds what the registry answered and forgets references that nothing names any more.
-func pin(rec Record, images map[string]observed.Image) map[string]string {
-	pins := map[string]string{}
+func pin(rec Record, images map[string]observed.Image) Words {
 	if rec.Intent == nil {
-		return pins
+		return nil
 	}
+	pins := map[string]string{}
 	for name, c := range rec.Intent.Service.Spec.Containers {
 		ref := reference(c.Image)
-		if digest, ok := rec.Pins[ref]; ok {
+		if digest, ok := rec.Pins.Get(ref); ok {
 			pins[ref] = digest
 		} else if image, ok := images[name]; ok && image.Digest != "" && (image.Tag == ref || image.Digest == ref) {
 			pins[ref] = image.Digest
 		}
 	}
-	return pins
+	return WordsOf(pins)
 }
 
 func askOf(t Target) string {

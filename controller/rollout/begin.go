@@ -141,7 +141,7 @@ func expired(in Input, rec Record, goal Target) (Decision, bool) {
 		c := goal.Containers[name]
 		if image, looked := in.Seen.Images[name]; looked && image.Tag == c.Digest && image.Digest == "" {
 			gone = append(gone, cmp.Or(c.Tag, c.Digest))
-			maps.DeleteFunc(rec.Pins, func(_, digest string) bool { return digest == c.Digest })
+			rec.Pins = slices.DeleteFunc(slices.Clone(rec.Pins), func(pin Word) bool { return pin.Text == c.Digest })
 		}
 	}
 	if len(gone) == 0 {
