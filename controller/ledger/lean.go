@@ -25,13 +25,13 @@ func lean(rec *rollout.Record) {
 		w.one(&good.Target.Ask)
 		w.one(&good.Fingerprint)
 		w.one(&good.Revision)
-		for name, c := range good.Target.Containers {
+		for i := range good.Target.Containers {
+			c := &good.Target.Containers[i].Value
 			c.Tag = unique.Make(c.Tag).Value()
 			if strings.HasSuffix(c.Image, c.Digest) {
 				c.Digest = c.Image[len(c.Image)-len(c.Digest):]
 			}
 			w.one(&c.Digest)
-			good.Target.Containers[name] = c
 		}
 	}
 	for i := range rec.GoodAsks {
@@ -82,6 +82,6 @@ func (w words) one(s *string) {
 
 func (w words) texts(of rollout.Words) {
 	for i := range of {
-		w.one(&of[i].Text)
+		w.one(&of[i].Value)
 	}
 }

@@ -19,9 +19,9 @@ func TestRecordsAreLean(t *testing.T) {
 	written, err := json.Marshal(rollout.Record{
 		Schema: 1, Service: "orders", Version: 3, Intent: &rollout.Intent{Commit: commit, Service: service}, GoodAsks: []string{"v1:a", "v1:b"},
 		Good: &rollout.Good{Revision: "orders:1", Fingerprint: "v1:f", Target: rollout.Target{Ask: "v1:a", Commit: commit, Spec: &good,
-			Containers: map[string]rollout.Container{"app": {Image: "r/orders@sha256:1", Tag: "1aaaaaa", Digest: "sha256:1"}, "side": {Tag: "1"}}}},
+			Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Image: "r/orders@sha256:1", Tag: "1aaaaaa", Digest: "sha256:1"}, "side": {Tag: "1"}})}},
 		Known:  []rollout.Known{{Fingerprint: "v1:f", Revision: "orders:1"}},
-		Tagged: &rollout.Tagged{Set: rollout.WordsOf(map[string]string{"deploy:good": "orders:1"})}, Pins: rollout.Words{{Name: "1aaaaaa", Text: "sha256:1"}}, State: rollout.StateSettled,
+		Tagged: &rollout.Tagged{Set: rollout.NamedOf(map[string]string{"deploy:good": "orders:1"})}, Pins: rollout.Words{{Name: "1aaaaaa", Value: "sha256:1"}}, State: rollout.StateSettled,
 	})
 	if err != nil {
 		t.Fatal(err)

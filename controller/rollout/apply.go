@@ -44,7 +44,7 @@ func (t *Tagged) with(now time.Time, set map[string]string) *Tagged {
 		all = t.Set.Map()
 	}
 	maps.Copy(all, set)
-	return &Tagged{Set: WordsOf(all), At: now}
+	return &Tagged{Set: NamedOf(all), At: now}
 }
 
 // Failed writes a failed look (a is nil) or a failed action into the record: what may be taken back is taken back, and

@@ -76,7 +76,7 @@ type Intent struct {
 type Target struct {
 	Ask        string               `json:"ask"`
 	Commit     desired.Commit       `json:"commit"`
-	Containers map[string]Container `json:"containers,omitempty"`
+	Containers Containers           `json:"containers,omitempty"`
 	Migration  *desired.Migration   `json:"migration,omitempty"`
 	Key        string               `json:"key,omitempty"` // migration key, empty without a migration
 	Spec       *desired.ServiceSpec `json:"spec,omitempty"`

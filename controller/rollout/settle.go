@@ -159,7 +159,7 @@ func (r *Record) pinGood() bool {
 		if r.Good == nil {
 			continue
 		}
-		if was := r.Good.Target.Containers[container]; was.Digest != "" && (was.Tag == ref || was.Digest == ref) {
+		if was := r.Good.Target.Containers.Of(container); was.Digest != "" && (was.Tag == ref || was.Digest == ref) {
 			r.Pins, pinned = r.Pins.With(ref, was.Digest), true
 		}
 	}

@@ -100,7 +100,7 @@ func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string
 func reverted() status.View { return revertedOf(hostile) }
 
 func revertedOf(text string) status.View {
-	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: text}, Containers: map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}}}
+	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: text}, Containers: rollout.NamedOf(map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}})}
 	return status.View{
 		Record: rollout.Record{
 			Service: "orders", State: rollout.StateReverting,

@@ -43,7 +43,7 @@ func sum(t *testing.T, reg prometheus.Gatherer, name string, labels ...string) (
 func running(tag string) status.View {
 	v := full("orders")
 	v.Record.Rejected = nil
-	v.Record.Good.Target.Containers = map[string]rollout.Container{"app": {Tag: tag}}
+	v.Record.Good.Target.Containers = rollout.NamedOf(map[string]rollout.Container{"app": {Tag: tag}})
 	return v
 }
 

@@ -25,7 +25,7 @@ func publishMany(b *status.Board) {
 		tag, since := fmt.Sprintf("%07x", 0xa4c01f7+i), now.Add(-time.Duration(i)*time.Minute)
 		target := rollout.Target{
 			Ask: "v1:" + tag, Commit: desired.Commit{SHA: fmt.Sprintf("%040x", i+1<<20), Subject: "orders: take the menu's version from the header"},
-			Containers: map[string]rollout.Container{"AppContainer": {Tag: tag}},
+			Containers: rollout.NamedOf(map[string]rollout.Container{"AppContainer": {Tag: tag}}),
 		}
 		version := condition.Version{Commit: target.Commit.SHA, Images: target.Images(), Ask: target.Ask}
 		v := status.View{

@@ -8,11 +8,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Words are what the map is that they are made of, also as JSON.
-func TestWordsAreAMap(t *testing.T) {
+// They are what the map is that they are made of, also as JSON.
+func TestNamedAreAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := rapid.MapOfN(rapid.String(), rapid.String(), 0, 12).Draw(t, "map")
-		w := WordsOf(m)
+		w := NamedOf(m)
 		if !maps.Equal(w.Map(), m) {
 			t.Fatalf("%v of %v", w, m)
 		}
