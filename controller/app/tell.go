@@ -38,7 +38,6 @@ func (t *teller) Passed(p reconcile.Pass) {
 		Record:   p.Record,
 		Status:   condition.Of(condition.Input{Record: p.Record, Seen: p.Seen, Invalid: p.Invalid, NextAt: p.NextAt}),
 		Observed: new(status.Observe(p.Seen)),
-		NextAt:   p.NextAt,
 		Built:    t.origins.Built(p.Service),
 	}
 	var before status.Kept

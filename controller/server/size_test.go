@@ -27,8 +27,7 @@ func publishMany(b *status.Board, n int) {
 		version := condition.Version{Commit: commit.SHA, Images: target.Images(), Ask: target.Ask}
 		v := status.View{
 			Record: rollout.Record{Service: name, State: rollout.StateSettled, Good: &rollout.Good{Target: target, At: noon}},
-			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: noon, Wanted: version, Running: version},
-			NextAt: time.Now().Add(time.Minute),
+			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: noon, NextActionAt: time.Now().Add(time.Minute), Wanted: version, Running: version},
 		}
 		if i%10 == 0 {
 			v.Status.Phase, v.Status.Wanted.Images = condition.PhaseReverted, []string{"AppContainer:c51d9e6"}

@@ -68,9 +68,6 @@ func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *B
 func (b *Board) Publish(v View) {
 	name := v.Record.Service
 	v.Status.Service = name
-	if !v.NextAt.IsZero() {
-		v.Status.NextActionAt = v.NextAt
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, ok := find(b.services, name)

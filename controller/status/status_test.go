@@ -74,7 +74,7 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 	b, _ := board(t)
 	v := view("a", condition.PhaseHealthy, "fine")
 	b.Publish(v)
-	v.NextAt = time.Now().Add(time.Minute)
+	v.Status.NextActionAt = time.Now().Add(time.Minute)
 	v.Observed = &status.Observed{Running: 3}
 	b.Publish(v)
 	v.Status.Phase, v.Status.Why = condition.PhaseRollingOut, "rolls"
@@ -87,8 +87,8 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 	if diff := cmp.Diff([]string{"a Healthy→RollingOut rolls", "a →Healthy fine"}, got); diff != "" {
 		t.Errorf("activity (-want +got):\n%s", diff)
 	}
-	if got := b.Snapshot().Service("a").Status.NextActionAt; !got.Equal(v.NextAt) {
-		t.Errorf("next action at %v, want %v", got, v.NextAt)
+	if got := b.Snapshot().Service("a").Status.NextActionAt; !got.Equal(v.Status.NextActionAt) {
+		t.Errorf("next action at %v, want %v", got, v.Status.NextActionAt)
 	}
 }
 

@@ -21,8 +21,6 @@ type View struct {
 	Observed *Observed
 	// Seen is what the rules would decide on again: the last look, by Keep.
 	Seen Kept
-	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
-	NextAt time.Time
 	// Built are the commits that the images of the newest rollout, and of the version before it, were built of, by digest, as far as the
 	// images tell.
 	Built map[string]string
@@ -57,7 +55,7 @@ func (v *View) tasks() (wanted, running, pending int) {
 	if v.Observed != nil {
 		return v.Observed.Desired, v.Observed.Running, v.Observed.Pending
 	}
-	return v.Seen.desired, v.Seen.running, v.Seen.pending
+	return int(v.Seen.desired), int(v.Seen.running), int(v.Seen.pending)
 }
 
 // Build says which controller this is; both words may be empty.

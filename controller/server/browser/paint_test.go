@@ -30,8 +30,7 @@ func publishMany(b *status.Board) {
 		version := condition.Version{Commit: target.Commit.SHA, Images: target.Images(), Ask: target.Ask}
 		v := status.View{
 			Record: rollout.Record{Service: fmt.Sprintf("order-processing-%04d", i), State: rollout.StateSettled, Good: &rollout.Good{Target: target, At: since}},
-			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: since, Wanted: version, Running: version},
-			NextAt: now.Add(time.Minute),
+			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: since, NextActionAt: now.Add(time.Minute), Wanted: version, Running: version},
 		}
 		if i%10 == 0 {
 			v.Status.Phase, v.Status.Wanted.Images = condition.PhaseReverted, []string{"AppContainer:c51d9e6"}
