@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"testing"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -50,5 +51,39 @@ func TestRecordsAreLean(t *testing.T) {
 	same("shared")
 	if rec.Intent == before {
 		t.Error("a record keeps a copy of what git says")
+	}
+}
+
+// What is told elsewhere and is what is stored is the ledger's own memory of it; what is not stored, though it has its version, is not.
+func TestShareTakesWhatIsStored(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	stored, err := f.Save(t.Context(), rollout.Record{Schema: rollout.Schema, Service: "orders", State: rollout.StateSettled, Why: "it runs"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Share(&stored) // before it was read
+	rec, err := f.Load(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := rec
+	if f.Share(&told); f.memo.records["orders"].rec != &told {
+		t.Error("the same record is kept twice")
+	}
+	for name, change := range map[string]func(*rollout.Record){
+		"not what is stored": func(r *rollout.Record) { r.Why = "it was never saved" },
+		"another version":    func(r *rollout.Record) { r.Version++ },
+		"another service":    func(r *rollout.Record) { r.Service = "menu" },
+	} {
+		other := rec
+		change(&other)
+		f.Share(&other)
+		if got, err := f.Load(t.Context(), "orders"); err != nil || got.Why != "it runs" || got.Version != rec.Version || f.memo.records["orders"].rec != &told {
+			t.Errorf("%s: %+v, error %v", name, got, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"reflect"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -45,6 +46,15 @@ func (m *memo) read(tx int, service string, rec *rollout.Record) {
 	defer m.mu.Unlock()
 	if k, ok := m.records[service]; tx >= m.since && (!ok || k.version <= rec.Version) {
 		m.records[service] = memoized{rec.Version, rec}
+	}
+}
+
+// share keeps a record that is kept elsewhere as well in place of the same one.
+func (m *memo) share(rec *rollout.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.records[rec.Service]; k.rec != nil && k.rec != rec && k.version == rec.Version && reflect.DeepEqual(*k.rec, *rec) {
+		m.records[rec.Service] = memoized{k.version, rec}
 	}
 }
 
