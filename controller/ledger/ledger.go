@@ -210,10 +210,6 @@ func (f *File) Load(ctx context.Context, service string) (rollout.Record, error)
 	return rec, nil
 }
 
-// Share lets a record that somebody keeps be the memory of the same one here, so that it is there once. It must not be changed from then
-// on. One that is not what is stored is left alone.
-func (f *File) Share(rec *rollout.Record) { f.memo.share(rec) }
-
 // Services returns the names of all services that have a record, sorted.
 func (f *File) Services(ctx context.Context) ([]string, error) {
 	var names []string

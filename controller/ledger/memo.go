@@ -58,6 +58,10 @@ func (m *memo) share(rec *rollout.Record) {
 	}
 }
 
+// Share lets a record that somebody keeps be the memory of the same one here, so that it is there once. It must not be changed from then
+// on. One that is not what is stored is left alone.
+func (f *File) Share(rec *rollout.Record) { f.memo.share(rec) }
+
 // doubt forgets everything: how the writing transaction ended is not known.
 func (m *memo) doubt(tx int) {
 	m.mu.Lock()

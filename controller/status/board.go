@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -250,19 +249,6 @@ func (b *Board) foundDrift(old, v *View) bool {
 		return !d.Since.Before(b.started)
 	default:
 		return old.Record.Drift == nil || old.Record.Drift.Deployment != d.Deployment
-	}
-}
-
-// keepLook keeps what is told of the look where what was kept of it does not show that. Where the service lives is kept when a look could
-// not tell: it never moves, and a label that comes and goes makes a new series each time.
-func (v *View) keepLook(old *View) {
-	look := v.Look()
-	if look.Account == "" && old != nil {
-		before := old.Look()
-		look.Cluster, look.Region, look.Account = before.Cluster, before.Region, before.Account
-	}
-	if v.Observed = nil; !reflect.DeepEqual(look, v.Look()) {
-		v.Observed = &look
 	}
 }
 

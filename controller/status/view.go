@@ -4,6 +4,7 @@
 package status
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/canteen/deploy/controller/condition"
@@ -32,6 +33,19 @@ func (v *View) Look() Observed {
 		return *v.Observed
 	}
 	return v.Seen.observed()
+}
+
+// keepLook keeps what is told of the look where what was kept of it does not show that. Where the service lives is kept when a look could
+// not tell: it never moves, and a label that comes and goes makes a new series each time.
+func (v *View) keepLook(old *View) {
+	look := v.Look()
+	if look.Account == "" && old != nil {
+		before := old.Look()
+		look.Cluster, look.Region, look.Account = before.Cluster, before.Region, before.Account
+	}
+	if v.Observed = nil; !reflect.DeepEqual(look, v.Look()) {
+		v.Observed = &look
+	}
 }
 
 // at is when the look was.
