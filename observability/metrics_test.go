@@ -50,6 +50,7 @@ func everything() *prometheus.Registry {
 		panic(err)
 	}
 	b := status.New(reg, "prod", status.Build{Version: "1"}, zap.NewNop())
+	reg.MustRegister(b)
 	now := time.Now()
 	b.Queue(queue.New().Stats)
 	b.Paused(func() *rollout.Pause { return nil })
@@ -64,7 +65,7 @@ func everything() *prometheus.Registry {
 	})
 	b.Repo(status.RepoView{Head: desired.Commit{SHA: "1", At: now}, FetchedAt: now})
 	for _, p := range condition.Phases() {
-		v := status.View{Status: condition.Status{Service: string(p), Phase: p, Since: now}, Observed: status.Observed{At: now}}
+		v := status.View{Status: condition.Status{Service: string(p), Phase: p, Since: now}, Observed: &status.Observed{At: now}}
 		v.Record.Service, v.Record.Good = string(p), &rollout.Good{At: now}
 		v.Record.Intent = &rollout.Intent{Service: desired.Service{Spec: desired.ServiceSpec{Suspend: &desired.Override{Until: now}}}}
 		b.Publish(v)

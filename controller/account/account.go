@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -74,8 +75,11 @@ type Account struct {
 	tasker     *batcher[described[types.Task]]
 	alarmist   *batcher[observed.Alarm]
 	listing    chan struct{} // holds one token: whoever has it lists all stacks
-	listed     time.Time     // when that was last tried; belongs to the token
+	listed     time.Time     // when that was last begun; belongs to the token
+	rest       *string       // where the list goes on that was cut off, nil for none; belongs to the token
+	asking     atomic.Int32  // stacks that are asked for by their names now
 	stacks     *cache[stack]
+	packer     packer            // of templates
 	templates  *cache[*template] // by the last part of the name that the stack has for it, and of its ARN
 	parameters *cache[string]
 	revisions  *cache[revision]

@@ -1,14 +1,11 @@
 package account
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"unique"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
 // What is kept for long must not hold the memory of a whole answer: the SDK reads the texts of one answer into one piece of memory, which
@@ -27,47 +24,4 @@ func detached[T any](v T) T {
 		return v
 	}
 	return out
-}
-
-// packed is a task definition as it is kept: a fifth of the size that the SDK's value has, since that has a pointer for each member,
-// set or not.
-type packed []byte
-
-func pack(td *types.TaskDefinition) (packed, error) {
-	raw, err := json.Marshal(td)
-	if err != nil {
-		return nil, fmt.Errorf("write task definition as JSON: %w", err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var tree map[string]any
-	if err := decoder.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("read task definition's JSON: %w", err)
-	}
-	withoutNulls(tree)
-	return json.Marshal(tree)
-}
-
-func (p packed) definition() (*types.TaskDefinition, error) {
-	td := new(types.TaskDefinition)
-	if err := json.Unmarshal(p, td); err != nil {
-		return nil, fmt.Errorf("read task definition's JSON: %w", err)
-	}
-	return td, nil
-}
-
-func withoutNulls(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, member := range v {
-			if member == nil {
-				delete(v, key)
-			}
-			withoutNulls(member)
-		}
-	case []any:
-		for _, item := range v {
-			withoutNulls(item)
-		}
-	}
 }

@@ -74,7 +74,7 @@ func (a *Account) template(ctx context.Context, s stack, fresh freshness) (*obse
 	if err != nil {
 		return nil, err
 	}
-	definition, err := pack(out.TaskDefinition)
+	definition, err := a.packer.pack(out.TaskDefinition)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func revisionOf(td *types.TaskDefinition, tags map[string]string) revision {
 			Active:      td.Status == types.TaskDefinitionStatusActive,
 			Ask:         tags[rollout.TagAsk],
 			Fingerprint: tags[rollout.TagFingerprint],
-			Commit:      tags[rollout.TagCommit],
+			Commit:      word(tags[rollout.TagCommit]),
 		},
 		logs: logTargets(td),
 	}

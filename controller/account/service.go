@@ -56,6 +56,7 @@ func (a *Account) describeService(ctx context.Context, s stack, fresh freshness,
 	case found.failure == "":
 		var seen look
 		fillService(&seen.Service, found.is)
+		a.alike(&seen.Service)
 		a.place(s.key(), placementOf(found.is))
 		a.looks.put(s.key(), seen)
 		seen.into(into)
@@ -137,6 +138,29 @@ func fillService(into *observed.Service, from types.Service) {
 			break
 		}
 		into.Events = append(into.Events, observed.Event{ID: own(e.Id), At: aws.ToTime(e.CreatedAt), Message: own(e.Message)})
+	}
+}
+
+// alike takes the texts that the service's revision has as well from what is kept of that.
+func (a *Account) alike(s *observed.Service) {
+	r, ok := a.revisions.get(s.TaskDefinition, forever)
+	if !ok {
+		return
+	}
+	same := func(to *string, kept string) {
+		if *to == kept {
+			*to = kept
+		}
+	}
+	same(&s.TaskDefinition, r.ARN)
+	for i := range s.Deployments {
+		same(&s.Deployments[i].TaskDefinition, r.ARN)
+	}
+	for key, value := range s.Tags {
+		for _, kept := range []string{r.Ask, r.Fingerprint, r.Commit} {
+			same(&value, kept)
+		}
+		s.Tags[key] = value
 	}
 }
 

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -39,11 +40,13 @@ func (a *Account) stack(ctx context.Context, stackName string, maxAge time.Durat
 	if s, ok := a.stacks.get(stackName, maxAge); ok {
 		return s, nil
 	}
-	if maxAge == a.opts.StackAge && a.stacks.len() >= stacksListedFrom {
+	if maxAge == a.opts.StackAge && a.stacks.len()+int(a.asking.Load()) >= stacksListedFrom {
 		if s, ok := a.listStacks(ctx, stackName); ok {
 			return s, nil
 		}
 	}
+	a.asking.Add(1)
+	defer a.asking.Add(-1)
 	unknown := stack{Stack: observed.Stack{Name: stackName}}
 	out, err := a.aws.CloudFormation.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stackName})
 	if err = Classify(err); fault.Is(err, fault.NotFound) {
@@ -60,20 +63,29 @@ func (a *Account) stack(ctx context.Context, stackName string, maxAge time.Durat
 	if err := s.complete(); err != nil {
 		return s, err
 	}
-	a.stacks.put(stackName, s)
+	a.keepStack(stackName, s)
 	return s, nil
 }
 
+// keepStack keeps what a stack says. Most say the same again and again: then it is the same memory as before, which others keep as well.
+func (a *Account) keepStack(stackName string, s stack) {
+	if old, ok := a.stacks.get(stackName, forever); ok && reflect.DeepEqual(old, s) {
+		s = old
+	}
+	a.stacks.put(stackName, s)
+}
+
 const (
-	// stacksListedFrom is how many stacks must be known before all are asked for together: a page of the list has up to a
-	// hundred, and CloudFormation answers about ten requests a second.
+	// stacksListedFrom is how many stacks must be known, or be asked for by their names now, before all are asked for together: a page of
+	// the list has up to a hundred, and CloudFormation answers about ten requests a second.
 	stacksListedFrom = 10
 	stackPagesMax    = 200
 )
 
 // listStacks renews every stack of a service's that the account shows, and answers the one that is asked for if it is among them. Callers
 // that come meanwhile wait for the same list. Where the list cannot be had, for lack of permission perhaps, ok is false,
-// the stack is asked for by its name, and the list is not tried again for Options.StackAge.
+// the stack is asked for by its name, and the list is not tried again for Options.StackAge. A list that was cut off, by the caller's time
+// or by the budget, is gone on with by the next caller.
 func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok bool) {
 	select {
 	case a.listing <- struct{}{}:
@@ -84,22 +96,30 @@ func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok
 	if s, ok := a.stacks.get(stackName, a.opts.StackAge); ok {
 		return s, true
 	}
-	if time.Since(a.listed) < a.opts.StackAge {
+	if a.rest == nil && time.Since(a.listed) < a.opts.StackAge {
 		return stack{}, false
 	}
-	a.listed = time.Now()
-	in := &cloudformation.DescribeStacksInput{}
+	in := &cloudformation.DescribeStacksInput{NextToken: a.rest}
+	if a.rest == nil {
+		a.listed = time.Now()
+	}
+	a.rest = nil
 	for range stackPagesMax {
 		out, err := a.aws.CloudFormation.DescribeStacks(ctx, in)
 		if err != nil {
+			if ctx.Err() != nil || fault.Is(Classify(err), fault.Throttled) {
+				if a.rest = in.NextToken; a.rest == nil {
+					a.listed = time.Time{} // it was not even begun
+				}
+			}
 			break
 		}
 		for _, from := range out.Stacks {
 			// Whatever has the outputs may be a service's, known or not yet: after a start none is, and asked for by name ten thousand
 			// would take the better part of an hour.
-			key := aws.ToString(from.StackName)
+			key := own(from.StackName)
 			if s := stackOf(key, from); s.complete() == nil {
-				a.stacks.put(key, s)
+				a.keepStack(key, s)
 			}
 		}
 		if aws.ToString(out.NextToken) == "" {
@@ -111,14 +131,23 @@ func (a *Account) listStacks(ctx context.Context, stackName string) (s stack, ok
 }
 
 func stackOf(stackName string, from cfn.Stack) stack {
-	outputs := map[string]string{}
+	outputs := make(map[string]string, len(from.Outputs))
 	for _, o := range from.Outputs {
-		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+		key, value := word(aws.ToString(o.OutputKey)), own(o.OutputValue)
+		switch key {
+		case OutputCluster, OutputSubnets, OutputSecurityGroup, OutputMigrationRole:
+			value = word(value)
+		case OutputService:
+			if value == stackName {
+				value = stackName
+			}
+		}
+		outputs[key] = value
 	}
 	return stack{
 		Stack: observed.Stack{
 			Name:   stackName,
-			Status: string(from.StackStatus),
+			Status: word(string(from.StackStatus)),
 			// Every status of CloudFormation's in which it may still change something ends so.
 			InProgress: strings.HasSuffix(string(from.StackStatus), "_IN_PROGRESS"),
 			UpdatedAt:  aws.ToTime(from.LastUpdatedTime),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/canteen/deploy/controller/account"
 	"github.com/canteen/deploy/controller/account/client"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/sim"
 	"github.com/canteen/deploy/controller/sim/cfn"
@@ -117,5 +118,50 @@ func TestBatchOfManyNamesSurvivesOne(t *testing.T) {
 			Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond,
 		})
 		w.sweep(a)
+	})
+}
+
+// A list that the budget cut off is gone on with, not given up: until it was tried anew, thousands would be asked for one by one.
+func TestListOfStacksIsGoneOnWith(t *testing.T) {
+	bubble(t, sim.Config{Seed: 24, Unthrottled: true}, func(w *world) {
+		w.fleet()
+		for i := range 280 {
+			outputs := maps.Clone(w.outputs)
+			outputs[account.OutputService] = "web-0"
+			w.sim.CFN.Put(cfn.Stack{Name: fmt.Sprintf("zz-%03d", i), Outputs: outputs})
+		}
+		a := account.New(client.New(w.sim.AWSConfig(), client.Options{
+			Buckets: map[string]client.Bucket{client.BucketStacks: {Burst: 11, Refill: 0.5}}, BurstShare: 1, RefillShare: 1, WaitMax: time.Second,
+		}), account.Options{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
+		for i := range 10 {
+			_, err := a.Observe(w.ctx(), nil, observed.Look{Stack: fmt.Sprintf("stack-web-%d", i)})
+			must(0, err)
+		}
+		w.sim.Calls.Reset()
+		last := observed.Look{Stack: "zz-279"}
+		if _, err := a.Observe(w.ctx(), nil, last); !fault.Is(err, fault.Throttled) || w.sim.Calls.Count("cloudformation", "DescribeStacks") != 1 {
+			w.Fatalf("error %v after %d DescribeStacks, want that of the budget after one page", err, w.sim.Calls.Count("cloudformation", "DescribeStacks"))
+		}
+		time.Sleep(30 * time.Second) // much less than a list is not begun anew for
+		_, err := a.Observe(w.ctx(), nil, last)
+		must(0, err)
+		_, err = a.Observe(w.ctx(), nil, observed.Look{Stack: "zz-100"})
+		must(0, err)
+		if n := w.sim.Calls.Count("cloudformation", "DescribeStacks"); n != 4 {
+			w.Errorf("%d DescribeStacks for a list of four pages", n)
+		}
+	})
+}
+
+// Those that ask all at once after a start share the list, too: none is known yet then.
+func TestManyAtOnceListTheStacks(t *testing.T) {
+	bubble(t, sim.Config{Seed: 25}, func(w *world) {
+		w.fleet()
+		a := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{Account: sim.DefaultAccount, Region: sim.DefaultRegion, BatchWait: 10 * time.Millisecond})
+		w.sim.Calls.Reset()
+		w.sweep(a)
+		if n := w.sim.Calls.Count("cloudformation", "DescribeStacks"); n > 11 {
+			w.Errorf("%d DescribeStacks for %d services that all came at once, want 10 by name and one list", n, fleet)
+		}
 	})
 }

@@ -216,10 +216,13 @@ func (a *App) office(ctx, hard context.Context, account Account, l Ledger) (clea
 	if a.cfg.Between != nil {
 		l = a.cfg.Between(l)
 	}
+	tell := &teller{board: a.board, log: a.cfg.Log, origins: a.origins, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace}
+	if keeps, is := a.memory.(interface{ Share(*rollout.Record) }); is {
+		tell.share = keeps.Share
+	}
 	r := &reconcile.Reconciler{
-		Account: account, Ledger: l, Asked: a.asked, Fleet: fleet,
-		Teller: &teller{board: a.board, log: a.cfg.Log, origins: a.origins, events: a.cfg.Events, host: a.cfg.GitHost, notify: a.cfg.Notify, trace: a.cfg.Trace},
-		Built:  a.origins.Of, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
+		Account: account, Ledger: l, Asked: a.asked, Fleet: fleet, Teller: tell,
+		Built: a.origins.Of, Pace: a.cfg.Pace, Log: a.cfg.Log, Clock: a.cfg.Clock,
 	}
 	defer a.listen(ctx, account, env.Spec, r, known)()
 	defer a.findOrigins(ctx, account)()

@@ -153,7 +153,7 @@ func (w *world) runs(tag string) time.Duration {
 	w.Helper()
 	for from := time.Now(); ; time.Sleep(time.Second) {
 		v := w.app.Board().Service("soup")
-		if v != nil && v.Record.Good != nil && v.Record.Rollout == nil && v.Record.Good.Target.Containers["app"].Tag == tag {
+		if v != nil && v.Record.Good != nil && v.Record.Rollout == nil && v.Record.Good.Target.Containers.Of("app").Tag == tag {
 			return time.Since(from)
 		}
 		if time.Since(from) > time.Hour {

@@ -24,6 +24,8 @@ type teller struct {
 	host    *githost.Speaker // nil for none
 	notify  *notify.Notifier // nil for none
 	trace   *trace.Tracer    // nil for none
+
+	share func(*rollout.Record) // lets the ledger keep the record that is told; nil where it keeps none
 }
 
 // Passed implements reconcile.Teller.
@@ -37,8 +39,7 @@ func (t *teller) Passed(p reconcile.Pass) {
 	view := status.View{
 		Record:   p.Record,
 		Status:   condition.Of(condition.Input{Record: p.Record, Seen: p.Seen, Invalid: p.Invalid, NextAt: p.NextAt}),
-		Observed: status.Observe(p.Seen),
-		NextAt:   p.NextAt,
+		Observed: new(status.Observe(p.Seen)),
 		Built:    t.origins.Built(p.Service),
 	}
 	var before status.Kept
@@ -50,6 +51,9 @@ func (t *teller) Passed(p reconcile.Pass) {
 		view.Observed, view.Seen = old.Observed, old.Seen // the account could not be looked at: the last look stands, with its time
 	}
 	t.board.Publish(view)
+	if told := t.board.Service(p.Service); t.share != nil && told != nil {
+		t.share(&told.Record)
+	}
 	if t.notify != nil {
 		t.notify.Note(p.Record, p.Invalid)
 	}

@@ -22,7 +22,7 @@ const golden = "testdata/states.golden"
 // record is a service that git asks b2 of and that had a1, in the state.
 func record(state rollout.State) rollout.Record {
 	target := func(tag string) rollout.Target {
-		return rollout.Target{Ask: "v1:" + tag, Commit: desired.Commit{SHA: tag}, Key: "v1:key-" + tag, Containers: map[string]rollout.Container{"app": {Tag: tag}}}
+		return rollout.Target{Ask: "v1:" + tag, Commit: desired.Commit{SHA: tag}, Key: "v1:key-" + tag, Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Tag: tag}})}
 	}
 	spec := desired.ServiceSpec{Containers: map[string]desired.Container{"app": {Image: desired.Image{Tag: "b2"}}}, Migration: &desired.Migration{Container: "app"}}
 	rec := rollout.Record{

@@ -2,7 +2,6 @@ package githost
 
 import (
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -93,8 +92,7 @@ func revert(rec rollout.Record, target rollout.Target, r rollout.Rejection) *Rev
 
 func images(t rollout.Target) []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(t.Containers)) {
-		c := t.Containers[name]
+	for name, c := range t.Containers.All() {
 		out = append(out, name+":"+c.Tag+"@"+c.Digest)
 	}
 	return out

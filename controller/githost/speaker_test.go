@@ -149,7 +149,7 @@ const digest = "sha256:"
 // asked is a record in which git asks for a tag; nothing is decided yet.
 func asked(service, tag, sha string) rollout.Record {
 	spec := desired.ServiceSpec{Containers: map[string]desired.Container{"app": {Image: desired.Image{Tag: tag}}}}
-	return rollout.Record{Service: service, Generation: 1, State: rollout.StateWaitingWindow, Why: "Waits for its window.", Pins: map[string]string{tag: digest + tag},
+	return rollout.Record{Service: service, Generation: 1, State: rollout.StateWaitingWindow, Why: "Waits for its window.", Pins: rollout.Words{{Name: tag, Value: digest + tag}},
 		Intent: &rollout.Intent{Commit: desired.Commit{SHA: sha}, Service: desired.Service{Spec: spec}}}
 }
 

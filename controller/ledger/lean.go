@@ -25,13 +25,13 @@ func lean(rec *rollout.Record) {
 		w.one(&good.Target.Ask)
 		w.one(&good.Fingerprint)
 		w.one(&good.Revision)
-		for name, c := range good.Target.Containers {
+		for i := range good.Target.Containers {
+			c := &good.Target.Containers[i].Value
 			c.Tag = unique.Make(c.Tag).Value()
 			if strings.HasSuffix(c.Image, c.Digest) {
 				c.Digest = c.Image[len(c.Image)-len(c.Digest):]
 			}
 			w.one(&c.Digest)
-			good.Target.Containers[name] = c
 		}
 	}
 	for i := range rec.GoodAsks {
@@ -41,9 +41,9 @@ func lean(rec *rollout.Record) {
 		w.one(&rec.Known[i].Fingerprint)
 		w.one(&rec.Known[i].Revision)
 	}
-	w.values(rec.Pins)
+	w.texts(rec.Pins)
 	if rec.Tagged != nil {
-		w.values(rec.Tagged.Set)
+		w.texts(rec.Tagged.Set)
 	}
 	for _, s := range []*string{&rec.Said, &rec.Why, &rec.Next, (*string)(&rec.State)} {
 		*s = unique.Make(*s).Value()
@@ -80,9 +80,8 @@ func (w words) one(s *string) {
 	w[*s] = *s
 }
 
-func (w words) values(m map[string]string) {
-	for key, value := range m {
-		w.one(&value)
-		m[key] = value
+func (w words) texts(of rollout.Words) {
+	for i := range of {
+		w.one(&of[i].Value)
 	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"testing"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -19,9 +20,9 @@ func TestRecordsAreLean(t *testing.T) {
 	written, err := json.Marshal(rollout.Record{
 		Schema: 1, Service: "orders", Version: 3, Intent: &rollout.Intent{Commit: commit, Service: service}, GoodAsks: []string{"v1:a", "v1:b"},
 		Good: &rollout.Good{Revision: "orders:1", Fingerprint: "v1:f", Target: rollout.Target{Ask: "v1:a", Commit: commit, Spec: &good,
-			Containers: map[string]rollout.Container{"app": {Image: "r/orders@sha256:1", Tag: "1aaaaaa", Digest: "sha256:1"}, "side": {Tag: "1"}}}},
+			Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Image: "r/orders@sha256:1", Tag: "1aaaaaa", Digest: "sha256:1"}, "side": {Tag: "1"}})}},
 		Known:  []rollout.Known{{Fingerprint: "v1:f", Revision: "orders:1"}},
-		Tagged: &rollout.Tagged{Set: map[string]string{"deploy:good": "orders:1"}}, Pins: map[string]string{"1aaaaaa": "sha256:1"}, State: rollout.StateSettled,
+		Tagged: &rollout.Tagged{Set: rollout.NamedOf(map[string]string{"deploy:good": "orders:1"})}, Pins: rollout.Words{{Name: "1aaaaaa", Value: "sha256:1"}}, State: rollout.StateSettled,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,5 +51,39 @@ func TestRecordsAreLean(t *testing.T) {
 	same("shared")
 	if rec.Intent == before {
 		t.Error("a record keeps a copy of what git says")
+	}
+}
+
+// What is told elsewhere and is what is stored is the ledger's own memory of it; what is not stored, though it has its version, is not.
+func TestShareTakesWhatIsStored(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	stored, err := f.Save(t.Context(), rollout.Record{Schema: rollout.Schema, Service: "orders", State: rollout.StateSettled, Why: "it runs"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Share(&stored) // before it was read
+	rec, err := f.Load(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := rec
+	if f.Share(&told); f.memo.records["orders"].rec != &told {
+		t.Error("the same record is kept twice")
+	}
+	for name, change := range map[string]func(*rollout.Record){
+		"not what is stored": func(r *rollout.Record) { r.Why = "it was never saved" },
+		"another version":    func(r *rollout.Record) { r.Version++ },
+		"another service":    func(r *rollout.Record) { r.Service = "menu" },
+	} {
+		other := rec
+		change(&other)
+		f.Share(&other)
+		if got, err := f.Load(t.Context(), "orders"); err != nil || got.Why != "it runs" || got.Version != rec.Version || f.memo.records["orders"].rec != &told {
+			t.Errorf("%s: %+v, error %v", name, got, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"reflect"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -47,6 +48,19 @@ func (m *memo) read(tx int, service string, rec *rollout.Record) {
 		m.records[service] = memoized{rec.Version, rec}
 	}
 }
+
+// share keeps a record that is kept elsewhere as well in place of the same one.
+func (m *memo) share(rec *rollout.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.records[rec.Service]; k.rec != nil && k.rec != rec && k.version == rec.Version && reflect.DeepEqual(*k.rec, *rec) {
+		m.records[rec.Service] = memoized{k.version, rec}
+	}
+}
+
+// Share lets a record that somebody keeps be the memory of the same one here, so that it is there once. It must not be changed from then
+// on. One that is not what is stored is left alone.
+func (f *File) Share(rec *rollout.Record) { f.memo.share(rec) }
 
 // doubt forgets everything: how the writing transaction ended is not known.
 func (m *memo) doubt(tx int) {

@@ -49,7 +49,7 @@ func (l *life) begin(kind rollout.Kind, ask string) {
 	l.tick()
 	l.rec.Generation++
 	target := rollout.Target{Ask: ask, Commit: desired.Commit{SHA: "1a2b3c4d5e", Subject: "raise the limit", Author: "Ada"},
-		Containers: map[string]rollout.Container{"app": {Tag: ask}}}
+		Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Tag: ask}})}
 	trigger := rollout.TriggerGit
 	switch kind {
 	case rollout.KindRevert, rollout.KindUndo:

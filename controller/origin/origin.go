@@ -89,16 +89,15 @@ func (o *Origins) Note(rec rollout.Record) {
 	}
 	s := &service{rollout: ro.Number, built: map[string]string{}}
 	before := map[string]string{}
-	var old map[string]rollout.Container
+	var old rollout.Containers
 	if rec.Good != nil {
 		old = rec.Good.Target.Containers
 	}
-	for name, c := range old {
+	for name, c := range old.All() {
 		before[name] = c.Digest
 	}
 	changes := false
-	for _, name := range slices.Sorted(maps.Keys(ro.Target.Containers)) {
-		c := ro.Target.Containers[name]
+	for name, c := range ro.Target.Containers.All() {
 		if c.Digest != before[name] {
 			changes = true
 			s.want(known, image{c.Image, c.Digest})
@@ -108,8 +107,8 @@ func (o *Origins) Note(rec rollout.Record) {
 	if !changes {
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
-		s.want(known, image{old[name].Image, old[name].Digest})
+	for _, c := range old.All() {
+		s.want(known, image{c.Image, c.Digest})
 	}
 	if len(s.ask) > 0 {
 		o.due = append(o.due, rec.Service)

@@ -88,7 +88,7 @@ func (w *world) begin() {
 }
 
 func target(digest string) rollout.Target {
-	return rollout.Target{Containers: map[string]rollout.Container{"app": {Image: "r@" + digest, Tag: "v" + digest, Digest: digest}}}
+	return rollout.Target{Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Image: "r@" + digest, Tag: "v" + digest, Digest: digest}})}
 }
 
 // rolling is a record of a rollout under way, to one image from another; empty for none.
@@ -141,11 +141,13 @@ func TestAsksOnceForARolloutThatChangesImages(t *testing.T) {
 
 func TestAsksForNothingElse(t *testing.T) {
 	for name, change := range map[string]func(*rollout.Rollout){
-		"a revert":            func(r *rollout.Rollout) { r.Kind = rollout.KindRevert },
-		"a taking over":       func(r *rollout.Rollout) { r.TakesOver = true },
-		"a changed template":  func(r *rollout.Rollout) { r.Trigger = rollout.TriggerTemplate },
-		"an image not known":  func(r *rollout.Rollout) { r.Target = rollout.Target{} },
-		"one without address": func(r *rollout.Rollout) { r.Target.Containers["app"] = rollout.Container{Tag: "v2"} },
+		"a revert":           func(r *rollout.Rollout) { r.Kind = rollout.KindRevert },
+		"a taking over":      func(r *rollout.Rollout) { r.TakesOver = true },
+		"a changed template": func(r *rollout.Rollout) { r.Trigger = rollout.TriggerTemplate },
+		"an image not known": func(r *rollout.Rollout) { r.Target = rollout.Target{} },
+		"one without address": func(r *rollout.Rollout) {
+			r.Target.Containers = rollout.Containers{{Name: "app", Value: rollout.Container{Tag: "v2"}}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			work(t, func(w *world) {

@@ -139,7 +139,7 @@ func lower(name string) string {
 // declared is what git decides of a task definition.
 func declared(t rollout.Target) definition {
 	d := definition{containers: map[string]container{}}
-	for name, c := range t.Containers {
+	for name, c := range t.Containers.All() {
 		d.containers[name] = container{tag: c.Tag, image: c.Image, env: c.Env, secrets: c.Secrets}
 	}
 	return d
@@ -148,7 +148,7 @@ func declared(t rollout.Target) definition {
 // tagged adds the tags that the target's images are called by.
 func (d definition) tagged(t rollout.Target) definition {
 	for name, c := range d.containers {
-		if known, ok := t.Containers[name]; ok && strings.HasSuffix(c.image, known.Digest) {
+		if known, ok := t.Containers.Get(name); ok && strings.HasSuffix(c.image, known.Digest) {
 			c.tag = known.Tag
 			d.containers[name] = c
 		}

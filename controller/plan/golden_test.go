@@ -29,10 +29,10 @@ const (
 func target(tag, digest string) rollout.Target {
 	return rollout.Target{
 		Ask: "v1:" + tag, Commit: desired.Commit{SHA: tag + "00000000"}, Key: "v1:key-" + tag,
-		Containers: map[string]rollout.Container{"app": {
+		Containers: rollout.NamedOf(map[string]rollout.Container{"app": {
 			Image: "000000000000.dkr.ecr.eu-central-1.amazonaws.com/orders@" + digest, Tag: tag, Digest: digest,
 			Env: map[string]string{"LOG_LEVEL": "info"}, Secrets: map[string]string{"DB_PASSWORD": "secretsmanager:orders/db:password"},
-		}},
+		}}),
 		Migration: &desired.Migration{Container: "app", Command: []string{"/worker", "migrate"}, Lock: "order-db", Timeout: desired.Duration(10 * time.Minute), Compatibility: desired.CompatibilityBackward, Idempotent: true},
 		Spec: &desired.ServiceSpec{
 			Verify:  desired.Verify{Bake: desired.Duration(3 * time.Minute), Checks: map[string]json.RawMessage{"logs": nil, "alarms": nil}},
@@ -55,7 +55,7 @@ func changing() Rehearsed {
 		Service: "orders", Before: rollout.Record{Service: "orders", Good: good}, Told: told, After: told,
 		Seen: observed.Service{TaskDefinition: arns + "orders:41"},
 		Now: []rollout.Action{
-			rollout.Register{Template: arns + "orders-template:4", Containers: b.Containers},
+			rollout.Register{Template: arns + "orders-template:4", Containers: b.Containers.Map()},
 			rollout.RunMigration{Container: "app", Command: []string{"/worker", "migrate"}, Timeout: 10 * time.Minute},
 			rollout.Tag{Set: map[string]string{rollout.TagMigrated: "v1:key"}},
 			rollout.Roll{Revision: arns + "orders:(new)", MinimumHealthyPercent: 100, MaximumPercent: 200},
@@ -119,7 +119,7 @@ func hostilePlan() Plan {
 	r := changing()
 	r.Service = "orders"
 	ro := *r.Told.Rollout
-	ro.Target.Containers = map[string]rollout.Container{"app": {Image: "registry/orders@" + digestB, Tag: hostile, Digest: digestB}}
+	ro.Target.Containers = rollout.NamedOf(map[string]rollout.Container{"app": {Image: "registry/orders@" + digestB, Tag: hostile, Digest: digestB}})
 	r.Told.Rollout, r.After.Rollout = &ro, &ro
 	r.Now = append(r.Now, rollout.RunMigration{Container: hostile, Command: []string{hostile}})
 	r.From, r.To = content("registry/orders@"+digestA, "256", "info"), strings.Replace(content("registry/orders@"+digestB, "512", "HOSTILE"), "HOSTILE", jsonText(hostile), 1)

@@ -198,7 +198,7 @@ func migration(r Rehearsed) *Migration {
 	for _, a := range slices.Concat(r.Now, r.Then) {
 		if _, runs := a.(rollout.RunMigration); runs {
 			out.Runs, out.Why = true, "It runs before the service is touched, under the lock "+m.Lock+"."
-			if digestOf(ro.Target.Containers[m.Container].Digest) == "" {
+			if digestOf(ro.Target.Containers.Of(m.Container).Digest) == "" {
 				out.Why = "It runs before the service is touched, under the lock " + m.Lock + ", unless the image was migrated here before: its digest is not known yet."
 			}
 			if m.Compatibility == desired.CompatibilityBreaking {

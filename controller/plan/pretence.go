@@ -265,7 +265,7 @@ func pushedAs(rec rollout.Record, history func() []rollout.Entry, container, ref
 		targets = append(targets, rec.Good.Target)
 	}
 	for _, t := range targets {
-		if c, ok := t.Containers[container]; ok && c.Tag == reference {
+		if c, ok := t.Containers.Get(container); ok && c.Tag == reference {
 			return c.Digest
 		}
 	}

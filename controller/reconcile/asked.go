@@ -181,6 +181,29 @@ func (a *Asked) Known() bool {
 
 // Want is what git says of the service now; ok is false until Known.
 func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok bool) {
+	want, ok = a.want(service, rec)
+	// The commit that first said it is the one that people look for, also after a restart.
+	if said := want.Intent; said != nil && rec.Intent != nil && said != rec.Intent && same(said.Service, rec.Intent.Service) {
+		want.Intent = rec.Intent
+		a.adopt(service, said, rec.Intent)
+	}
+	return want, ok
+}
+
+// adopt keeps what a record says that git said in place of the same word of git's, so that it is there once.
+func (a *Asked) adopt(service string, said, kept *rollout.Intent) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.intents[service] == said {
+		a.intents[service] = kept
+	}
+	if w := a.taken[service]; w.intent == said {
+		w.intent = kept
+		a.taken[service] = w
+	}
+}
+
+func (a *Asked) want(service string, rec rollout.Record) (want rollout.Want, ok bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if a.environment == nil {
@@ -197,10 +220,6 @@ func (a *Asked) Want(service string, rec rollout.Record) (want rollout.Want, ok 
 	if want.Withheld {
 		want.Intent = a.taken[service].intent
 		want.Removed = want.Intent == nil && rec.Intent != nil // it was released before, and its file is back
-	}
-	// The commit that first said it is the one that people look for, also after a restart.
-	if want.Intent != nil && rec.Intent != nil && want.Intent != rec.Intent && same(want.Intent.Service, rec.Intent.Service) {
-		want.Intent = rec.Intent
 	}
 	return want, true
 }

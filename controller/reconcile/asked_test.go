@@ -62,3 +62,27 @@ func TestBeforeGitIsReadTheRecordsSpeak(t *testing.T) {
 		t.Error("a service that nobody ever asked for is looked at")
 	}
 }
+
+// What a record and git say alike is kept once, and the commit is that of the record, which said it first.
+func TestWhatTheRecordSaysAlikeIsKeptOnce(t *testing.T) {
+	asked := reconcile.NewAsked()
+	s := &desired.Snapshot{Commit: desired.Commit{SHA: "newer"}, Environment: environment("1"), Services: map[string]*desired.Service{"a": service("1")}}
+	asked.Take(s)
+	intent := &rollout.Intent{Commit: desired.Commit{SHA: "older"}, Service: *service("1")}
+	if want, _ := asked.Want("a", rollout.Record{Intent: intent}); want.Intent != intent {
+		t.Errorf("it is of commit %s", want.Intent.Commit.SHA)
+	}
+	if asked.Says("a") != &intent.Service {
+		t.Error("git's word is kept besides the record's, which is the same")
+	}
+	if changed := asked.Take(&desired.Snapshot{Environment: s.Environment, Services: s.Services}); len(changed) > 0 {
+		t.Errorf("%v changed", changed)
+	}
+	if want, _ := asked.Want("a", rollout.Record{}); want.Intent != intent {
+		t.Error("the next snapshot forgets it")
+	}
+	other := &rollout.Intent{Commit: desired.Commit{SHA: "other"}, Service: *service("2")}
+	if want, _ := asked.Want("a", rollout.Record{Intent: other}); want.Intent != intent || asked.Says("a") != &intent.Service {
+		t.Error("another word of the record's takes the place of git's")
+	}
+}

@@ -195,7 +195,7 @@ func TestAlarmRedInheritedBySuccessor(t *testing.T) {
 	s.Tags = map[string]string{rollout.TagGood: "x:1"}
 	s.Revisions["x:1"] = observed.Revision{ARN: "x:1", Active: true, Ask: "v1:a", Fingerprint: "v1:fa"}
 	spec := b.Spec
-	rec := rollout.Record{Schema: 1, Service: "x", Generation: 2, Deployed: "ecs-svc/2", Intent: &rollout.Intent{Service: *b}, Good: &rollout.Good{Target: rollout.Target{Ask: "v1:a", Containers: map[string]rollout.Container{}}, Fingerprint: "v1:fa", Revision: "x:1"},
+	rec := rollout.Record{Schema: 1, Service: "x", Generation: 2, Deployed: "ecs-svc/2", Intent: &rollout.Intent{Service: *b}, Good: &rollout.Good{Target: rollout.Target{Ask: "v1:a", Containers: rollout.NamedOf(map[string]rollout.Container{})}, Fingerprint: "v1:fa", Revision: "x:1"},
 		Rollout: &rollout.Rollout{Number: 2, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Stage: rollout.StageRoll, Revision: "x:2", Deadline: time.Now().Add(time.Hour), Target: rollout.Target{Ask: "v1:b", Spec: &spec},
 			Baseline:   []observed.Alarm{{Name: "5xx", State: observed.AlarmOK}},
 			Deployment: &rollout.Deployment{ID: "ecs-svc/2", Before: "ecs-svc/1", RequestedAt: time.Now().Add(-time.Minute)}}}

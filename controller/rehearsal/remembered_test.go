@@ -155,7 +155,7 @@ func TestARejectedAsk(t *testing.T) {
 // settledAgain is the record with a verdict, and the pin that the controller has of what git asks.
 func (h *house) settledAgain(rec rollout.Record, r rollout.Rejection) rollout.Record {
 	rec.Rejected = []rollout.Rejection{r}
-	rec.Pins = map[string]string{"2b22222": h.account.images["2b22222"]}
+	rec.Pins = rollout.Words{{Name: "2b22222", Value: h.account.images["2b22222"]}}
 	intent := *rec.Intent
 	intent.Service = *h.snapshot().Services["orders"]
 	rec.Intent = &intent

@@ -38,7 +38,7 @@ func TestTemplateLoopKeepsGit(t *testing.T) {
 	w.want.Policy.TemplateChange = "report"
 	w.rec.Rejected = nil
 	b := intentFor(digestB)
-	target, _ := resolve(*b, "repo", map[string]string{digestB: digestB})
+	target, _ := resolve(*b, "repo", Words{{digestB, digestB}})
 	w.rec.Rejected = []Rejection{{Ask: target.Ask, Check: CheckSteady, Checks: checksHash(b.Service.Spec, CheckSteady), Message: "it crashed"}}
 	w.want.Intent = b
 	w.rest(3)

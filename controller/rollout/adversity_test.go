@@ -406,7 +406,7 @@ func TestInferredRejectionRetry(t *testing.T) {
 	w.good(digestA, 1)
 	b := intentFor(digestB)
 	b.Service.Spec.Retry = 1
-	target, _ := resolve(*b, "repo", map[string]string{digestB: digestB})
+	target, _ := resolve(*b, "repo", Words{{digestB, digestB}})
 	w.seen.Tags[TagRejected] = target.Ask
 	w.rec = Record{Service: "orders"}
 	w.want.Intent = b

@@ -41,10 +41,10 @@ func Apply(now time.Time, rec Record, a Action, out Outcome) Record {
 func (t *Tagged) with(now time.Time, set map[string]string) *Tagged {
 	all := map[string]string{}
 	if t != nil && now.Sub(t.At) < staleFor {
-		maps.Copy(all, t.Set)
+		all = t.Set.Map()
 	}
 	maps.Copy(all, set)
-	return &Tagged{Set: all, At: now}
+	return &Tagged{Set: NamedOf(all), At: now}
 }
 
 // Failed writes a failed look (a is nil) or a failed action into the record: what may be taken back is taken back, and

@@ -21,19 +21,21 @@ const hashVersion = "v1:"
 // resolve makes a target of an intent. It returns the references (tags, or digests that git gave) that are not known to
 // exist yet; then the target is not to be used. A reference is looked up once and pinned, so that a tag moved in the
 // registry changes nothing that git did not ask for.
-func resolve(intent Intent, repository string, pins map[string]string) (Target, []string) {
+func resolve(intent Intent, repository string, pins Words) (Target, []string) {
 	spec := intent.Service.Spec
-	target := Target{Commit: intent.Commit, Migration: spec.Migration, Spec: &spec, Containers: map[string]Container{}}
+	target := Target{Commit: intent.Commit, Migration: spec.Migration, Spec: &spec}
+	containers := make(map[string]Container, len(spec.Containers))
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(spec.Containers)) {
 		c := spec.Containers[name]
-		digest, ok := pins[reference(c.Image)]
+		digest, ok := pins.Get(reference(c.Image))
 		if !ok {
 			unknown = append(unknown, reference(c.Image))
 			continue
 		}
-		target.Containers[name] = Container{Image: repository + "@" + digest, Tag: c.Image.Tag, Digest: digest, Env: c.Env, Secrets: c.Secrets}
+		containers[name] = Container{Image: repository + "@" + digest, Tag: c.Image.Tag, Digest: digest, Env: c.Env, Secrets: c.Secrets}
 	}
+	target.Containers = NamedOf(containers)
 	target.Ask = askOf(target)
 	target.Key = migrationKey(target)
 	return target, unknown
@@ -48,20 +50,20 @@ func reference(i desired.Image) string {
 }
 
 // pin adds what the registry answered and forgets references that nothing names any more.
-func pin(rec Record, images map[string]observed.Image) map[string]string {
-	pins := map[string]string{}
+func pin(rec Record, images map[string]observed.Image) Words {
 	if rec.Intent == nil {
-		return pins
+		return nil
 	}
+	pins := map[string]string{}
 	for name, c := range rec.Intent.Service.Spec.Containers {
 		ref := reference(c.Image)
-		if digest, ok := rec.Pins[ref]; ok {
+		if digest, ok := rec.Pins.Get(ref); ok {
 			pins[ref] = digest
 		} else if image, ok := images[name]; ok && image.Digest != "" && (image.Tag == ref || image.Digest == ref) {
 			pins[ref] = image.Digest
 		}
 	}
-	return pins
+	return NamedOf(pins)
 }
 
 func askOf(t Target) string {
@@ -75,7 +77,7 @@ func askOf(t Target) string {
 		Container  string               `json:"migrationContainer,omitempty"`
 		Command    []string             `json:"migrationCommand,omitempty"`
 	}{Containers: map[string]container{}}
-	for name, c := range t.Containers {
+	for name, c := range t.Containers.All() {
 		ask.Containers[name] = container{c.Digest, c.Env, c.Secrets}
 	}
 	if t.Migration != nil {
@@ -88,7 +90,7 @@ func migrationKey(t Target) string {
 	if t.Migration == nil {
 		return ""
 	}
-	return hashJSON([]any{t.Migration.Lock, t.Migration.Command, t.Containers[t.Migration.Container].Digest})
+	return hashJSON([]any{t.Migration.Lock, t.Migration.Command, t.Containers.Of(t.Migration.Container).Digest})
 }
 
 // fingerprint is everything that enters the task definition: the ask and the template's content, and where a new value of a
@@ -141,8 +143,8 @@ func hashJSON(v any) string {
 // Name is the target as people call it: the tags of its containers, each once.
 func (t Target) Name() string {
 	var tags []string
-	for _, name := range slices.Sorted(maps.Keys(t.Containers)) {
-		if tag := t.Containers[name].Tag; tag != "" && !slices.Contains(tags, tag) {
+	for _, c := range t.Containers.All() {
+		if tag := c.Tag; tag != "" && !slices.Contains(tags, tag) {
 			tags = append(tags, tag)
 		}
 	}
@@ -155,8 +157,8 @@ func (t Target) Name() string {
 // Images are the target's images as container:tag, in order of container.
 func (t Target) Images() []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(t.Containers)) {
-		out = append(out, name+":"+t.Containers[name].Tag)
+	for name, c := range t.Containers.All() {
+		out = append(out, name+":"+c.Tag)
 	}
 	return out
 }
@@ -164,7 +166,7 @@ func (t Target) Images() []string {
 // digests are the target's images by container, as a look asks for them.
 func (t Target) digests() map[string]string {
 	out := map[string]string{}
-	for name, c := range t.Containers {
+	for name, c := range t.Containers.All() {
 		out[name] = c.Digest
 	}
 	return out

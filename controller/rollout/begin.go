@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -137,11 +136,10 @@ func expired(in Input, rec Record, goal Target) (Decision, bool) {
 		return wait(in, rec, sayRegistrySilent(m.Message), in.watchAt()), true
 	}
 	var gone []string
-	for _, name := range slices.Sorted(maps.Keys(goal.Containers)) {
-		c := goal.Containers[name]
+	for name, c := range goal.Containers.All() {
 		if image, looked := in.Seen.Images[name]; looked && image.Tag == c.Digest && image.Digest == "" {
 			gone = append(gone, cmp.Or(c.Tag, c.Digest))
-			maps.DeleteFunc(rec.Pins, func(_, digest string) bool { return digest == c.Digest })
+			rec.Pins = slices.DeleteFunc(slices.Clone(rec.Pins), func(pin Item[string]) bool { return pin.Value == c.Digest })
 		}
 	}
 	if len(gone) == 0 {

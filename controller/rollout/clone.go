@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -12,7 +11,6 @@ func (r Record) clone() Record {
 	r.Migrated = slices.Clone(r.Migrated)
 	r.GoodAsks = slices.Clone(r.GoodAsks)
 	r.Known = slices.Clone(r.Known)
-	r.Pins = maps.Clone(r.Pins)
 	r.Failed = slices.Clone(r.Failed)
 	r.Behind = slices.Clone(r.Behind)
 	r.Lost = copied(r.Lost)

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -42,8 +41,8 @@ func (r Record) SkipsMigration() Skip {
 // Digests are the digests of the target's images, in the order of Images.
 func (t Target) Digests() []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(t.Containers)) {
-		out = append(out, t.Containers[name].Digest)
+	for _, c := range t.Containers.All() {
+		out = append(out, c.Digest)
 	}
 	return out
 }

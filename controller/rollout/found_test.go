@@ -198,7 +198,7 @@ func TestAPauseOfAWrongClock(t *testing.T) {
 	}
 	w.want.Intent = intentFor(digestB)
 	w.rec.Intent = w.want.Intent
-	target, _ := resolve(*w.want.Intent, "repo", map[string]string{digestB: digestB})
+	target, _ := resolve(*w.want.Intent, "repo", Words{{digestB, digestB}})
 	w.rec.Blocked = &Hold{Ask: target.Ask, Attempts: 1, Until: w.now.AddDate(1, 0, 0), Message: "no image"}
 	answer[Register](w, Outcome{Revision: td(2)})
 }
@@ -220,7 +220,7 @@ func TestACountThatCannotBe(t *testing.T) {
 // What the ledger says may be impossible. Then nothing is written on its word, nothing panics, and a migration that may be running
 // keeps its lock.
 func TestARolloutThatCannotBeIsGivenUp(t *testing.T) {
-	good, _ := resolve(*intentFor(digestA), "repo", map[string]string{digestA: digestA})
+	good, _ := resolve(*intentFor(digestA), "repo", Words{{digestA, digestA}})
 	for name, ro := range map[string]Rollout{
 		"evidence without a failure": {Stage: StageEvidence, Kind: KindDeploy},
 		"a bake of nothing":          {Stage: StageBake, Kind: KindDeploy, Revision: td(2)},
@@ -250,7 +250,7 @@ func TestARolloutThatCannotBeIsGivenUp(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestB)
-	target, _ := resolve(*w.want.Intent, "repo", map[string]string{digestB: digestB})
+	target, _ := resolve(*w.want.Intent, "repo", Words{{digestB, digestB}})
 	w.rec.Blocked = &Hold{Ask: target.Ask}
 	w.rolls(2)
 	w.pass(observed.Reading{Check: CheckSteady, Verdict: observed.Fail, Class: observed.ClassBlocked, Detail: "no secret"})

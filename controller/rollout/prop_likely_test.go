@@ -14,7 +14,7 @@ import (
 func (p *pool) likely(t *rapid.T) (Input, Record) {
 	git := p.intent(t, "git")
 	git.Service.Spec.Suspend = nil
-	rec := Record{Schema: Schema, Service: "orders", Generation: 3, Intent: git, Pins: pinsOf(git), Deployed: "ecs-svc/2", State: StateSettled, Said: "Runs", Why: "it was so", WayBack: &WayBack{At: epoch}}
+	rec := Record{Schema: Schema, Service: "orders", Generation: 3, Intent: git, Pins: NamedOf(pinsOf(git)), Deployed: "ecs-svc/2", State: StateSettled, Said: "Runs", Why: "it was so", WayBack: &WayBack{At: epoch}}
 	good := p.target(t, "good")
 	rec.Good = &Good{Target: good, Revision: td(1), At: epoch, Secrets: one(t, "good secrets", versions...)}
 	rec.Good.Fingerprint = fingerprint(good.Ask, observed.Template{Content: contents[0]}, rec.Good.Secrets)
@@ -48,7 +48,7 @@ func (p *pool) oneThing(t *rapid.T, in *Input, rec *Record) {
 		if maybe(t, "it is what git asks") {
 			rec.Good.Target = p.targets[0]
 			rec.Intent, in.Want.Intent = p.intents[0], p.intents[0]
-			rec.Pins = pinsOf(rec.Intent)
+			rec.Pins = NamedOf(pinsOf(rec.Intent))
 			rec.Good.Fingerprint = fingerprint(p.targets[0].Ask, *in.Seen.Template, rec.Good.Secrets)
 		}
 	case 1: // somebody else has deployed

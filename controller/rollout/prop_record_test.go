@@ -20,7 +20,7 @@ func (p *pool) record(t *rapid.T) Record {
 	if !seldom(t, "no intent") {
 		rec.Intent = p.intent(t, "record intent")
 		if !seldom(t, "no pins") {
-			rec.Pins = pinsOf(rec.Intent)
+			rec.Pins = NamedOf(pinsOf(rec.Intent))
 		}
 	}
 	if maybe(t, "has good") {
@@ -56,7 +56,7 @@ func (p *pool) remembered(t *rapid.T, rec *Record) {
 		rec.Lost = &Lost{Key: p.key(t, "lost key"), Lock: "db", Task: one(t, "lost task", "", "task/m")}
 	}
 	if seldom(t, "tagged") {
-		rec.Tagged = &Tagged{At: anyTime(t, "tagged at"), Set: map[string]string{TagGood: anyRevision(t, "tagged good"), TagMigrated: p.key(t, "tagged key")}}
+		rec.Tagged = &Tagged{At: anyTime(t, "tagged at"), Set: NamedOf(map[string]string{TagGood: anyRevision(t, "tagged good"), TagMigrated: p.key(t, "tagged key")})}
 	}
 	if seldom(t, "drift") {
 		rec.Drift = &Drift{Since: anyTime(t, "drift since"), Deployment: anyDeployment(t, "drift deployment"), TaskDefinition: anyRevision(t, "drift revision"), Wanted: p.ask(t, "drift wanted"), Stack: maybe(t, "drift by the stack")}

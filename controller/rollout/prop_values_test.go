@@ -140,7 +140,7 @@ func anyPool(t *rapid.T) *pool {
 }
 
 func (p *pool) add(in *Intent) {
-	target, _ := resolve(*in, "repo", pinsOf(in))
+	target, _ := resolve(*in, "repo", NamedOf(pinsOf(in)))
 	p.intents, p.targets = append(p.intents, in), append(p.targets, target)
 }
 

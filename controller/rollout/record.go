@@ -42,8 +42,8 @@ type Record struct {
 	Count  int     `json:"count,omitempty"`  // how often tags were written, this time included
 
 	// Pins are the digests that tags had when they were first asked for. A tag that is moved later changes nothing.
-	Pins  map[string]string `json:"pins,omitempty"`
-	Known []Known           `json:"known,omitempty"` // revisions that were registered, newest first
+	Pins  Words   `json:"pins,omitempty"`
+	Known []Known `json:"known,omitempty"` // revisions that were registered, newest first
 
 	// Deployed is the newest deployment that the controller asked for: any other is somebody else's.
 	Deployed string `json:"deployed,omitempty"`
@@ -76,7 +76,7 @@ type Intent struct {
 type Target struct {
 	Ask        string               `json:"ask"`
 	Commit     desired.Commit       `json:"commit"`
-	Containers map[string]Container `json:"containers,omitempty"`
+	Containers Containers           `json:"containers,omitempty"`
 	Migration  *desired.Migration   `json:"migration,omitempty"`
 	Key        string               `json:"key,omitempty"` // migration key, empty without a migration
 	Spec       *desired.ServiceSpec `json:"spec,omitempty"`
@@ -131,8 +131,8 @@ type Lost struct {
 
 // Tagged are tags that were written. A read may show the service without them for a while.
 type Tagged struct {
-	Set map[string]string `json:"set"`
-	At  time.Time         `json:"at"`
+	Set Words     `json:"set"`
+	At  time.Time `json:"at"`
 }
 
 // Known is a revision by its fingerprint.

@@ -43,7 +43,7 @@ func register(in Input, rec Record) Decision {
 	ro.Registers = max(ro.Registers, 0) + 1
 	return act(in, rec, sayRegisters(ro.Target.Name()), Register{
 		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
-		Containers: ro.Target.Containers, Look: ro.Registers > 1, Except: ro.Except,
+		Containers: ro.Target.Containers.Map(), Look: ro.Registers > 1, Except: ro.Except,
 	})
 }
 

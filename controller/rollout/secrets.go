@@ -33,7 +33,7 @@ func secretsWatched(rec Record) []string {
 
 func referencesOf(t Target) []string {
 	var out []string
-	for _, c := range t.Containers {
+	for _, c := range t.Containers.All() {
 		for _, reference := range c.Secrets {
 			out = append(out, reference)
 		}

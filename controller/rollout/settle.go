@@ -153,14 +153,14 @@ func imageMissing(in Input, rec Record, unknown []string) Decision {
 
 // pinGood pins references that the registry has no image of any more to the digests that they had in the last good version:
 // it may run and be what git asks, though no task of it could be started again. It answers whether any was.
-func (r Record) pinGood() bool {
+func (r *Record) pinGood() bool {
 	pinned := false
-	for container, ref := range references(r) {
+	for container, ref := range references(*r) {
 		if r.Good == nil {
 			continue
 		}
-		if was := r.Good.Target.Containers[container]; was.Digest != "" && (was.Tag == ref || was.Digest == ref) {
-			r.Pins[ref], pinned = was.Digest, true
+		if was := r.Good.Target.Containers.Of(container); was.Digest != "" && (was.Tag == ref || was.Digest == ref) {
+			r.Pins, pinned = r.Pins.With(ref, was.Digest), true
 		}
 	}
 	return pinned
@@ -172,7 +172,7 @@ const imageEvery = 15 * time.Second
 // asked reports whether the look had every reference that is not pinned.
 func asked(look observed.Look, rec Record) bool {
 	for name, c := range rec.Intent.Service.Spec.Containers {
-		if ref := reference(c.Image); rec.Pins[ref] == "" && look.Containers[name] != ref {
+		if ref := reference(c.Image); rec.Pins.Of(ref) == "" && look.Containers[name] != ref {
 			return false
 		}
 	}
@@ -186,7 +186,7 @@ func references(rec Record) map[string]string {
 		return out
 	}
 	for name, c := range rec.Intent.Service.Spec.Containers {
-		if ref := reference(c.Image); rec.Pins[ref] == "" {
+		if ref := reference(c.Image); rec.Pins.Of(ref) == "" {
 			out[name] = ref
 		}
 	}

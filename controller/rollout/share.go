@@ -60,9 +60,9 @@ func versionsOf(rec Record, seen observed.Service) []map[string]string {
 		now(referencesOf(rec.Rollout.Target))
 	}
 	if rec.Intent != nil {
-		asked := Target{Containers: map[string]Container{}}
+		var asked Target
 		for name, c := range rec.Intent.Service.Spec.Containers {
-			asked.Containers[name] = Container{Secrets: c.Secrets}
+			asked.Containers = asked.Containers.With(name, Container{Secrets: c.Secrets})
 		}
 		now(referencesOf(asked))
 	}

@@ -40,7 +40,7 @@ func tagsDue(in Input, rec Record) map[string]string {
 		want[TagMigrated] = rec.Migrated[0]
 	}
 	for k, v := range want {
-		if in.Seen.Tags[k] == v || written && rec.Tagged.Set[k] == v {
+		if in.Seen.Tags[k] == v || written && rec.Tagged.Set.Of(k) == v {
 			delete(want, k)
 		}
 	}

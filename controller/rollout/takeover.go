@@ -65,7 +65,7 @@ func lineage(arn string) string {
 // on is what the target would be rendered to.
 func (t Target) on(template observed.Template) *observed.Rendering {
 	r := &observed.Rendering{Template: template.ARN, Containers: map[string]observed.Rendered{}}
-	for name, c := range t.Containers {
+	for name, c := range t.Containers.All() {
 		r.Containers[name] = observed.Rendered(c)
 	}
 	return r

@@ -30,7 +30,7 @@ const (
 // once that was moved.
 func (g Good) lacks(s observed.Startable) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Tagged)) {
-		if c, ok := g.Target.Containers[name]; ok && s.Tagged[name] != c.Digest {
+		if c, ok := g.Target.Containers.Get(name); ok && s.Tagged[name] != c.Digest {
 			return fmt.Sprintf("its image's tag %s is another image in the registry now", c.Tag)
 		}
 	}

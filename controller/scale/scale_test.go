@@ -103,7 +103,7 @@ func TestOneCommitTouchesOneService(t *testing.T) {
 }
 
 // keptMax is how many bytes of heap a controller may have alive for each of a thousand services, all that it has for itself included.
-const keptMax = 15_000
+const keptMax = 11_500
 
 // BenchmarkSweep is a sweep with nothing to do, by AWS's bucket and by this machine.
 func BenchmarkSweep(b *testing.B) {

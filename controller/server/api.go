@@ -180,7 +180,7 @@ func noService(w http.ResponseWriter, name string) {
 func serviceOf(snap status.Snapshot, v *status.View, entries []Entry) Service {
 	rec := v.Record
 	out := Service{
-		Status: v.Status, Observed: v.Observed, Rejected: rec.Rejected, Drift: rec.Drift, Blocked: rec.Blocked, Stalled: rec.Stalled,
+		Status: v.Status, Observed: v.Look(), Rejected: rec.Rejected, Drift: rec.Drift, Blocked: rec.Blocked, Stalled: rec.Stalled,
 		Trouble: rec.Trouble, Invalid: invalidOf(snap.Repo, rec.Service), History: entries, Rollout: rolloutOf(rec.Rollout),
 	}
 	if rec.Intent != nil {

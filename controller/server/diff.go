@@ -25,7 +25,9 @@ func differences(asked map[string]desired.Container, runs *rollout.Target) []dif
 	var out []difference
 	names := slices.Collect(maps.Keys(asked))
 	if runs != nil {
-		names = slices.AppendSeq(names, maps.Keys(runs.Containers))
+		for name := range runs.Containers.All() {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
@@ -33,7 +35,7 @@ func differences(asked map[string]desired.Container, runs *rollout.Target) []dif
 		has := rollout.Container{}
 		known := runs != nil
 		if known {
-			has = runs.Containers[name]
+			has = runs.Containers.Of(name)
 		}
 		line := func(what, a, b string) difference {
 			return difference{Container: name, What: what, Asked: a, Runs: b, Differs: known && a != b}

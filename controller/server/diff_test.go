@@ -15,10 +15,10 @@ func TestDifferences(t *testing.T) {
 	asked := map[string]desired.Container{"app": {
 		Image: desired.Image{Tag: "2"}, Env: map[string]string{"EMPTY": "", "LEVEL": "debug", "SAME": "1"}, Secrets: map[string]string{"PASSWORD": "secretsmanager:b"},
 	}}
-	runs := &rollout.Target{Containers: map[string]rollout.Container{
+	runs := &rollout.Target{Containers: rollout.NamedOf(map[string]rollout.Container{
 		"app": {Tag: "1", Digest: "sha256:1", Env: map[string]string{"LEVEL": "info", "SAME": "1"}, Secrets: map[string]string{"PASSWORD": "secretsmanager:a"}},
 		"old": {Tag: "9"},
-	}}
+	})}
 	want := []difference{
 		{Container: "app", What: "image", Asked: "2", Runs: "1", Differs: true},
 		{Container: "app", What: "digest", Runs: "sha256:1"},

@@ -124,7 +124,7 @@ func TestReadersShareALook(t *testing.T) {
 	missing := append(make([]status.Missing, 0, 8), status.Missing{Fact: "targets", Message: "denied"})
 	h, _ := lookers(t, func(string) (status.Observed, error) { return status.Observed{At: time.Now(), Missing: missing}, nil })
 	h.board.Publish(status.View{Record: rollout.Record{Service: "menu"}, Status: condition.Status{Phase: condition.PhaseHealthy},
-		Observed: status.Observed{At: noon, Missing: []status.Missing{{Fact: "template", Message: "gone"}, {Fact: "targets", Message: "an older word"}}}})
+		Observed: &status.Observed{At: noon, Missing: []status.Missing{{Fact: "template", Message: "gone"}, {Fact: "targets", Message: "an older word"}}}})
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

@@ -251,7 +251,8 @@ func BenchmarkIndex(b *testing.B) {
 		v.Record.Service = fmt.Sprintf("service-%04d", i)
 		v.Status.Phase = condition.Phases()[i%len(condition.Phases())]
 		v.Record.State = rollout.StateSettled
-		h.board.Publish(status.View{Record: v.Record, Status: v.Status, NextAt: noon.Add(time.Hour)})
+		v.Status.NextActionAt = noon.Add(time.Hour)
+		h.board.Publish(status.View{Record: v.Record, Status: v.Status})
 	}
 	for b.Loop() {
 		if w := h.get("/"); w.Code != http.StatusOK {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/rollout"
@@ -40,7 +39,7 @@ const (
 // Config is what a server shows and whom it asks.
 type Config struct {
 	Board    *status.Board
-	Gatherer prometheus.Gatherer
+	Gatherer prometheus.Gatherer // of all metrics but those of the Board's services
 	// History returns up to limit finished rollouts of a service, newest first; none for a service that it does not know.
 	History func(ctx context.Context, service string, limit int) ([]rollout.Entry, error)
 	// Recent returns up to limit finished rollouts of all services, newest first; their evidence is not needed.
@@ -65,6 +64,7 @@ type Config struct {
 type server struct {
 	Config
 	streams chan struct{} // holds one value for each open event stream
+	scrapes chan struct{} // and for each scrape
 	api     gathered
 	before  remembered
 	looks   *looks
@@ -89,11 +89,11 @@ var parseAll = sync.OnceValue(func() *templates {
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
 	s := &server{
-		Config: c, streams: make(chan struct{}, streamsMax), looks: newLooks(c.Look),
+		Config: c, streams: make(chan struct{}, streamsMax), scrapes: make(chan struct{}, scrapesMax), looks: newLooks(c.Look),
 		templates: parseAll(), peers: newPeers(c.Peers),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesMax}))
+	mux.HandleFunc("/metrics", s.scrape)
 	mux.HandleFunc("/healthz", s.alive)
 	mux.HandleFunc("/readyz", s.ready)
 	mux.HandleFunc("/api/v1/services", s.listServices)

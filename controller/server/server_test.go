@@ -100,7 +100,7 @@ func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string
 func reverted() status.View { return revertedOf(hostile) }
 
 func revertedOf(text string) status.View {
-	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: text}, Containers: map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}}}
+	target := rollout.Target{Ask: "v1:new", Commit: desired.Commit{SHA: "feedface00", Subject: text}, Containers: rollout.NamedOf(map[string]rollout.Container{"AppContainer": {Tag: "1a2b3c4"}})}
 	return status.View{
 		Record: rollout.Record{
 			Service: "orders", State: rollout.StateReverting,
@@ -123,7 +123,7 @@ func revertedOf(text string) status.View {
 			Wanted:     condition.Version{Commit: "feedface00", Images: []string{"AppContainer:1a2b3c4"}, Ask: "v1:new"},
 			Running:    condition.Version{Commit: "0badcafe00", Images: []string{"AppContainer:9f9f9f9"}, Ask: "v1:old"},
 		},
-		Observed: status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: text}}}),
+		Observed: new(status.Observe(observed.Service{Desired: 2, Running: 1, Tasks: []observed.Task{{ARN: "arn:x/task/abc", StoppedReason: text}}})),
 	}
 }
 

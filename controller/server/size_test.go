@@ -23,12 +23,11 @@ func publishMany(b *status.Board, n int) {
 	for i := range n {
 		name, tag := fmt.Sprintf("order-processing-%04d", i), fmt.Sprintf("%07x", 0xa4c01f7+i)
 		commit := desired.Commit{SHA: fmt.Sprintf("%040x", i+1<<20), Subject: "orders: take the menu's version from the header"}
-		target := rollout.Target{Ask: "v1:" + tag, Commit: commit, Containers: map[string]rollout.Container{"AppContainer": {Tag: tag}}}
+		target := rollout.Target{Ask: "v1:" + tag, Commit: commit, Containers: rollout.NamedOf(map[string]rollout.Container{"AppContainer": {Tag: tag}})}
 		version := condition.Version{Commit: commit.SHA, Images: target.Images(), Ask: target.Ask}
 		v := status.View{
 			Record: rollout.Record{Service: name, State: rollout.StateSettled, Good: &rollout.Good{Target: target, At: noon}},
-			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: noon, Wanted: version, Running: version},
-			NextAt: time.Now().Add(time.Minute),
+			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: noon, NextActionAt: time.Now().Add(time.Minute), Wanted: version, Running: version},
 		}
 		if i%10 == 0 {
 			v.Status.Phase, v.Status.Wanted.Images = condition.PhaseReverted, []string{"AppContainer:c51d9e6"}

@@ -68,7 +68,7 @@ func TestNextWords(t *testing.T) {
 
 func TestRunsWords(t *testing.T) {
 	old := condition.Version{Commit: "0badcafe00", Images: []string{"app:9f9f9f9"}}
-	target := rollout.Target{Containers: map[string]rollout.Container{"app": {Tag: "1a2b3c4"}}}
+	target := rollout.Target{Containers: rollout.NamedOf(map[string]rollout.Container{"app": {Tag: "1a2b3c4"}})}
 	at := func(k rollout.Kind, s rollout.Stage) rollout.Record {
 		return rollout.Record{Good: &rollout.Good{}, Rollout: &rollout.Rollout{Kind: k, Stage: s, Target: target, Deployment: &rollout.Deployment{ID: "ecs-svc/1"}}}
 	}

@@ -26,6 +26,8 @@ type Board struct {
 	env     string
 	build   Build
 	metrics *metrics
+	// families are the metrics of services, which are no part of the registry.
+	families []family
 
 	delivery delivery // guarded by mu
 
@@ -45,7 +47,8 @@ type Board struct {
 	events   func() events.State // nil where no queue of events is read
 }
 
-// New returns an empty board for one environment and registers its metrics; it panics where they are registered already.
+// New returns an empty board for one environment and registers its metrics; it panics where they are registered already. Those of its
+// services are not registered: a scrape reads them by Visit, and who has few services may register the Board itself.
 func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *Board {
 	now := time.Now()
 	b := &Board{
@@ -55,6 +58,7 @@ func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *B
 		activity: activity{epoch: strconv.FormatInt(now.UnixNano(), 36), subs: map[*subscriber]struct{}{}, log: log},
 	}
 	b.delivery = newDelivery(b.metrics.lead, b.metrics.restore)
+	b.families = families(b)
 	reg.MustRegister(newCollector(b))
 	return b
 }
@@ -63,9 +67,6 @@ func New(reg prometheus.Registerer, env string, build Build, log *zap.Logger) *B
 func (b *Board) Publish(v View) {
 	name := v.Record.Service
 	v.Status.Service = name
-	if !v.NextAt.IsZero() {
-		v.Status.NextActionAt = v.NextAt
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, ok := find(b.services, name)
@@ -73,7 +74,7 @@ func (b *Board) Publish(v View) {
 	if ok {
 		old = b.services[i]
 	}
-	v.Observed.keepIdentity(old)
+	v.keepLook(old)
 	b.alike.share(&v.Status)
 	b.own()
 	if ok {
@@ -248,14 +249,6 @@ func (b *Board) foundDrift(old, v *View) bool {
 		return !d.Since.Before(b.started)
 	default:
 		return old.Record.Drift == nil || old.Record.Drift.Deployment != d.Deployment
-	}
-}
-
-// keepIdentity keeps where the service lives when a look could not tell: it never moves, and a label that comes and goes
-// makes a new series each time.
-func (o *Observed) keepIdentity(old *View) {
-	if o.Account == "" && old != nil {
-		o.Cluster, o.Region, o.Account = old.Observed.Cluster, old.Observed.Region, old.Observed.Account
 	}
 }
 

@@ -5,18 +5,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
 	"github.com/canteen/deploy/controller/queue"
 	"github.com/canteen/deploy/controller/rollout"
 )
 
-// collector reads what is true now off the board at each scrape, so that a removed service leaves nothing behind.
+// collector reads what is true now of the whole environment off the board at each scrape; series does so of its services.
 type collector struct {
 	board *Board
-
-	info, phase, phaseStart, lastDeploy, lastGood, suspendExpiry, tasks *prometheus.Desc
-	flags                                                               []flag
 
 	invalid, rejected, fetched, headCommit, depth, oldest *prometheus.Desc
 
@@ -29,36 +25,10 @@ type collector struct {
 	events, eventsReadable, eventsRead, eventsLast, eventsBehind, eventsMissed, eventsSlow *prometheus.Desc
 }
 
-// flag is one 0/1 gauge of a service.
-type flag struct {
-	desc *prometheus.Desc
-	is   func(*View) bool
-}
-
 func newCollector(b *Board) *collector {
 	here := prometheus.Labels{"environment": b.env}
-	service := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("deploy_service_"+name, help, append([]string{"service"}, labels...), here)
-	}
-	flagOf := func(name, help string, is func(*View) bool) flag { return flag{service(name, help), is} }
 	return &collector{
-		board:         b,
-		info:          service("info", "Where the service lives and whose it is.", "ecs_cluster", "region", "account", "team"),
-		phase:         service("phase", "1 for the phase that the service is in; no other one is told.", "phase"),
-		phaseStart:    service("phase_start_timestamp_seconds", "When the present phase began."),
-		lastDeploy:    service("last_deploy_timestamp_seconds", "When the newest verdict on a change was given, whatever it was."),
-		lastGood:      service("last_good_timestamp_seconds", "When the last good revision was found good."),
-		suspendExpiry: service("suspend_expiry_timestamp_seconds", "Until when git suspends the service."),
-		tasks:         service("tasks", "Tasks of the service.", "state"),
-		flags: []flag{
-			flagOf("ready", "Whether what git asks runs and is healthy.", isTrue(condition.Ready)),
-			flagOf("synced", "Whether what git asks is what runs.", isTrue(condition.Synced)),
-			flagOf("healthy", "Whether the service is healthy, whatever runs.", isTrue(condition.Healthy)),
-			flagOf("stalled", "Whether a person or a new commit is needed.", isTrue(condition.Stalled)),
-			flagOf("suspended", "Whether nothing new is started.", isTrue(condition.Suspended)),
-			flagOf("drifted", "Whether a deployment was found that git did not ask for.", isTrue(condition.Drifted)),
-			flagOf("reverted", "Whether the last good revision runs because what git asks was rejected.", isReverted),
-		},
+		board:      b,
 		invalid:    prometheus.NewDesc("deploy_invalid_manifests", "Files of the environment that are invalid.", nil, here),
 		rejected:   prometheus.NewDesc("deploy_rejected_revisions", "Asks that were rejected and are still remembered.", nil, here),
 		fetched:    prometheus.NewDesc("deploy_git_last_success_timestamp_seconds", "When the repository was last fetched.", nil, nil),
@@ -85,13 +55,11 @@ func newCollector(b *Board) *collector {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.info, c.phase, c.phaseStart, c.lastDeploy, c.lastGood, c.suspendExpiry, c.tasks,
+	for _, d := range []*prometheus.Desc{
 		c.invalid, c.rejected, c.fetched, c.headCommit, c.depth, c.oldest, c.paused, c.resync, c.streams, c.held, c.fence, c.readAt, c.writable,
-		c.events, c.eventsReadable, c.eventsRead, c.eventsLast, c.eventsBehind, c.eventsMissed, c.eventsSlow} {
+		c.events, c.eventsReadable, c.eventsRead, c.eventsLast, c.eventsBehind, c.eventsMissed, c.eventsSlow,
+	} {
 		ch <- d
-	}
-	for _, f := range c.flags {
-		ch <- f.desc
 	}
 }
 
@@ -101,11 +69,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	rejected := 0
 	var oldest time.Time
 	for _, v := range snap.Services {
-		if at := v.Observed.At; !at.IsZero() && v.Record.State != rollout.StateReleased && (oldest.IsZero() || at.Before(oldest)) {
+		if at := v.at(); !at.IsZero() && v.Record.State != rollout.StateReleased && (oldest.IsZero() || at.Before(oldest)) {
 			oldest = at
 		}
 		rejected += len(v.Record.Rejected)
-		c.collectService(ch, v)
 	}
 	gauge(ch, c.rejected, float64(rejected))
 	gauge(ch, c.invalid, float64(len(snap.Repo.Invalid)))
@@ -169,29 +136,6 @@ func (c *collector) collectEvents(ch chan<- prometheus.Metric, e events.State) {
 	timestamp(ch, c.eventsLast, e.LastAt)
 }
 
-func (c *collector) collectService(ch chan<- prometheus.Metric, v *View) {
-	name, team := v.Record.Service, ""
-	if in := v.Record.Intent; in != nil {
-		team = in.Service.Metadata.Labels["team"]
-		if s := in.Service.Spec.Suspend; s != nil {
-			timestamp(ch, c.suspendExpiry, s.Until, name)
-		}
-	}
-	gauge(ch, c.info, 1, name, v.Observed.Cluster, v.Observed.Region, v.Observed.Account, team)
-	gauge(ch, c.phase, 1, name, string(v.Status.Phase))
-	for _, f := range c.flags {
-		gauge(ch, f.desc, number(f.is(v)), name)
-	}
-	timestamp(ch, c.phaseStart, v.Status.Since, name)
-	timestamp(ch, c.lastDeploy, lastVerdict(v.Record), name)
-	if g := v.Record.Good; g != nil {
-		timestamp(ch, c.lastGood, g.At, name)
-	}
-	gauge(ch, c.tasks, float64(v.Observed.Desired), name, "desired")
-	gauge(ch, c.tasks, float64(v.Observed.Running), name, "running")
-	gauge(ch, c.tasks, float64(v.Observed.Pending), name, "pending")
-}
-
 // listeners is how many subscribe to events.
 func (b *Board) listeners() int {
 	b.mu.Lock()
@@ -208,35 +152,6 @@ func (b *Board) queueStats() (queue.Stats, bool) {
 		return queue.Stats{}, false
 	}
 	return ask(), true
-}
-
-// lastVerdict is when the newest verdict on a change was given. It is read off the record, so that it survives a restart;
-// a rejection that was inferred from tags has no time of its own.
-func lastVerdict(r rollout.Record) time.Time {
-	var last time.Time
-	later := func(t time.Time) {
-		if t.After(last) {
-			last = t
-		}
-	}
-	if r.Good != nil {
-		later(r.Good.At)
-	}
-	if len(r.Rejected) > 0 && !r.Rejected[0].Inferred {
-		later(r.Rejected[0].At)
-	}
-	if r.Stalled != nil {
-		later(r.Stalled.At)
-	}
-	return last
-}
-
-func isTrue(t condition.Type) func(*View) bool {
-	return func(v *View) bool { return v.Status.Condition(t).Status == condition.True }
-}
-
-func isReverted(v *View) bool {
-	return v.Record.State == rollout.StateReverted || v.Status.Phase == condition.PhaseReverted
 }
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {

@@ -4,16 +4,15 @@ import (
 	"maps"
 	"slices"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // counters count by service and by a closed set of other labels. Each combination is shown from the beginning, at zero, and costs
 // nothing until something is counted: with a counter of the client's for each, the zeros of ten thousand services would be most of
 // the controller's memory.
 type counters struct {
-	desc   *prometheus.Desc
-	combos [][]string // values of the labels after service
+	name, help string
+	labels     []string   // after service
+	combos     [][]string // values of these labels
 
 	shown *names
 
@@ -40,20 +39,16 @@ func (n *names) forget(service string) {
 	delete(n.services, service)
 }
 
+// all are the services in order of name.
 func (n *names) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Collect(maps.Keys(n.services))
+	return slices.Sorted(maps.Keys(n.services))
 }
 
-// newCounters are registered already. One combination without values is a counter by service alone.
-func newCounters(reg prometheus.Registerer, shown *names, name, help string, labels []string, combos ...[]string) *counters {
-	c := &counters{
-		desc:   prometheus.NewDesc(name, help, append([]string{"service"}, labels...), nil),
-		combos: combos, shown: shown, services: map[string][]float64{},
-	}
-	reg.MustRegister(c)
-	return c
+// newCounters show nothing yet. One combination without values is a counter by service alone.
+func newCounters(shown *names, name, help string, labels []string, combos ...[]string) *counters {
+	return &counters{name: name, help: help, labels: labels, combos: combos, shown: shown, services: map[string][]float64{}}
 }
 
 // forget takes a service away.
@@ -79,23 +74,27 @@ func (c *counters) inc(service string, values ...string) {
 	c.services[service] = n
 }
 
-func (c *counters) Describe(to chan<- *prometheus.Desc) { to <- c.desc }
-
-func (c *counters) Collect(to chan<- prometheus.Metric) {
+// each adds every combination of every service.
+func (c *counters) each(add adder) {
 	c.mu.Lock()
-	services, combos := maps.Clone(c.services), slices.Clone(c.combos)
-	for s, n := range services {
-		services[s] = slices.Clone(n)
-	}
+	combos := slices.Clone(c.combos)
 	c.mu.Unlock()
+	var labels values
+	n := make([]float64, len(combos))
 	for _, service := range c.shown.all() {
-		n := services[service]
-		for i, values := range combos {
-			v := 0.0
-			if i < len(n) {
-				v = n[i]
-			}
-			to <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, v, append([]string{service}, values...)...)
+		labels[0] = service
+		c.read(service, n)
+		for i, combo := range combos {
+			copy(labels[1:], combo)
+			add(n[i], labels)
 		}
 	}
+}
+
+// read fills in what was counted of a service.
+func (c *counters) read(service string, into []float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(into)
+	copy(into, c.services[service])
 }

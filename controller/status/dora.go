@@ -98,10 +98,11 @@ func (d *delivery) change(e rollout.Entry, before *View) {
 
 // begun is when the change was made, as far as it is known. A way back to an older image is a change of the day it was asked for.
 func (d *delivery) begun(e rollout.Entry, before *View) (made time.Time, known bool) {
-	old, newest := map[string]rollout.Container{}, time.Time{}
+	var old rollout.Containers
+	var newest time.Time
 	if before != nil && before.Record.Good != nil {
 		old = before.Record.Good.Target.Containers
-		for _, c := range old {
+		for _, c := range old.All() {
 			if at, ok := d.made(commitOf(c.Tag, before.Built[c.Digest])); ok && at.After(newest) {
 				newest = at
 			}
@@ -110,7 +111,7 @@ func (d *delivery) begun(e rollout.Entry, before *View) (made time.Time, known b
 	other := false
 	for i, image := range e.Images {
 		name, tag, _ := strings.Cut(image, ":")
-		if c, is := old[name]; is && same(c, tag, nth(e.Digests, i)) {
+		if c, is := old.Get(name); is && same(c, tag, nth(e.Digests, i)) {
 			continue
 		}
 		other = true

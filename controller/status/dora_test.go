@@ -43,7 +43,7 @@ func sum(t *testing.T, reg prometheus.Gatherer, name string, labels ...string) (
 func running(tag string) status.View {
 	v := full("orders")
 	v.Record.Rejected = nil
-	v.Record.Good.Target.Containers = map[string]rollout.Container{"app": {Tag: tag}}
+	v.Record.Good.Target.Containers = rollout.NamedOf(map[string]rollout.Container{"app": {Tag: tag}})
 	return v
 }
 
@@ -225,11 +225,11 @@ func TestResyncIsTheOldestLook(t *testing.T) {
 	b, reg := board(t)
 	for name, at := range map[string]time.Time{"a": noon.Add(time.Minute), "b": noon, "c": {}} {
 		v := view(name, condition.PhaseHealthy, "fine")
-		v.Observed.At = at
+		v.Observed = &status.Observed{At: at}
 		b.Publish(v)
 	}
 	released := view("gone", condition.PhaseReleased, "its file was removed")
-	released.Record.State, released.Observed.At = rollout.StateReleased, noon.Add(-time.Hour)
+	released.Record.State, released.Observed = rollout.StateReleased, &status.Observed{At: noon.Add(-time.Hour)}
 	b.Publish(released)
 	if got := value(t, reg, "deploy_last_full_resync_timestamp_seconds"); got != float64(noon.Unix()) {
 		t.Errorf("%v, want %v", got, noon.Unix())

@@ -11,17 +11,30 @@ import (
 // what is not, and with lists in place of maps of one or two, ten thousand take half as much.
 type Kept struct {
 	at                        time.Time
-	stack                     observed.Stack
+	stack                     stack
 	status                    observed.Status
 	arn, name, definition     string
-	desired, running, pending int
+	desired, running, pending int32
+	changing                  bool // CloudFormation changes the stack
 	deployments               []observed.Deployment
 	tags                      []tag // nil for no map, as revisions
-	groups                    []observed.TargetGroup
 	template                  *observed.Template
-	secrets                   map[string]string
 	revisions                 []revision
 	rest                      *observed.Service // everything else, nil where that is nothing
+	groups                    *groups           // nil where there is neither
+}
+
+// groups are what only some services have: a load balancer, secrets.
+type groups struct {
+	targets []observed.TargetGroup
+	secrets map[string]string
+}
+
+// stack is an observed.Stack but for whether it changes.
+type stack struct {
+	name, status string
+	updatedAt    time.Time
+	outputs      map[string]string
 }
 
 type tag struct{ key, value string }
@@ -42,16 +55,19 @@ func Keep(seen observed.Service, before Kept, inFlight bool) Kept {
 	if _, lacks := seen.Lacks(observed.FactTemplate); seen.Template == nil && !lacks {
 		seen.Template = before.template
 	}
-	if _, lacks := seen.Lacks(observed.FactSecrets); seen.Secrets == nil && !lacks {
-		seen.Secrets = before.secrets
+	if _, lacks := seen.Lacks(observed.FactSecrets); seen.Secrets == nil && !lacks && before.groups != nil {
+		seen.Secrets = before.groups.secrets
 	}
 	return keep(seen)
 }
 
 func keep(s observed.Service) Kept {
 	k := Kept{
-		at: s.At, stack: s.Stack, status: s.Status, arn: s.ARN, name: s.Name, definition: s.TaskDefinition, desired: s.Desired, running: s.Running,
-		pending: s.Pending, deployments: s.Deployments, groups: s.TargetGroups, template: s.Template, secrets: s.Secrets,
+		at: s.At, stack: stack{s.Stack.Name, s.Stack.Status, s.Stack.UpdatedAt, s.Stack.Outputs}, changing: s.Stack.InProgress, status: s.Status, arn: s.ARN, name: s.Name, definition: s.TaskDefinition, desired: int32(s.Desired), running: int32(s.Running),
+		pending: int32(s.Pending), deployments: s.Deployments, template: s.Template,
+	}
+	if s.TargetGroups != nil || s.Secrets != nil {
+		k.groups = &groups{s.TargetGroups, s.Secrets}
 	}
 	if s.Tags != nil {
 		k.tags = make([]tag, 0, len(s.Tags))
@@ -81,9 +97,13 @@ func (k Kept) Service() observed.Service {
 	if k.rest != nil {
 		s = *k.rest
 	}
-	s.At, s.Stack, s.Status, s.ARN, s.Name, s.TaskDefinition = k.at, k.stack, k.status, k.arn, k.name, k.definition
-	s.Desired, s.Running, s.Pending, s.Deployments = k.desired, k.running, k.pending, k.deployments
-	s.TargetGroups, s.Template, s.Secrets = k.groups, k.template, k.secrets
+	s.Stack = observed.Stack{Name: k.stack.name, Status: k.stack.status, InProgress: k.changing, UpdatedAt: k.stack.updatedAt, Outputs: k.stack.outputs}
+	s.At, s.Status, s.ARN, s.Name, s.TaskDefinition = k.at, k.status, k.arn, k.name, k.definition
+	s.Desired, s.Running, s.Pending, s.Deployments = int(k.desired), int(k.running), int(k.pending), k.deployments
+	s.Template = k.template
+	if k.groups != nil {
+		s.TargetGroups, s.Secrets = k.groups.targets, k.groups.secrets
+	}
 	if k.tags != nil {
 		s.Tags = make(map[string]string, len(k.tags))
 		for _, t := range k.tags {
@@ -97,4 +117,11 @@ func (k Kept) Service() observed.Service {
 		}
 	}
 	return s
+}
+
+// observed is what is told of the look, as far as it was kept.
+func (k Kept) observed() Observed {
+	bare := k
+	bare.tags, bare.revisions = nil, nil // which make maps, and are not told
+	return Observe(bare.Service())
 }

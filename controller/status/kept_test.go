@@ -5,7 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
 	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/rollout"
 )
 
 // What is kept of a look is the whole look, whatever is set in it.
@@ -37,5 +41,36 @@ func TestKeptIsWhatWasSeen(t *testing.T) {
 	}
 	if got := keep(observed.Service{Tags: map[string]string{}}).Service(); got.Tags == nil || got.Revisions != nil {
 		t.Error("an empty map is not none")
+	}
+}
+
+// What is told of a look is kept besides it only where the look as it was kept does not show it.
+func TestLookIsKeptOnce(t *testing.T) {
+	seen := observed.Service{
+		At: time.Unix(1, 0), Status: observed.StatusActive, ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/orders", TaskDefinition: "orders:1", Desired: 2, Running: 1,
+		Pending: 1, Deployments: []observed.Deployment{{ID: "ecs-svc/1", Primary: true}}, Tags: map[string]string{"k": "v"}, Missing: []observed.Missing{{Fact: observed.FactAlarms}},
+	}
+	rolls := seen
+	rolls.Tasks = []observed.Task{{ARN: "arn:aws:ecs:eu-central-1:123456789012:task/shop/1"}}
+	for name, tt := range map[string]struct {
+		seen     observed.Service
+		inFlight bool
+		once     bool
+	}{
+		"settled":                           {seen, false, true},
+		"rolls":                             {rolls, true, true},
+		"tasks are told, and were not kept": {rolls, false, false},
+	} {
+		b := New(prometheus.NewRegistry(), "dev", Build{}, zap.NewNop())
+		told := Observe(tt.seen)
+		b.Publish(View{Record: rollout.Record{Service: "orders"}, Observed: &told, Seen: Keep(tt.seen, Kept{}, tt.inFlight)})
+		v := b.Service("orders")
+		if (v.Observed == nil) != tt.once || !reflect.DeepEqual(v.Look(), told) {
+			t.Errorf("%s: kept once is %v, and it tells %+v, want %+v", name, v.Observed == nil, v.Look(), told)
+		}
+		region, account, cluster := v.identity()
+		if wanted, running, pending := v.tasks(); wanted != 2 || running != 1 || pending != 1 || !v.at().Equal(told.At) || region != "eu-central-1" || account != "123456789012" || cluster != "shop" {
+			t.Errorf("%s: %d %d %d %s %s %s %s", name, wanted, running, pending, v.at(), region, account, cluster)
+		}
 	}
 }

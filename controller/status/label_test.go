@@ -36,7 +36,7 @@ func TestLeadTimeGoesByTheLabel(t *testing.T) {
 			b, reg := board(t)
 			b.Commits(made)
 			v := running("v1.1.0")
-			v.Record.Good.Target.Containers = map[string]rollout.Container{"app": {Tag: "v1.1.0", Digest: "sha256:1"}}
+			v.Record.Good.Target.Containers = rollout.NamedOf(map[string]rollout.Container{"app": {Tag: "v1.1.0", Digest: "sha256:1"}})
 			v.Built = map[string]string{"sha256:1": tt.running}
 			b.Publish(v)
 			b.Finished(tt.ended)

@@ -78,7 +78,7 @@ func newMetrics(reg prometheus.Registerer, env string, build Build) *metrics {
 		passTime: histogram(all, "deploy_reconcile_duration_seconds", "Time that one pass over one service took.", passSeconds),
 		fetches:  counter(all, "deploy_git_fetch_total", "Fetches of the repository.", "result"),
 	}
-	m.count(ours)
+	m.count()
 	m.unwritten = all.NewCounter(prometheus.CounterOpts{Name: "deploy_ledger_write_failures_total", Help: "Writes that the ledger's disk did not take."})
 	for _, r := range PassResults() {
 		m.passes.WithLabelValues(string(r))
@@ -119,7 +119,7 @@ func (m *metrics) begin() {
 }
 
 // count makes the counters that carry a service.
-func (m *metrics) count(reg prometheus.Registerer) {
+func (m *metrics) count() {
 	var rollouts [][]string
 	for _, r := range deployResults {
 		rollouts = append(rollouts, []string{string(r), triggerGit}, []string{string(r), triggerOther})
@@ -127,11 +127,11 @@ func (m *metrics) count(reg prometheus.Registerer) {
 	for _, r := range backResults {
 		rollouts = append(rollouts, []string{string(r), triggerOther})
 	}
-	m.rollouts = newCounters(reg, m.shown, "deploy_rollouts_total", "Rollouts that ended.", []string{"result", "trigger"}, rollouts...)
-	m.reverts = newCounters(reg, m.shown, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", []string{"cause"}, each(causes)...)
-	m.migrations = newCounters(reg, m.shown, "deploy_migrations_total", "Database migrations that ended.", []string{"result"}, each(migrationResults)...)
-	m.drift = newCounters(reg, m.shown, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", []string{"action"}, each(driftActions)...)
-	m.failures = newCounters(reg, m.shown, "deploy_change_failures_total", "Changes that were rejected, once for each change.", nil, nil)
+	m.rollouts = newCounters(m.shown, "deploy_rollouts_total", "Rollouts that ended.", []string{"result", "trigger"}, rollouts...)
+	m.reverts = newCounters(m.shown, "deploy_reverts_total", "Reverts to the last good revision that came true, by what made them necessary.", []string{"cause"}, each(causes)...)
+	m.migrations = newCounters(m.shown, "deploy_migrations_total", "Database migrations that ended.", []string{"result"}, each(migrationResults)...)
+	m.drift = newCounters(m.shown, "deploy_drift_total", "Deployments that git did not ask for: found, and put right.", []string{"action"}, each(driftActions)...)
+	m.failures = newCounters(m.shown, "deploy_change_failures_total", "Changes that were rejected, once for each change.", nil, nil)
 }
 
 // each is a combination for each value of one label.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -34,7 +35,7 @@ func full(name string) status.View {
 		Metadata: desired.Metadata{Labels: map[string]string{"team": "ordering"}},
 		Spec:     desired.ServiceSpec{Suspend: &desired.Override{Until: at.Add(2 * time.Hour)}},
 	}}
-	v.Observed = status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/" + name, Desired: 2, Running: 2})
+	v.Observed = new(status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/" + name, Desired: 2, Running: 2}))
 	return v
 }
 
@@ -366,6 +367,9 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	for b.Loop() {
 		if _, err := reg.Gather(); err != nil {
+			b.Fatal(err)
+		}
+		if err := board.Visit(func(*dto.MetricFamily) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

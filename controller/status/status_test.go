@@ -22,7 +22,9 @@ import (
 
 func board(t testing.TB) (*status.Board, *prometheus.Registry) {
 	reg := prometheus.NewPedanticRegistry()
-	return status.New(reg, "dev", status.Build{Version: "v1.2.3", Revision: "abc"}, zaptest.NewLogger(t)), reg
+	b := status.New(reg, "dev", status.Build{Version: "v1.2.3", Revision: "abc"}, zaptest.NewLogger(t))
+	reg.MustRegister(b)
+	return b, reg
 }
 
 func view(name string, phase condition.Phase, why string) status.View {
@@ -72,8 +74,8 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 	b, _ := board(t)
 	v := view("a", condition.PhaseHealthy, "fine")
 	b.Publish(v)
-	v.NextAt = time.Now().Add(time.Minute)
-	v.Observed.Running = 3
+	v.Status.NextActionAt = time.Now().Add(time.Minute)
+	v.Observed = &status.Observed{Running: 3}
 	b.Publish(v)
 	v.Status.Phase, v.Status.Why = condition.PhaseRollingOut, "rolls"
 	b.Publish(v)
@@ -85,19 +87,19 @@ func TestPublishTellsOnlyChanges(t *testing.T) {
 	if diff := cmp.Diff([]string{"a Healthy→RollingOut rolls", "a →Healthy fine"}, got); diff != "" {
 		t.Errorf("activity (-want +got):\n%s", diff)
 	}
-	if got := b.Snapshot().Service("a").Status.NextActionAt; !got.Equal(v.NextAt) {
-		t.Errorf("next action at %v, want %v", got, v.NextAt)
+	if got := b.Snapshot().Service("a").Status.NextActionAt; !got.Equal(v.Status.NextActionAt) {
+		t.Errorf("next action at %v, want %v", got, v.Status.NextActionAt)
 	}
 }
 
 func TestIdentityOutlivesABlindLook(t *testing.T) {
 	b, _ := board(t)
 	v := view("a", condition.PhaseHealthy, "fine")
-	v.Observed = status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/a"})
+	v.Observed = new(status.Observe(observed.Service{ARN: "arn:aws:ecs:eu-central-1:123456789012:service/shop/a"}))
 	b.Publish(v)
-	v.Observed = status.Observe(observed.Service{})
+	v.Observed = new(status.Observe(observed.Service{}))
 	b.Publish(v)
-	o := b.Snapshot().Service("a").Observed
+	o := b.Snapshot().Service("a").Look()
 	if o.Cluster != "shop" || o.Region != "eu-central-1" || o.Account != "123456789012" {
 		t.Errorf("identity %q %q %q, want that of the look before", o.Cluster, o.Region, o.Account)
 	}

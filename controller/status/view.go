@@ -4,6 +4,7 @@
 package status
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/canteen/deploy/controller/condition"
@@ -15,16 +16,60 @@ import (
 
 // View is everything that is told of one service. What it points at must not change after it was published.
 type View struct {
-	Record   rollout.Record
-	Status   condition.Status
-	Observed Observed
+	Record rollout.Record
+	Status condition.Status
+	// Observed is what is told of the look, nil where that is what Seen shows: of a service that is settled it does, and is not kept twice.
+	Observed *Observed
 	// Seen is what the rules would decide on again: the last look, by Keep.
 	Seen Kept
-	// NextAt, where set, is when the service is looked at next, and takes the place of Status.NextActionAt.
-	NextAt time.Time
 	// Built are the commits that the images of the newest rollout, and of the version before it, were built of, by digest, as far as the
 	// images tell.
 	Built map[string]string
+}
+
+// Look is what is told of the look.
+func (v *View) Look() Observed {
+	if v.Observed != nil {
+		return *v.Observed
+	}
+	return v.Seen.observed()
+}
+
+// keepLook keeps what is told of the look where what was kept of it does not show that. Where the service lives is kept when a look could
+// not tell: it never moves, and a label that comes and goes makes a new series each time.
+func (v *View) keepLook(old *View) {
+	look := v.Look()
+	if look.Account == "" && old != nil {
+		before := old.Look()
+		look.Cluster, look.Region, look.Account = before.Cluster, before.Region, before.Account
+	}
+	if v.Observed = nil; !reflect.DeepEqual(look, v.Look()) {
+		v.Observed = &look
+	}
+}
+
+// at is when the look was.
+func (v *View) at() time.Time {
+	if v.Observed != nil {
+		return v.Observed.At
+	}
+	return v.Seen.at
+}
+
+// identity is where the service lives, by the look.
+func (v *View) identity() (region, account, cluster string) {
+	if v.Observed != nil {
+		return v.Observed.Region, v.Observed.Account, v.Observed.Cluster
+	}
+	return identity(v.Seen.arn)
+}
+
+// tasks are how many the look showed.
+func (v *View) tasks() (wanted, running, pending int) {
+	if v.Observed != nil {
+		return v.Observed.Desired, v.Observed.Running, v.Observed.Pending
+	}
+	return int(v.Seen.desired), int(v.Seen.running), int(v.Seen.pending)
 }
 
 // Build says which controller this is; both words may be empty.

@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/canteen/deploy/controller/ledger/conformance"
 )
@@ -175,8 +176,10 @@ func (t *Telling) metric(name, want string) error {
 	if err != nil {
 		return err
 	}
+	services := prometheus.NewRegistry()
+	services.MustRegister(t.life.app.Board())
 	return t.Await(defaultLimit, func() error {
-		families, err := t.life.registry.Gather()
+		families, err := prometheus.Gatherers{t.life.registry, services}.Gather()
 		if err != nil {
 			return err
 		}

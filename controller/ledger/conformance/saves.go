@@ -28,7 +28,7 @@ func whatIsSavedIsLoaded(t *testing.T, fresh func(testing.TB) Place) {
 	}
 	rec := Locked(Record("orders"), "order-db")
 	rec.Generation, rec.Why, rec.Since = 7, "rolls <b> & more", time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
-	rec.Pins = map[string]string{"1a2b3c4": "sha256:00"}
+	rec.Pins = rollout.Words{{Name: "1a2b3c4", Value: "sha256:00"}}
 	saved := save(t, l, rec)
 	rec.Version = 1
 	if diff := cmp.Diff(rec, saved); diff != "" {

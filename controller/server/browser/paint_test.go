@@ -25,13 +25,12 @@ func publishMany(b *status.Board) {
 		tag, since := fmt.Sprintf("%07x", 0xa4c01f7+i), now.Add(-time.Duration(i)*time.Minute)
 		target := rollout.Target{
 			Ask: "v1:" + tag, Commit: desired.Commit{SHA: fmt.Sprintf("%040x", i+1<<20), Subject: "orders: take the menu's version from the header"},
-			Containers: map[string]rollout.Container{"AppContainer": {Tag: tag}},
+			Containers: rollout.NamedOf(map[string]rollout.Container{"AppContainer": {Tag: tag}}),
 		}
 		version := condition.Version{Commit: target.Commit.SHA, Images: target.Images(), Ask: target.Ask}
 		v := status.View{
 			Record: rollout.Record{Service: fmt.Sprintf("order-processing-%04d", i), State: rollout.StateSettled, Good: &rollout.Good{Target: target, At: since}},
-			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: since, Wanted: version, Running: version},
-			NextAt: now.Add(time.Minute),
+			Status: condition.Status{Phase: condition.PhaseHealthy, Why: "Runs " + tag + " as git asks.", Since: since, NextActionAt: now.Add(time.Minute), Wanted: version, Running: version},
 		}
 		if i%10 == 0 {
 			v.Status.Phase, v.Status.Wanted.Images = condition.PhaseReverted, []string{"AppContainer:c51d9e6"}
