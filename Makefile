@@ -13,8 +13,8 @@ LONG := $(BOTH) controller/scale images
 # are processors. What go test would vet once more, check has vetted.
 test: check
 	$(GO) test -vet=off -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
-	STORY_SEEDS=150 $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
-	STORY_SEEDS=2000 $(GO) test -vet=off -timeout 40m $(patsubst %,./%,$(LONG))
+	STORY_SEEDS=100 $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+	STORY_SEEDS=1000 $(GO) test -vet=off -timeout 40m $(patsubst %,./%,$(LONG))
 	$(MAKE) test-infra
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn
