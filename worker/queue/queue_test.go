@@ -178,13 +178,7 @@ func TestSlowWorkHoldsUpNobodyElse(t *testing.T) {
 // A queue that does not answer keeps nobody from stopping: what is not deleted then comes again, and has no effect.
 func TestStopBesideAQueueThatDoesNotAnswer(t *testing.T) {
 	bubble(t, false, func(t *testing.T, w *world) {
-		var events []order.Event
-		for i := range 100 {
-			events = append(events, placed(i, "north"))
-		}
-		if _, err := w.queue.Send(t.Context(), events); err != nil {
-			t.Fatal(err)
-		}
+		w.sendPlaced(t, 100)
 		w.account.Faults.Add(wire.Fault{Service: "sqs", Operation: "DeleteMessageBatch", Delay: time.Hour})
 		k := &kitchen{}
 		_, stop := w.consume(t, k, 8)
@@ -226,13 +220,7 @@ func TestAbsentDatabaseCostsNoTry(t *testing.T) {
 // On a stop what is begun ends, what is not begun is to be had at once by another process, and nothing is lost.
 func TestStopGivesBackWhatIsNotBegun(t *testing.T) {
 	bubble(t, true, func(t *testing.T, w *world) {
-		var events []order.Event
-		for i := range 10 {
-			events = append(events, placed(i, "north"))
-		}
-		if _, err := w.queue.Send(t.Context(), events); err != nil {
-			t.Fatal(err)
-		}
+		events := w.sendPlaced(t, 10)
 		k := &kitchen{first: func(order.Event) error { time.Sleep(2 * time.Second); return nil }}
 		c, stop := w.consume(t, k, 1)
 		time.Sleep(3 * time.Second) // in the middle of the second

@@ -11,13 +11,7 @@ import (
 // As many messages are worked on at once as there are workers, however many are held.
 func TestNoMoreIsWorkedOnAtOnceThanThereAreWorkers(t *testing.T) {
 	bubble(t, false, func(t *testing.T, w *world) {
-		var events []order.Event
-		for i := range 50 {
-			events = append(events, placed(i, "north"))
-		}
-		if _, err := w.queue.Send(t.Context(), events); err != nil {
-			t.Fatal(err)
-		}
+		w.sendPlaced(t, 50)
 		var now, most atomic.Int64
 		k := &kitchen{first: func(order.Event) error {
 			if n := now.Add(1); n > most.Load() {
@@ -41,13 +35,7 @@ func TestNoMoreIsWorkedOnAtOnceThanThereAreWorkers(t *testing.T) {
 // A stop gives back at once what nobody has begun, also while all who work are busy for longer than that.
 func TestStopWhileAllWorkGivesTheRestBack(t *testing.T) {
 	bubble(t, false, func(t *testing.T, w *world) {
-		var events []order.Event
-		for i := range 10 {
-			events = append(events, placed(i, "north"))
-		}
-		if _, err := w.queue.Send(t.Context(), events); err != nil {
-			t.Fatal(err)
-		}
+		w.sendPlaced(t, 10)
 		k := &kitchen{first: func(order.Event) error { time.Sleep(4 * time.Second); return nil }}
 		_, stop := w.consume(t, k, 1)
 		time.Sleep(time.Second)

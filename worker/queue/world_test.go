@@ -92,6 +92,19 @@ func (w *world) send(t *testing.T, school, body string) {
 	}
 }
 
+// sendPlaced sends so many events of orders that were placed in one school.
+func (w *world) sendPlaced(t *testing.T, n int) []order.Event {
+	t.Helper()
+	var events []order.Event
+	for i := range n {
+		events = append(events, placed(i, "north"))
+	}
+	if _, err := w.queue.Send(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
 // kitchen notes what is applied.
 type kitchen struct {
 	mu      sync.Mutex

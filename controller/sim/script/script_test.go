@@ -143,6 +143,8 @@ func TestMatch(t *testing.T) {
 		{script.Match{Image: "team/web"}, same, true},
 		{script.Match{Image: ":1"}, same, true},
 		{script.Match{Image: digest}, same, true},
+		{script.Match{Image: "sha256:99"}, func(c *ecs.ContainerSpec) { c.Image, c.Digest = "registry:5000/team/web@sha256:99", "" }, true},
+		{script.Match{Image: "sha256:99"}, same, false},
 		{script.Match{Image: ":2"}, same, false},
 		{script.Match{Image: "eb"}, same, false},
 		{script.Match{Container: "other"}, same, false},

@@ -396,6 +396,22 @@ func TestMountRefusesAValueWithoutOperations(t *testing.T) {
 	}
 }
 
+// What is found out about a service once is used for those of the same shape only.
+func TestServicesOfAnotherShapeSpeakOtherwise(t *testing.T) {
+	for _, lowerCamel := range []bool{true, false, true} {
+		service := wire.ECS(&echo{})
+		service.LowerCamel = lowerCamel
+		mux, err := wire.New(nil, service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ecs.NewFromConfig(bench{mux: mux}.config()).DescribeServices(t.Context(), &ecs.DescribeServicesInput{Services: []string{"orders"}})
+		if understood := err == nil; understood != lowerCamel {
+			t.Errorf("names that begin with a lower-case letter %v: the SDK's request gets %v", lowerCamel, err)
+		}
+	}
+}
+
 func BenchmarkDescribeServicesThroughSDK(b *testing.B) {
 	mux, err := wire.New(nil, wire.ECS(&echo{}))
 	if err != nil {
