@@ -60,11 +60,11 @@ func versionsOf(rec Record, seen observed.Service) []map[string]string {
 		now(referencesOf(rec.Rollout.Target))
 	}
 	if rec.Intent != nil {
-		var asked Target
+		asked := map[string]Container{}
 		for name, c := range rec.Intent.Service.Spec.Containers {
-			asked.Containers = asked.Containers.With(name, Container{Secrets: c.Secrets})
+			asked[name] = Container{Secrets: c.Secrets}
 		}
-		now(referencesOf(asked))
+		now(referencesOf(Target{Containers: NamedOf(asked)}))
 	}
 	return out
 }

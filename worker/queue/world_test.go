@@ -92,7 +92,7 @@ func (w *world) send(t *testing.T, school, body string) {
 	}
 }
 
-// sendPlaced sends so many events of orders that were placed in one school.
+// sendPlaced sends the events of so many orders that were placed in one school.
 func (w *world) sendPlaced(t *testing.T, n int) []order.Event {
 	t.Helper()
 	var events []order.Event
