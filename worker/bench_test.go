@@ -218,7 +218,7 @@ func newConveyor(b *testing.B, q *queue.Queue, s *store.Store) *conveyor {
 	b.Helper()
 	l := &conveyor{queue: q, done: make(chan time.Time, 1)}
 	l.hold()
-	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Pollers: 4, Workers: connections, Visibility: 30 * time.Second,
+	consumer := queue.NewConsumer(queue.Config{Queue: q, Log: quiet(b), Registry: prometheus.NewRegistry(), Workers: connections, Visibility: 30 * time.Second,
 		Apply: func(ctx context.Context, e order.Event) (bool, error) {
 			<-*l.gate.Load()
 			ok, err := s.Apply(ctx, e)

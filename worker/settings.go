@@ -23,7 +23,7 @@ func readSettings(getenv func(string) string) (s settings, err error) {
 	s.port, errs[0] = number(getenv, "PORT", 8080, 0, 65535)
 	s.inFlightMax, errs[1] = number(getenv, "MAX_IN_FLIGHT", 256, 1, 100_000)
 	s.poolMax, errs[2] = number(getenv, "DB_POOL_MAX", store.PoolDefault, 1, 1000)
-	s.pollers, errs[3] = number(getenv, "QUEUE_POLLERS", 2, 1, 64)
+	s.pollers, errs[3] = number(getenv, "QUEUE_POLLERS", 0, 1, 64) // 0: as queue.Config says
 	s.drain, errs[4] = duration(getenv, "DRAIN", 2*time.Second, 0, drainMax)
 	// SQS's longest is 12 h, but a process that died keeps its messages for as long as this.
 	s.visibility, errs[5] = duration(getenv, "QUEUE_VISIBILITY", 30*time.Second, 3*time.Second, time.Hour)

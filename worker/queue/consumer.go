@@ -39,8 +39,9 @@ type Config struct {
 	Apply    func(context.Context, order.Event) (applied bool, err error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
-	// Pollers is how many ask SQS at once; ten messages for each, and ten more, are held at most. Of a FIFO queue SQS gives one group's
-	// messages to one of them, as far as there are any: about so many groups are worked on side by side.
+	// Pollers is how many ask SQS at once; ten messages for each, and ten more, are held at most. 0 is for two, and of a FIFO queue for as
+	// many as Workers: SQS gives one of them as many of one group's messages as it can, so that about so many groups are worked on side
+	// by side. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
 	Pollers int
 	// Workers is how many work on messages at once, those of FIFO groups that failed and are tried again not counted: as many as the
 	// database has connections for it. More would wait for one another, fewer leave some of them idle.
@@ -59,6 +60,12 @@ type Consumer struct {
 
 // NewConsumer registers the consumer's metrics.
 func NewConsumer(c Config) *Consumer {
+	if c.Pollers == 0 {
+		c.Pollers = 2
+		if c.Queue.fifo {
+			c.Pollers = c.Workers
+		}
+	}
 	made := &Consumer{Config: c,
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orders_queue_messages_total",
 			Help: "Messages by what became of them: applied, repeated (without effect), again (failed, comes again), poison (the same, and nobody can handle it), buried (moved to the dead letters by us), released (by a stop)."}, []string{"result"}),

@@ -12,15 +12,7 @@ import (
 func TestNoMoreIsWorkedOnAtOnceThanThereAreWorkers(t *testing.T) {
 	bubble(t, false, func(t *testing.T, w *world) {
 		w.sendPlaced(t, 50)
-		var now, most atomic.Int64
-		k := &kitchen{first: func(order.Event) error {
-			if n := now.Add(1); n > most.Load() {
-				most.Store(n)
-			}
-			time.Sleep(10 * time.Millisecond)
-			now.Add(-1)
-			return nil
-		}}
+		k, most := busyKitchen()
 		_, stop := w.consume(t, k, 4)
 		time.Sleep(time.Minute)
 		if err, _ := stop(); err != nil {
@@ -28,6 +20,50 @@ func TestNoMoreIsWorkedOnAtOnceThanThereAreWorkers(t *testing.T) {
 		}
 		if n := len(k.list()); n != 50 || most.Load() != 2 {
 			t.Errorf("%d of 50 events are done, %d at once by 2 workers", n, most.Load())
+		}
+	})
+}
+
+const kitchenTakes = 10 * time.Millisecond
+
+// busyKitchen takes its time for each event, and knows how many it worked on at once at most.
+func busyKitchen() (k *kitchen, most *atomic.Int64) {
+	most = new(atomic.Int64)
+	var now atomic.Int64
+	return &kitchen{first: func(order.Event) error {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(kitchenTakes)
+		now.Add(-1)
+		return nil
+	}}, most
+}
+
+// Of a FIFO queue each receives many events of one school, which are worked on one after the other: all who work have something to do
+// only where as many receive: with two of them this takes 521 ms.
+func TestAsManySchoolsAreWorkedOnAtOnceAsThereAreWorkers(t *testing.T) {
+	const workers = 5
+	bubble(t, true, func(t *testing.T, w *world) {
+		var events []order.Event
+		for i := range 200 {
+			events = append(events, placed(i, "school-"+string(rune('a'+i%10))))
+		}
+		if _, err := w.queue.Send(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		k, _ := busyKitchen()
+		start := time.Now()
+		_, stop := w.consumeBy(t, k, 0, workers)
+		for len(k.list()) < len(events) && time.Since(start) < time.Minute {
+			time.Sleep(time.Millisecond)
+		}
+		took := time.Since(start)
+		if err, _ := stop(); err != nil {
+			t.Error(err)
+		}
+		if n, least := len(k.list()), time.Duration(len(events)/workers)*kitchenTakes; n != len(events) || took > least*9/8 {
+			t.Errorf("%d of %d events are done after %s, by %d workers who need %s", n, len(events), took, workers, least)
 		}
 	})
 }

@@ -134,10 +134,16 @@ func (k *kitchen) list() []string {
 	return slices.Clone(k.applied)
 }
 
-// consume starts a consumer of two workers; stop ends it and returns what Run did, and how long it took.
+// consume is consumeBy of two workers.
 func (w *world) consume(t *testing.T, k *kitchen, pollers int) (c *Consumer, stop func() (error, time.Duration)) {
 	t.Helper()
-	c = NewConsumer(Config{Queue: w.queue, Apply: k.apply, Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Pollers: pollers, Workers: 2, Visibility: 30 * time.Second})
+	return w.consumeBy(t, k, pollers, 2)
+}
+
+// consumeBy starts a consumer; stop ends it and returns what Run did, and how long it took.
+func (w *world) consumeBy(t *testing.T, k *kitchen, pollers, workers int) (c *Consumer, stop func() (error, time.Duration)) {
+	t.Helper()
+	c = NewConsumer(Config{Queue: w.queue, Apply: k.apply, Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Pollers: pollers, Workers: workers, Visibility: 30 * time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()

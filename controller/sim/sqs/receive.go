@@ -93,7 +93,8 @@ func (e *Engine) room(q *queue, now time.Time) int {
 
 // take hides what it answers. next is when something may become visible without a change. A message that was
 // received too often goes to the dead-letter queue instead. Of a FIFO group nothing comes while one of its
-// messages is hidden.
+// messages is hidden, and as many of one group come as there are before one of another does.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
 func (e *Engine) take(q *queue, most int, visibility int32, now time.Time) (got []*message, next time.Duration) {
 	q.expire(now)
 	next = 24 * time.Hour
@@ -103,7 +104,7 @@ func (e *Engine) take(q *queue, most int, visibility int32, now time.Time) (got 
 	}
 	policy, redriven := q.redrive()
 	blocked, room := map[string]bool{}, e.room(q, now)
-	for _, m := range slices.Clone(q.messages) {
+	for _, m := range q.inTurn() {
 		if q.fifo && blocked[m.group] {
 			continue
 		}
@@ -130,6 +131,22 @@ func (e *Engine) take(q *queue, most int, visibility int32, now time.Time) (got 
 		got = append(got, m)
 	}
 	return got, next
+}
+
+// inTurn are the messages in the order in which they are given out: those of a FIFO queue group by group, that of the oldest first.
+func (q *queue) inTurn() []*message {
+	all := slices.Clone(q.messages)
+	if !q.fifo {
+		return all
+	}
+	first := map[string]int{}
+	for i, m := range all {
+		if _, known := first[m.group]; !known {
+			first[m.group] = i
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *message) int { return first[a.group] - first[b.group] })
+	return all
 }
 
 func (q *queue) expire(now time.Time) {

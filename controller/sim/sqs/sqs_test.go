@@ -216,7 +216,7 @@ func TestFIFO(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute)
 		b.send("a1 anew", group("a", "1"))
-		want(t, "after the deduplication interval", []string{"a2", "b1", "a1 anew"}, bodies(b.receive(b.url, 10, 0)))
+		want(t, "after the deduplication interval, one group after the other", []string{"a2", "a1 anew", "b1"}, bodies(b.receive(b.url, 10, 0)))
 		for name, in := range map[string]*awssqs.SendMessageInput{
 			"no group":         {QueueUrl: b.url, MessageBody: aws.String("x"), MessageDeduplicationId: aws.String("x")},
 			"no deduplication": {QueueUrl: b.url, MessageBody: aws.String("x"), MessageGroupId: aws.String("x")},
