@@ -73,7 +73,7 @@ func Open(cfg Config) (*Repo, error) {
 	r := &Repo{cfg: cfg, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	if end.Protocol == "file" {
-		r.source = local{path: end.Path, branch: cfg.Branch}
+		r.source = &local{path: end.Path, branch: cfg.Branch}
 		return r, nil
 	}
 	if err := prepareCache(cfg.CacheDir); err != nil {

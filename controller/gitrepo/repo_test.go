@@ -366,3 +366,33 @@ func BenchmarkFetch(b *testing.B) {
 		})
 	}
 }
+
+// A repository that lies on this machine is found where it is now: another one in its place, none, and the one before again.
+func TestLocalRepositoryIsExchanged(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		first, second := newRepo(t, bare), newRepo(t, bare)
+		want := map[string]string{}
+		for _, b := range []*builder{first, second} {
+			want[b.path] = b.commit("in "+b.path, files{"desired/dev/a.yaml": b.path}).String()
+		}
+		place := filepath.Join(t.TempDir(), "here")
+		repo := open(t, gitrepo.Config{Source: place, Folder: "desired/dev"})
+		for _, from := range []string{first.path, first.path, "", second.path, first.path, ""} {
+			if err := os.RemoveAll(place); err != nil {
+				t.Fatal(err)
+			}
+			if from == "" {
+				if _, err := repo.Fetch(t.Context()); fault.CodeOf(err) != gitrepo.CodeRepositoryNotFound {
+					t.Errorf("bare=%t, nothing there: %v", bare, err)
+				}
+				continue
+			}
+			if err := os.CopyFS(place, os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+			if head, err := repo.Fetch(t.Context()); err != nil || head.Commit.SHA != want[from] {
+				t.Errorf("bare=%t, found %s, error %v, want %s", bare, head.Commit.SHA, err, want[from])
+			}
+		}
+	}
+}

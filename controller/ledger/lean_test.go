@@ -87,3 +87,28 @@ func TestShareTakesWhatIsStored(t *testing.T) {
 		}
 	}
 }
+
+// A record of a rollout in flight is read as it was written; any other one is decoded, and says the same.
+func TestRecordInFlightIsNotDecoded(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	rec := rollout.Record{Schema: rollout.Schema, Service: "orders", State: rollout.StateRolling, Rollout: &rollout.Rollout{Number: 7, Kind: rollout.KindDeploy}}
+	stored, err := f.Save(t.Context(), rec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Load(t.Context(), "orders"); err != nil || got.Rollout != rec.Rollout || got.Version != 1 {
+		t.Errorf("in flight: %+v, error %v", got, err)
+	}
+	good := &rollout.Good{Revision: "orders:7"}
+	stored.Rollout, stored.Good = nil, good
+	if _, err := f.Save(t.Context(), stored, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Load(t.Context(), "orders"); err != nil || got.Rollout != nil || got.Good == good || got.Good.Revision != "orders:7" || got.Version != 2 {
+		t.Errorf("settled: %+v, error %v", got, err)
+	}
+}

@@ -21,7 +21,7 @@ type memo struct {
 
 type memoized struct {
 	version uint64
-	rec     *rollout.Record // nil until somebody has read it since it was written
+	rec     *rollout.Record // nil where nobody has read it since it was written, and nothing is in flight
 }
 
 func newMemo() *memo { return &memo{records: map[string]memoized{}} }
@@ -33,11 +33,16 @@ func (m *memo) get(service string) (memoized, bool) {
 	return k, ok
 }
 
-// wrote forgets the record before, and keeps that of the new one only the version is known.
-func (m *memo) wrote(service string, version uint64) {
+// wrote forgets the record before. Of the new one it keeps only the version: it is decoded when somebody reads it, which makes it lean.
+// That of a rollout in flight, which is read and written every few seconds, is kept as it was written.
+func (m *memo) wrote(rec rollout.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.records[service] = memoized{version: version}
+	k := memoized{version: rec.Version}
+	if rec.Rollout != nil {
+		k.rec = &rec
+	}
+	m.records[rec.Service] = k
 }
 
 // read keeps a record as a transaction showed it, unless a newer one was written meanwhile.

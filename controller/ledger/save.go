@@ -15,7 +15,8 @@ import (
 )
 
 // Save stores a record, appends the finished rollouts to the service's history and moves its migration lock, all or
-// nothing, and returns the record as it was stored: one version on. It is on disk when Save returns without an error.
+// nothing, and returns the record as it was stored: one version on. It is on disk when Save returns without an error. What a record
+// points to must not be changed from then on: it may be what Load answers.
 //
 // next.Version must be the stored record's, 0 where there is none; otherwise somebody else saved meanwhile, and the error
 // is fault.Conflict with CodeVersion. The lock that next.HoldsLock names is taken, and any other that the service held is
@@ -55,7 +56,7 @@ func (f *File) Save(ctx context.Context, next rollout.Record, history []rollout.
 			if err := records.Put([]byte(next.Service), data); err != nil {
 				return err
 			}
-			f.memo.wrote(next.Service, stored.Version) // before another write can begin
+			f.memo.wrote(stored) // before another write can begin
 			return nil
 		})
 	})

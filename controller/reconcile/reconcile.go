@@ -73,10 +73,11 @@ type Reconciler struct {
 	tempo tempo
 }
 
-// now is the time that decisions are made by. It may be set, as any clock; how long something takes is never told by it.
+// now is the time that decisions are made by. It may be set, as any clock; how long something takes is never told by it. It is what a
+// record says after it was written and read: no monotonic reading counts before that, either.
 func (r *Reconciler) now() time.Time {
 	if r.Clock == nil {
-		return time.Now()
+		return time.Now().Round(0)
 	}
 	return r.Clock()
 }
