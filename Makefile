@@ -2,20 +2,30 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test soak fuzz demo check bench breaks build images synth test-infra
+.PHONY: test test-race test-stories-race test-stories test-kills soak fuzz demo check bench breaks build images synth test-infra
 
 # What is slow without being concurrent, or measures memory, is run whole without the race detector; BOTH of it are run in short
 # with it as well.
 BOTH := controller/desired controller/gitrepo controller/reconcile controller/rollout controller/story
 LONG := $(BOTH) controller/scale images
 
-# Everything that must hold, as .ci/run runs it. Several packages wait for the clock, so that more of them run at once than there
-# are processors. What go test would vet once more, check has vetted.
-test: check
+# Everything that must hold, as .ci/run runs it. A pipeline gives each part a machine of its own.
+test: check test-race test-stories-race test-stories test-kills test-infra
+
+# Several packages wait for the clock, so that more of them run at once than there are processors. What go test would vet once more, check
+# has vetted.
+test-race:
 	$(GO) test -vet=off -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
-	STORY_SEEDS=100 $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
-	STORY_SEEDS=1000 $(GO) test -vet=off -timeout 40m $(patsubst %,./%,$(LONG))
-	$(MAKE) test-infra
+
+# Stories drawn by lot, and with the race detector everything else that it is worth to run for as long.
+test-stories-race:
+	STORY_SEEDS=300 $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+test-stories:
+	STORY_SEEDS=2000 $(GO) test -vet=off -timeout 40m ./controller/story -run 'TestWander$$'
+
+# Every kill at every request, and whatever else is slow.
+test-kills:
+	$(GO) test -vet=off -timeout 40m $(patsubst %,./%,$(LONG))
 
 # Every story under every doubt about AWS, and every kill, undisturbed by doubts and under all of them; then SEEDS stories drawn
 # by lot. Takes many minutes, or as long as SEEDS says.

@@ -3,6 +3,7 @@ package pipeline
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -68,6 +69,7 @@ type job struct {
 	Environment string
 	Permissions map[string]string
 	Env         map[string]string
+	Strategy    struct{ Matrix map[string]any }
 	Steps       []step
 }
 
@@ -125,6 +127,21 @@ func each(t *testing.T, f func(t *testing.T, w workflow, name string, j job)) {
 		for jobName, j := range w.Jobs {
 			t.Run(name+"/"+jobName, func(t *testing.T) { f(t, w, name+"/"+jobName, j) })
 		}
+	}
+}
+
+// TestPullRequestsRunAllTests: the parts that a pull request's machines share are those of make test.
+func TestPullRequestsRunAllTests(t *testing.T) {
+	found := regexp.MustCompile(`(?m)^test: (.+)$`).FindStringSubmatch(read(t, "../Makefile"))
+	if found == nil {
+		t.Fatal("make test has no parts")
+	}
+	test := workflows(t)["app-pr"].Jobs["test"]
+	if got := fmt.Sprint(test.Strategy.Matrix["part"]); got != "["+found[1]+"]" {
+		t.Errorf("a pull request runs %s, make test %s", got, found[1])
+	}
+	if s := test.Steps[len(test.Steps)-1]; s.Run != `.ci/run "$PART"` || s.Env["PART"] != "${{ matrix.part }}" {
+		t.Errorf("its last step is %q with %v", s.Run, s.Env)
 	}
 }
 
