@@ -82,8 +82,9 @@ bench:
 breaks:
 	$(GO) run ./controller/breaks
 
+# Without gRPC's own tracing the program has half the size (docs/decisions/053-pages-in-go.md).
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./controller/cmd/controller ./worker
+	CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace -o bin/ ./controller/cmd/controller ./worker
 
 # Both container images, or one as image-worker, with Docker or buildah (docs/images.md).
 images:

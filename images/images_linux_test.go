@@ -27,7 +27,7 @@ type want struct {
 var wanted = map[string]want{
 	"worker": {title: "order-processing", cmd: []string{"/worker", "serve"}, health: []string{"CMD", "/worker", "health"}, most: 24 << 20},
 	"controller": {title: "controller", entrypoint: []string{"/controller"}, cmd: []string{"--help"}, health: []string{"CMD", "/controller", "health"},
-		most: 58 << 20},
+		most: 38 << 20},
 }
 
 // TestImages builds both images twice as `make images` does, and looks at what would be pushed, and runs it.

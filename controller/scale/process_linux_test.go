@@ -90,7 +90,7 @@ type program struct {
 func startProgram(tb testing.TB, w *world) *program {
 	tb.Helper()
 	binary := filepath.Join(tb.TempDir(), "controller")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "../cmd/controller")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-o", binary, "../cmd/controller")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("build the controller: %v\n%s", err, out)

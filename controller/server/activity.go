@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,7 +31,7 @@ type activityPage struct {
 	Kind    status.EventKind
 	Kinds   []status.EventKind
 	Words   string
-	Same    template.URL // the query of the same filter, for the other forms
+	Same    url.Values // the query of the same filter, for the other forms
 }
 
 // activity is what happened, newest first: the events that this process remembers, and of the time before it the rollouts that
@@ -117,11 +116,11 @@ func (s *server) activityPage(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	render(w, s.ledger, activityPage{
+	render(w, pageType, activityPage{
 		frame: s.frame(s.Board.Snapshot(), "activity"), Entries: entries[:min(len(entries), historyMax)], Kind: kind, Words: query,
-		Same:  template.URL(url.Values{"kind": {string(kind)}, "q": {query}}.Encode()), // encoded, so that it is nothing but a query
+		Same:  url.Values{"kind": {string(kind)}, "q": {query}},
 		Kinds: []status.EventKind{status.EventService, status.EventRollout, status.EventRepository, status.EventRemoved, status.EventLease, status.EventLedger},
-	})
+	}.html())
 }
 
 func (s *server) listActivity(w http.ResponseWriter, r *http.Request) {

@@ -99,6 +99,12 @@ func TestControllerPage(t *testing.T) {
 	if strings.Contains(page, "UpdateService") {
 		t.Error("it tells of calls that were never throttled")
 	}
+	for err, want := range map[error]string{nil: "Ledger can be written", errors.New("the disk is full"): "Ledger cannot be written"} {
+		h.board.LedgerWritten(err)
+		if page := text(parsed(t, h, "/controller")); !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
 }
 
 func TestBadge(t *testing.T) {

@@ -1,21 +1,14 @@
 package server
 
 import (
-	"bytes"
-	"html/template"
 	"net/http"
+	"strconv"
 	"unicode/utf8"
+
+	g "maragu.dev/gomponents"
 
 	"github.com/canteen/deploy/controller/condition"
 )
-
-// badgeTemplate is a picture without a style sheet: where it is shown, no policy of ours counts.
-var badgeTemplate = template.Must(template.New("badge").Parse(`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="20" role="img" aria-label="{{.Name}}: {{.Says}}">` +
-	`<title>{{.Name}}: {{.Says}}</title><rect width="{{.Width}}" height="20" rx="3" fill="#30363d"/>` +
-	`<rect x="{{.Split}}" width="{{.Right}}" height="20" rx="3" fill="{{.Fill}}"/>` +
-	`<g fill="#fff" font-family="Verdana,sans-serif" font-size="11"><text x="6" y="14" textLength="{{.NameWidth}}">{{.Name}}</text>` +
-	`<text x="{{.SaysAt}}" y="14" textLength="{{.SaysWidth}}">{{.Says}}</text></g></svg>
-`))
 
 type badge struct {
 	Name, Says, Fill                                  string
@@ -36,14 +29,8 @@ func (s *server) badge(w http.ResponseWriter, r *http.Request) {
 	if tags := Tags(v.Status.Running); tags != "" {
 		says += " " + tags
 	}
-	var out bytes.Buffer
-	if err := badgeTemplate.Execute(&out, badgeOf(v.Status.Service, says, v.Status.Phase)); err != nil {
-		problem(w, http.StatusInternalServerError, "the badge cannot be drawn: "+err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "image/svg+xml")
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
-	_, _ = out.WriteTo(w)
+	render(w, "image/svg+xml", badgeOf(v.Status.Service, says, v.Status.Phase).svg())
 }
 
 func badgeOf(name, says string, p condition.Phase) badge {
@@ -53,4 +40,20 @@ func badgeOf(name, says string, p condition.Phase) badge {
 	b.SaysAt, b.Right = b.Split+margin, b.SaysWidth+2*margin
 	b.Width = b.Split + b.Right
 	return b
+}
+
+// svg is the badge without a style sheet: where it is shown, no policy of ours counts.
+func (b badge) svg() g.Node {
+	number := func(name string, n int) g.Node { return g.Attr(name, strconv.Itoa(n)) }
+	whole := b.Name + ": " + b.Says
+	return g.El("svg", g.Attr("xmlns", "http://www.w3.org/2000/svg"), number("width", b.Width), number("height", 20),
+		g.Attr("role", "img"), g.Attr("aria-label", whole),
+		g.El("title", g.Text(whole)),
+		g.El("rect", number("width", b.Width), number("height", 20), number("rx", 3), g.Attr("fill", "#30363d")),
+		g.El("rect", number("x", b.Split), number("width", b.Right), number("height", 20), number("rx", 3), g.Attr("fill", b.Fill)),
+		g.El("g", g.Attr("fill", "#fff"), g.Attr("font-family", "Verdana,sans-serif"), number("font-size", 11),
+			g.El("text", number("x", 6), number("y", 14), number("textLength", b.NameWidth), g.Text(b.Name)),
+			g.El("text", number("x", b.SaysAt), number("y", 14), number("textLength", b.SaysWidth), g.Text(b.Says)),
+		),
+	)
 }

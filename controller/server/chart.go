@@ -2,7 +2,11 @@ package server
 
 import (
 	"fmt"
+	"strconv"
 	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"github.com/canteen/deploy/controller/rollout"
 )
@@ -57,6 +61,24 @@ func chartOf(entries []Entry, now time.Time) *chart {
 	c.Says = fmt.Sprintf("%d rollouts since %s: %d went well, %d failed, %d ended otherwise. The table below has each.",
 		len(entries), clock(c.From), counts["good"], counts["bad"], counts["odd"])
 	return c
+}
+
+func (c *chart) html() g.Node {
+	floor, width := strconv.Itoa(c.Floor), strconv.Itoa(c.Width)
+	return h.Figure(h.Class("chart"),
+		h.SVG(h.Role("img"), h.Aria("label", c.Says), g.Attr("viewBox", fmt.Sprintf("0 0 %d %d", c.Width, c.Height)),
+			g.El("line", h.Class("axis"), g.Attr("x1", "0"), g.Attr("y1", floor), g.Attr("x2", width), g.Attr("y2", floor)),
+			g.Map(c.Bars, bar.html)),
+		h.FigCaption(
+			g.Text("Rollouts from "), date(c.From), g.Text(" to now; the highest took "+Age(c.Longest)+". "),
+			h.Span(h.Class("good"), g.Text("■")), g.Text(" well "), h.Span(h.Class("bad"), g.Text("■")), g.Text(" failed "),
+			h.Span(h.Class("odd"), g.Text("■")), g.Text(" otherwise")),
+	)
+}
+
+func (b bar) html() g.Node {
+	return g.El("rect", h.Class(b.Tone), g.Attr("x", strconv.Itoa(b.X)), g.Attr("y", strconv.Itoa(b.Y)), h.Width(strconv.Itoa(b.Width)),
+		h.Height(strconv.Itoa(b.Height)), h.TitleEl(g.Text(b.Says)))
 }
 
 // resultTone is the class of a result in the style sheet.

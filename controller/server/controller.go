@@ -27,7 +27,7 @@ func (s *server) controllerPage(w http.ResponseWriter, _ *http.Request) {
 		frame: s.frame(snap, "controller"), Queue: s.Board.QueueStats(), Invalid: invalidFiles(snap.Repo), Services: len(snap.Services),
 		LedgerWritten: snap.LedgerWritten, API: s.api.now(s.Gatherer, snap.At),
 	}
-	render(w, s.controller, page)
+	render(w, pageType, page.html())
 }
 
 // api is what the controller's requests to AWS come to, as the metrics tell it.

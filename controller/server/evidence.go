@@ -50,7 +50,7 @@ func (s *server) rolloutPage(w http.ResponseWriter, r *http.Request) {
 	} else {
 		page.Stages = finished(page.Entry)
 	}
-	render(w, s.rollout, page)
+	render(w, pageType, page.html())
 }
 
 // fill finds the rollout among those that ended, newest first, and the one in flight; false where it is neither.

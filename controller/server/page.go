@@ -3,16 +3,16 @@ package server
 import (
 	"bytes"
 	"embed"
-	"html/template"
 	"iter"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	g "maragu.dev/gomponents"
+
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/events"
-	"github.com/canteen/deploy/controller/observed"
 	"github.com/canteen/deploy/controller/rollout"
 	"github.com/canteen/deploy/controller/status"
 )
@@ -24,49 +24,13 @@ const (
 	activityLooked = 300
 )
 
-//go:embed templates/*.html
-var templateFiles embed.FS
-
 // styleSheet is part of each page: a page that waited for it would be painted one answer later, behind all of its own rows.
 //
-//go:embed templates/page.css
+//go:embed page.css
 var styleSheet string
 
 //go:embed static
 var staticFiles embed.FS
-
-func parse(name string) *template.Template {
-	return template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"glyph": condition.Phase.Glyph, "tone": tone, "age": age, "clock": clock, "stamp": stamp, "short": short,
-		"style": func() template.CSS { return template.CSS(styleSheet) }, // ours, with no word of anybody else's
-		"took":  took, "version": versionWords, "tail": tail, "until": Until, "span": Age, "differs": differs,
-		"tags":     func(images []string) string { return Tags(condition.Version{Images: images}) },
-		"ago":      func(now, at time.Time) moment { return moment{now, at} },
-		"activity": func(now time.Time, entries []status.Event) happened { return happened{now, entries} },
-		"checks":   func(readings []observed.Reading, now time.Time) checks { return checks{now, readings} },
-		"nth": func(list []string, i int) string {
-			if i >= len(list) {
-				return "" // an earlier controller kept none, or none is known
-			}
-			return list[i]
-		},
-	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name))
-}
-
-// moment is a time and when it is told.
-type moment struct{ Now, At time.Time }
-
-// happened are events, and when it is told.
-type happened struct {
-	Now     time.Time
-	Entries []status.Event
-}
-
-// checks are what checks said, and when it is told.
-type checks struct {
-	Now      time.Time
-	Readings []observed.Reading
-}
 
 // assets serves the script and the icon. They change with the binary only.
 func assets() http.Handler {
@@ -150,7 +114,7 @@ func (s *server) indexPage(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	renderLong(w, s.index, page)
+	renderLong(w, page.html())
 }
 
 func rowOf(now time.Time, v *status.View) row {
@@ -223,7 +187,7 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	} else {
 		page.Observed = s.looks.now(r.Context(), v.Record.Service).onto(page.Observed)
 	}
-	render(w, s.service, page)
+	render(w, pageType, page.html())
 }
 
 func refused(p condition.Phase, entries []Entry) *Entry {
@@ -240,13 +204,13 @@ func (s *server) frame(snap status.Snapshot, title string) frame {
 	return frame{Title: title, Environment: snap.Environment, Version: s.Version, Now: snap.At, Repo: snap.Repo, Lease: snap.Lease, Events: snap.Events, NotReady: s.Ready(), Peers: len(s.Peers) > 0}
 }
 
-// render writes the whole page or none of it.
-func render(w http.ResponseWriter, t *template.Template, page any) {
+// pageType is what a page is sent as.
+const pageType = "text/html; charset=utf-8"
+
+// render writes the whole of a page or a picture, or nothing.
+func render(w http.ResponseWriter, mediaType string, what g.Node) {
 	var out bytes.Buffer
-	if err := t.Execute(&out, page); err != nil {
-		problem(w, http.StatusInternalServerError, "the page cannot be shown: "+err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = what.Render(&out) // only what is written to can fail, and a buffer takes everything
+	w.Header().Set("Content-Type", mediaType)
 	_, _ = out.WriteTo(w) // a client that is gone needs no page
 }

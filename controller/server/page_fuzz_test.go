@@ -22,7 +22,7 @@ func FuzzPage(f *testing.F) {
 			return // what is not there is left out, and that is another page
 		}
 		h, harmless := houseOf(t, text), houseOf(t, "word")
-		for _, path := range []string{"/", "/services/orders", "/services/menu", "/services/orders/rollouts/1", "/services/orders/rollouts/3", "/activity", "/controller"} {
+		for _, path := range []string{"/", "/services/orders", "/services/menu", "/services/orders/rollouts/1", "/services/orders/rollouts/3", "/activity", "/controller", "/environments"} {
 			got, want := shapeOf(t, h, path), shapeOf(t, harmless, path)
 			if !slices.Equal(got, want) {
 				t.Errorf("%s with %q has other elements:\n%s\nwant\n%s", path, text, strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -61,7 +61,7 @@ func text(n *html.Node) string {
 // What people write into commits, logs and files is text: it makes no element and no attribute.
 func TestPagesEscapeEverything(t *testing.T) {
 	h := newHouse(t)
-	for _, path := range []string{"/", "/services/orders", "/services/orders/rollouts/1", "/services/orders/rollouts/3", "/activity", "/controller", "/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E"} {
+	for _, path := range []string{"/", "/services/orders", "/services/orders/rollouts/1", "/services/orders/rollouts/3", "/activity", "/controller", "/environments", "/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E"} {
 		t.Run(path, func(t *testing.T) {
 			doc := parsed(t, h, path)
 			for _, s := range elements(doc, "script") {

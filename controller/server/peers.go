@@ -185,7 +185,7 @@ func (s *server) environmentsPage(w http.ResponseWriter, r *http.Request) {
 	page := environmentsPage{frame: s.frame(snap, "environments"), Environments: s.peers.all(r.Context(), own)}
 	page.Query = r.URL.Query().Get("q")
 	page.Ways = ways(page.Environments, page.Query)
-	renderLong(w, s.environments, page)
+	renderLong(w, page.html())
 }
 
 // ways are the ways of all services that match the query in some environment, in order of name.
@@ -204,7 +204,7 @@ func ways(environments []environment, query string) []way {
 		first := true
 		for _, e := range environments {
 			status, known := e.services[name]
-			at := step{URL: e.URL + "/services/" + url.PathEscape(name), Status: status, Mark: stepOther}
+			at := step{URL: e.URL + servicePath(name), Status: status, Mark: stepOther}
 			if known && first {
 				w.Change, first = status.Wanted, false
 			}

@@ -48,6 +48,13 @@ func TestEnvironments(t *testing.T) {
 	if parsed(t, prod, "/environments"); asked.Load() != before {
 		t.Errorf("the peer was asked again at once")
 	}
+	// What is no web address is no link, whoever configured it.
+	prod.config.Peers = []server.Peer{{Name: "dev", URL: "javascript:alert(1)//"}}
+	prod.Handler = server.New(prod.config)
+	doc = parsed(t, prod, "/environments")
+	if heads := elements(elements(doc, "thead")[0], "th"); text(heads[2]) != "dev" || len(elements(elements(doc, "thead")[0], "a")) != 0 {
+		t.Errorf("the heads are %q, with %d links", text(elements(doc, "thead")[0]), len(elements(elements(doc, "thead")[0], "a")))
+	}
 	if w := dev.get("/environments"); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "does not tell") {
 		t.Errorf("without peers: %d", w.Code)
 	}

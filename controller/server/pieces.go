@@ -1,8 +1,9 @@
 package server
 
 import (
-	"html/template"
 	"net/http"
+
+	g "maragu.dev/gomponents"
 )
 
 // What a long page is sent in: a first piece as soon as there is a windowful to see, then larger ones, since each costs a system call.
@@ -11,19 +12,12 @@ const (
 	laterPiece = 64 << 10
 )
 
-// renderLong sends a page while it is made, so that a browser paints its beginning while the server is still busy with its end. A page that
-// cannot be made is told where nothing was sent yet; else the connection is cut, so that nobody takes a part for the whole.
-func renderLong(w http.ResponseWriter, t *template.Template, page any) {
+// renderLong sends a page while it is made, so that a browser paints its beginning while the server is still busy with its end. Making it
+// fails only where the client is gone.
+func renderLong(w http.ResponseWriter, page g.Node) {
 	out := &pieces{to: w, control: http.NewResponseController(w), size: firstPiece}
-	err := t.Execute(out, page)
-	switch {
-	case out.gone: // a client that is gone needs no page
-	case err == nil:
-		out.send()
-	case out.size == firstPiece:
-		problem(w, http.StatusInternalServerError, "the page cannot be shown: "+err.Error())
-	default:
-		panic(http.ErrAbortHandler)
+	if page.Render(out) == nil {
+		_ = out.send() // a client that is gone needs no page
 	}
 }
 
@@ -33,27 +27,36 @@ type pieces struct {
 	control *http.ResponseController
 	kept    []byte
 	size    int
-	gone    bool // the client is
 }
 
 // Write implements io.Writer. It fails where the client is gone, which ends the making of the page.
 func (p *pieces) Write(text []byte) (int, error) {
 	p.kept = append(p.kept, text...)
+	return len(text), p.sendEnough()
+}
+
+// WriteString implements io.StringWriter, which saves a copy of each word.
+func (p *pieces) WriteString(text string) (int, error) {
+	p.kept = append(p.kept, text...)
+	return len(text), p.sendEnough()
+}
+
+func (p *pieces) sendEnough() error {
 	if len(p.kept) < p.size {
-		return len(text), nil
+		return nil
 	}
-	return len(text), p.send()
+	return p.send()
 }
 
 func (p *pieces) send() error {
 	if p.size == firstPiece {
-		p.to.Header().Set("Content-Type", "text/html; charset=utf-8")
+		p.to.Header().Set("Content-Type", pageType)
 	}
 	p.size = laterPiece
 	_, err := p.to.Write(p.kept)
 	if err == nil {
 		err = p.control.Flush()
 	}
-	p.kept, p.gone = p.kept[:0], err != nil
+	p.kept = p.kept[:0]
 	return err
 }

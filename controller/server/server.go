@@ -8,10 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"html/template"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,28 +67,13 @@ type server struct {
 	before  remembered
 	looks   *looks
 	peers   *peers
-
-	*templates
 }
-
-// templates are those of the pages.
-type templates struct {
-	index, service, rollout, ledger, controller, environments *template.Template
-}
-
-// parseAll parses what is part of the program, once.
-var parseAll = sync.OnceValue(func() *templates {
-	return &templates{
-		index: parse("index.html"), service: parse("service.html"), rollout: parse("rollout.html"), ledger: parse("activity.html"),
-		controller: parse("controller.html"), environments: parse("environments.html"),
-	}
-})
 
 // New returns the handler of everything. It may be served by several listeners.
 func New(c Config) http.Handler {
 	s := &server{
 		Config: c, streams: make(chan struct{}, streamsMax), scrapes: make(chan struct{}, scrapesMax), looks: newLooks(c.Look),
-		templates: parseAll(), peers: newPeers(c.Peers),
+		peers: newPeers(c.Peers),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/metrics", s.scrape)

@@ -66,6 +66,9 @@ func Tags(v condition.Version) string {
 	return strings.Join(tags, ", ")
 }
 
+// tagsOf are the tags of images.
+func tagsOf(images []string) string { return Tags(condition.Version{Images: images}) }
+
 // versionWords names a version by its tags and commit.
 func versionWords(v condition.Version) string {
 	switch tags := Tags(v); {

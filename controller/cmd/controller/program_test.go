@@ -54,6 +54,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// buildTags are those of the image's build.
+const buildTags = "grpcnotrace"
+
 // binary is the controller as a user has it, built once and only where a test runs it.
 func binary(t *testing.T) string {
 	t.Helper()
@@ -62,7 +65,7 @@ func binary(t *testing.T) string {
 			return
 		}
 		built.program = filepath.Join(built.dir, "controller")
-		args := append(append([]string{"build"}, raceFlags...), "-o", built.program, ".")
+		args := append(append([]string{"build", "-tags", buildTags}, raceFlags...), "-o", built.program, ".")
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build the controller: %w\n%s", err, out)
 		}

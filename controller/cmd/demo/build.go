@@ -72,7 +72,7 @@ func newBuilder(ctx context.Context, dir string) (builder, error) {
 // build compiles one program, with files added to the source where there are some.
 func (b builder) build(ctx context.Context, name, pkg, ldflags string, adds map[string][]byte) (string, error) {
 	out := filepath.Join(b.dir, name)
-	args := []string{"build", "-trimpath", "-ldflags", ldflags, "-o", out}
+	args := []string{"build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", out}
 	if len(adds) > 0 {
 		overlay, err := b.overlay(name, adds)
 		if err != nil {

@@ -53,7 +53,7 @@ var differs = regexp.MustCompile(`\b(now|in )?\d+[smhd]( \d+[smhd])?\b|\bnow\b|\
 func comparePicture(t *testing.T, shots string) {
 	page, err := os.ReadFile(filepath.Join(shots, "readme.html"))
 	must(t, err)
-	style, err := os.ReadFile("../templates/page.css")
+	style, err := os.ReadFile("../page.css")
 	must(t, err)
 	sum := sha256.Sum256([]byte(differs.ReplaceAllString(string(page), "…") + string(style)))
 	now := hex.EncodeToString(sum[:]) + "\n"
