@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// collectMore lets the heap grow by an eighth between two collections, where Go's default is to double it. What is kept of each service
+// collectMore lets the heap grow by a fifth between two collections, where Go's default is to double it. What is kept of each service
 // lives long and little is made in passing, so that this costs hundredths of a core with ten thousand services, and saves most of the
 // memory that is not in use. GOGC says otherwise where it is set, and GOMEMLIMIT holds besides.
 func collectMore(getenv func(string) string) {
 	if getenv("GOGC") == "" {
-		debug.SetGCPercent(12)
+		debug.SetGCPercent(20)
 	}
 }
 
