@@ -153,6 +153,12 @@ func (a *Account) Forget() {
 		a.services, a.tasks, a.looks, a.records, a.ended, a.logs, a.outputs} {
 		c.clear()
 	}
+	select {
+	case a.listing <- struct{}{}:
+		a.listed, a.rest = time.Time{}, nil
+		<-a.listing
+	default: // whoever lists now makes them known again
+	}
 }
 
 // Identity answers the account that the credentials belong to (STS GetCallerIdentity, which needs no permission).

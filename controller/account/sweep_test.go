@@ -69,18 +69,22 @@ func TestSweepSharesRequests(t *testing.T) {
 	})
 }
 
-// After a start no stack is known. Asked for one by one, those of ten thousand services would take longer than anybody waits.
+// After a start no stack is known, nor is one after another controller acted for a while. Asked for one by one, those of ten thousand
+// services would take longer than anybody waits.
 func TestFirstSweepListsTheStacks(t *testing.T) {
 	bubble(t, sim.Config{Seed: 23}, func(w *world) {
 		w.fleet()
 		a := account.New(client.New(w.sim.AWSConfig(), client.Options{}), account.Options{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
-		w.sim.Calls.Reset()
-		for i := range fleet {
-			_, err := a.Observe(w.ctx(), nil, observed.Look{Stack: fmt.Sprintf("stack-web-%d", i)})
-			must(0, err)
-		}
-		if n := w.sim.Calls.Count("cloudformation", "DescribeStacks"); n != 11 {
-			w.Errorf("%d DescribeStacks for %d services that nothing was known of, want 10 by name and one list", n, fleet)
+		for _, after := range []string{"a start", "it was forgotten"} {
+			w.sim.Calls.Reset()
+			for i := range fleet {
+				_, err := a.Observe(w.ctx(), nil, observed.Look{Stack: fmt.Sprintf("stack-web-%d", i)})
+				must(0, err)
+			}
+			if n := w.sim.Calls.Count("cloudformation", "DescribeStacks"); n != 11 {
+				w.Errorf("after %s: %d DescribeStacks for %d services that nothing was known of, want 10 by name and one list", after, n, fleet)
+			}
+			a.Forget()
 		}
 	})
 }
