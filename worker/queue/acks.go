@@ -27,6 +27,7 @@ type acks struct {
 	told       func(n int64) // so many messages are not held any more
 	first      chan struct{} // something is to be told
 	full       chan struct{} // and it fills a request
+	polled     chan struct{} // closed once nobody here receives any more
 
 	mu    sync.Mutex
 	held  map[string]types.Message // by receipt handle: in work, or not told yet
@@ -40,7 +41,7 @@ type returned struct {
 }
 
 func newAcks(q *Queue, visibility time.Duration, log *zap.Logger, told func(n int64)) *acks {
-	return &acks{queue: q, visibility: visibility, log: log, told: told, first: make(chan struct{}, 1), full: make(chan struct{}, 1), held: map[string]types.Message{}}
+	return &acks{queue: q, visibility: visibility, log: log, told: told, first: make(chan struct{}, 1), full: make(chan struct{}, 1), polled: make(chan struct{}), held: map[string]types.Message{}}
 }
 
 // hold keeps messages invisible from now on, until what became of them is told: another consumer would otherwise work on them
@@ -68,6 +69,13 @@ func (a *acks) release(after time.Duration, messages ...types.Message) {
 		a.given = append(a.given, returned{m, after})
 	}
 	a.wake(len(a.given))
+}
+
+// giveBack gives messages back that nobody has begun, once nobody here receives any more: whoever of us still does would get them again,
+// and each time counts as a try.
+func (a *acks) giveBack(messages ...types.Message) {
+	<-a.polled
+	a.release(0, messages...)
 }
 
 func (a *acks) wake(waiting int) {

@@ -128,6 +128,7 @@ func (c *Consumer) consume(ctx context.Context) {
 		work.Go(handle)
 	}
 	polls.Wait()
+	close(acks.polled)
 	close(groups)
 	handle() // what is left is given back now, also where all who work wait for the database
 	work.Wait()
@@ -189,7 +190,7 @@ func (c *Consumer) group(ctx context.Context, acks *acks, work *sync.WaitGroup, 
 		}
 		if result == "released" {
 			c.messages.WithLabelValues(result).Add(float64(len(messages) - i))
-			acks.release(0, messages[i:]...)
+			acks.giveBack(messages[i:]...)
 			return
 		}
 		c.messages.WithLabelValues(result).Inc()

@@ -93,6 +93,31 @@ func TestStopWhileAllWorkGivesTheRestBack(t *testing.T) {
 	})
 }
 
+// What comes while all who receive are about to stop is given back once, and not from one of them to the next: each time counts as a try,
+// and an order that nobody has looked at would be with the dead letters.
+func TestWhatComesDuringAStopIsNotPassedAround(t *testing.T) {
+	for _, fifo := range []bool{false, true} {
+		bubble(t, fifo, func(t *testing.T, w *world) {
+			k := &kitchen{}
+			_, stop := w.consume(t, k, 3*tries)
+			time.Sleep(time.Second)
+			ended := make(chan error, 1)
+			go func() {
+				err, _ := stop()
+				ended <- err
+			}()
+			time.Sleep(pollGrace / 10)
+			w.sendPlaced(t, 1)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if left, dead := w.counts(t, w.queue.url), w.counts(t, w.dead); left != "1+0" || dead != "0+0" || len(k.list()) != 0 {
+				t.Errorf("fifo=%t: %s left and %s with the dead letters, %d applied; want what came to be had by others", fifo, left, dead, len(k.list()))
+			}
+		})
+	}
+}
+
 // Schools whose events fail wait until those are tried again, and take nobody who works away from the others meanwhile.
 func TestFailingSchoolsTakeNobodyWhoWorksAway(t *testing.T) {
 	bubble(t, true, func(t *testing.T, w *world) {
