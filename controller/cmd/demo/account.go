@@ -109,11 +109,11 @@ func newGuard() (*iam.Guard, error) {
 // without git.
 func deployByHand(ctx context.Context, cfg aws.Config) (revision string, err error) {
 	client := ecs.NewFromConfig(cfg)
-	running, err := runningRevision(ctx, client)
+	running, err := lookAtService(ctx, client)
 	if err != nil {
 		return "", err
 	}
-	out, err := client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &running})
+	out, err := client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: running.TaskDefinition})
 	if err != nil {
 		return "", fmt.Errorf("read what runs: %w", err)
 	}
@@ -135,12 +135,29 @@ func deployByHand(ctx context.Context, cfg aws.Config) (revision string, err err
 	return arn[strings.LastIndexByte(arn, '/')+1:], nil
 }
 
-func runningRevision(ctx context.Context, client *ecs.Client) (string, error) {
-	out, err := client.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{service}})
-	if err != nil || len(out.Services) == 0 {
-		return "", fmt.Errorf("look at the service: %w", err)
+// serving is the id of the deployment that serves, as the account tells it: the controller may be down at that moment.
+func serving(ctx context.Context, cfg aws.Config) (deployment string, err error) {
+	found, err := lookAtService(ctx, ecs.NewFromConfig(cfg))
+	if err != nil {
+		return "", err
 	}
-	return aws.ToString(out.Services[0].TaskDefinition), nil
+	for _, d := range found.Deployments {
+		if aws.ToString(d.Status) == "PRIMARY" {
+			return aws.ToString(d.Id), nil
+		}
+	}
+	return "", fmt.Errorf("service %s has no primary deployment", service)
+}
+
+func lookAtService(ctx context.Context, client *ecs.Client) (ecstypes.Service, error) {
+	out, err := client.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{service}})
+	if err != nil {
+		return ecstypes.Service{}, fmt.Errorf("look at the service: %w", err)
+	}
+	if len(out.Services) == 0 {
+		return ecstypes.Service{}, fmt.Errorf("look at the service: cluster %s has no service %s", cluster, service)
+	}
+	return out.Services[0], nil
 }
 
 // listen opens an address of this machine; where its port is taken, a free one.

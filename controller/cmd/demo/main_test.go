@@ -153,6 +153,26 @@ func TestControllerIsHeldToItsPolicy(t *testing.T) {
 	}
 }
 
+// What serves is asked of the account, which answers also while the controller is killed, and tells a hand's deployment from the one
+// before.
+func TestWhatServes(t *testing.T) {
+	account, err := openAccount(t.Context(), t.TempDir(), "", "http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = account.Close() }()
+	before, err := serving(t.Context(), account.AWSConfig())
+	if err != nil || !strings.HasPrefix(before, "ecs-svc/") {
+		t.Fatalf("%q serves: %v", before, err)
+	}
+	if _, err := deployByHand(t.Context(), account.AWSConfig()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := serving(t.Context(), account.AWSConfig()); err != nil || after == before {
+		t.Errorf("%q serves after another deployment, before it %q did: %v", after, before, err)
+	}
+}
+
 // The account alone answers any client, and ends when it is told to.
 func TestAccountOnly(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

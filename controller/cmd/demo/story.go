@@ -92,7 +92,10 @@ func (t *teller) byHand(ctx context.Context) (string, error) {
 func (t *teller) tell(ctx context.Context, number int, s step) error {
 	t.say("")
 	t.say("%d. %s", number, s.title)
-	before, _ := t.controller.look(ctx)
+	before, err := serving(ctx, t.aws)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", number, err)
+	}
 	done, err := s.do(ctx)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", number, err)
@@ -100,22 +103,18 @@ func (t *teller) tell(ctx context.Context, number int, s step) error {
 	t.say("   %s", done)
 	ctx, cancel := context.WithTimeout(ctx, stepFor)
 	defer cancel()
-	after, err := t.await(ctx, s)
-	if err != nil {
+	if err := t.await(ctx, s); err != nil {
 		return fmt.Errorf("step %d (%s): %w", number, s.title, err)
 	}
-	if s.untouched && serving(before) != serving(after) {
-		return fmt.Errorf("step %d (%s): deployment %s serves, want %s untouched", number, s.title, serving(after), serving(before))
+	after, err := serving(ctx, t.aws)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", number, err)
+	}
+	if s.untouched && before != after {
+		return fmt.Errorf("step %d (%s): deployment %s serves, want %s untouched", number, s.title, after, before)
 	}
 	t.say("   ✔ as expected")
 	return nil
-}
-
-func serving(s server.Service) string {
-	if len(s.Observed.Deployments) == 0 {
-		return ""
-	}
-	return s.Observed.Deployments[0].ID
 }
 
 // hear narrates what the controller tells.
@@ -129,7 +128,7 @@ func (t *teller) hear(e status.Event) {
 }
 
 // await waits until the step's rollouts have ended and its phase is reached.
-func (t *teller) await(ctx context.Context, s step) (server.Service, error) {
+func (t *teller) await(ctx context.Context, s step) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -137,17 +136,17 @@ func (t *teller) await(ctx context.Context, s step) (server.Service, error) {
 		if err == nil {
 			finished, err := t.compare(now, s.expect)
 			if err != nil {
-				return now, err
+				return err
 			}
 			if finished && now.Phase == s.phase {
 				t.evidence(now)
 				t.seen = now.History[0].Number
-				return now, nil
+				return nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return now, fmt.Errorf("not within %s: phase %s, want %s (%w)", stepFor, now.Phase, s.phase, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("not within %s: phase %s, want %s (%w)", stepFor, now.Phase, s.phase, errors.Join(err, ctx.Err()))
 		case <-tick.C:
 		}
 	}
