@@ -3,6 +3,8 @@ package desired
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,14 +87,31 @@ func (r *Rollout) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes the checks beside bake, as the file has them.
 func (v Verify) MarshalJSON() ([]byte, error) {
-	m := map[string]json.RawMessage{}
-	for name, params := range v.Checks {
-		m[name] = params
-	}
+	names := slices.Collect(maps.Keys(v.Checks))
 	if v.Bake != 0 {
-		m["bake"], _ = json.Marshal(v.Bake)
+		names = append(names, "bake")
 	}
-	return json.Marshal(m)
+	slices.Sort(names)
+	out := []byte{'{'}
+	for i, name := range slices.Compact(names) {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, key...), ':')
+		switch params := v.Checks[name]; {
+		case name == "bake" && v.Bake != 0:
+			out = strconv.AppendQuote(out, v.Bake.String())
+		case params == nil:
+			out = append(out, "null"...)
+		default:
+			out = append(out, params...)
+		}
+	}
+	return append(out, '}'), nil
 }
 
 // UnmarshalJSON keeps every member but bake as a check's parameters.

@@ -78,8 +78,25 @@ func (n Named[V]) With(name string, value V) Named[V] {
 	return NamedOf(m)
 }
 
-// MarshalJSON implements json.Marshaler.
-func (n Named[V]) MarshalJSON() ([]byte, error) { return json.Marshal(n.Map()) }
+// MarshalJSON implements json.Marshaler: an object, as of Map.
+func (n Named[V]) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, one := range n {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		key, err := json.Marshal(one.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(one.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, key...), ':'), value...)
+	}
+	return append(out, '}'), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (n *Named[V]) UnmarshalJSON(data []byte) error {

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -237,7 +236,7 @@ func (a *Account) AWSConfig() aws.Config {
 func (a *Account) Throttle(on bool) { a.throttles.Store(on) }
 
 // SetBook replaces Config.Book, for containers that start from now on. What a seed file says of images stays,
-// after the book.
+// after the book. What the book has must not be changed afterwards.
 func (a *Account) SetBook(book script.Book) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -247,7 +246,7 @@ func (a *Account) SetBook(book script.Book) {
 
 // setBook is called with the lock held.
 func (a *Account) setBook() {
-	a.scripts.Set(slices.Concat(a.faults.book(), a.book, a.seedBook))
+	a.scripts.Set(a.faults.book(), a.book, a.seedBook)
 }
 
 // images finds images in the registry. One of another registry is always there, as its rules say.

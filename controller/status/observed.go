@@ -98,17 +98,15 @@ func Observe(s observed.Service) Observed {
 			Desired: d.Desired, Running: d.Running, Pending: d.Pending, Failed: d.Failed, CreatedAt: d.CreatedAt,
 		})
 	}
-	tasks := slices.SortedStableFunc(slices.Values(s.Tasks), func(a, b observed.Task) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	for _, t := range head(tasks, tasksMax) {
+	for _, t := range first(tasksMax, s.Tasks, func(a, b *observed.Task) int { return b.CreatedAt.Compare(a.CreatedAt) }) {
 		o.Tasks = append(o.Tasks, Task{
 			ID: t.ID(), TaskDefinition: t.TaskDefinition, LastStatus: t.LastStatus, Health: t.Health,
 			StopCode: t.StopCode, StoppedReason: t.StoppedReason, CreatedAt: t.CreatedAt, StoppedAt: t.StoppedAt,
 		})
 	}
-	targets := slices.SortedStableFunc(slices.Values(s.Targets), func(a, b observed.Target) int {
+	for _, t := range first(targetsMax, s.Targets, func(a, b *observed.Target) int {
 		return cmp.Compare(healthRank(a.State), healthRank(b.State))
-	})
-	for _, t := range head(targets, targetsMax) {
+	}) {
 		o.Targets = append(o.Targets, Target{ID: t.ID, Port: t.Port, State: t.State, Reason: cmp.Or(t.Description, t.Reason)})
 	}
 	for _, m := range s.Missing {
@@ -144,6 +142,16 @@ func healthRank(state string) int {
 		return 1
 	}
 	return 0
+}
+
+// first are the n that come first in that order, which leaves what is alike as it was.
+func first[T any](n int, all []T, order func(a, b *T) int) []*T {
+	sorted := make([]*T, len(all))
+	for i := range all {
+		sorted[i] = &all[i]
+	}
+	slices.SortStableFunc(sorted, order)
+	return head(sorted, n)
 }
 
 func head[T any](s []T, n int) []T { return s[:min(n, len(s))] }

@@ -130,11 +130,13 @@ func (w *World) keep(service, tag string, i image) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.images[service+":"+tag] = i
-	w.book = slices.DeleteFunc(w.book, func(r script.Rule) bool { return r.Match.Image == i.digest })
-	w.book = append(w.book,
+	if ofIt := func(r script.Rule) bool { return r.Match.Image == i.digest }; slices.ContainsFunc(w.book, ofIt) {
+		w.book = slices.DeleteFunc(slices.Clone(w.book), ofIt)
+	}
+	w.book = append(w.book, // behind what the account has of it
 		script.Rule{Match: script.Match{Image: i.digest, Command: migrate}, Script: i.migration},
 		script.Rule{Match: script.Match{Image: i.digest}, Script: i.app})
-	w.account.SetBook(slices.Clone(w.book))
+	w.account.SetBook(w.book)
 }
 
 // image answers an image as it was pushed, the zero one where it was not.

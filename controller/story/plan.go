@@ -114,10 +114,10 @@ func (w *World) planFrom(snapshot *desired.Snapshot, source string, known []rehe
 		records = append(records, k.Record)
 	}
 	return func(service string) (plan.Service, error) {
-		before := len(w.Observer.sent())
+		before := w.Observer.sends()
 		out := plan.Of(rehearsal.New(a, snapshot, records).Service(context.Background(), service))
-		if sent := w.Observer.sent(); len(sent) > before {
-			return out, fmt.Errorf("planning wrote: %v", sent[before:])
+		if w.Observer.sends() > before {
+			return out, fmt.Errorf("planning wrote: %v", w.Observer.sent()[before:])
 		}
 		return out, nil
 	}
@@ -211,4 +211,11 @@ func (o *Observer) sent() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.order)
+}
+
+// sends are how many took effect.
+func (o *Observer) sends() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.order)
 }

@@ -15,13 +15,13 @@ import (
 // scratch makes a folder in memory, or answers "" where the machine has none that is large enough.
 var scratch = func() string { return "" }
 
-// TestMain lets the collector wait until the heap is eleven times what is alive: a world is small, lives for a second and leaves
+// TestMain lets the collector wait until the heap is six times what is alive: a world is small, lives for a second and leaves
 // a lot behind. It writes hundreds of small files too, which cost a tenth of a story on a disk; TMPDIR, if somebody set it, is
 // respected.
 func TestMain(m *testing.M) { os.Exit(main(m)) }
 
 func main(m *testing.M) int {
-	debug.SetGCPercent(1000)
+	debug.SetGCPercent(500)
 	if os.Getenv("TMPDIR") == "" {
 		if dir := scratch(); dir != "" {
 			defer os.RemoveAll(dir)

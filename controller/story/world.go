@@ -222,9 +222,9 @@ func (w *World) ended(service string) []rollout.Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []rollout.Entry
-	for _, e := range w.endings {
-		if e.Service == service {
-			out = append(out, e)
+	for i := range w.endings {
+		if e := &w.endings[i]; e.Service == service {
+			out = append(out, *e)
 		}
 	}
 	return out

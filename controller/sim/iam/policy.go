@@ -153,14 +153,23 @@ func (s Statement) holds(r Request) bool {
 
 // matchAction matches names of actions, which have no case.
 func matchAction(pattern, action string) bool {
-	wild := strings.IndexAny(pattern, "*?")
-	if wild < 0 {
-		return strings.EqualFold(pattern, action)
+	for i := range len(pattern) {
+		switch c := pattern[i]; {
+		case c == '*' || c == '?':
+			return match(strings.ToLower(pattern[i:]), strings.ToLower(action[i:]))
+		case i == len(action) || lower(c) != lower(action[i]):
+			return false
+		}
 	}
-	if len(action) < wild || !strings.EqualFold(pattern[:wild], action[:wild]) {
-		return false
+	return len(pattern) == len(action)
+}
+
+// lower is the letter without its case; actions are of ASCII.
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
 	}
-	return match(strings.ToLower(pattern[wild:]), strings.ToLower(action[wild:]))
+	return c
 }
 
 // match matches with * for any characters and ? for any one. A request's own * is a character like any other, so that what is

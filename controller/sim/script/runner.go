@@ -17,21 +17,24 @@ import (
 // registry, an ecs.Images.
 type Runner struct {
 	mu      sync.Mutex
-	book    Book
-	used    []int             // for Rule.Times
+	books   []Book
+	used    map[*Rule]int     // of those with Times
 	digests map[string]string // digest → the reference that it was resolved from
 }
 
 // New makes a Runner.
 func New(book Book) *Runner {
-	return &Runner{book: book, used: make([]int, len(book)), digests: map[string]string{}}
+	r := &Runner{digests: map[string]string{}}
+	r.Set(book)
+	return r
 }
 
-// Set replaces the book, for containers that start from now on.
-func (r *Runner) Set(book Book) {
+// Set replaces the book, for containers that start from now on, by one or by several, of which the first counts first. What they have
+// must not be changed afterwards.
+func (r *Runner) Set(books ...Book) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.book, r.used = book, make([]int, len(book))
+	r.books, r.used = books, map[*Rule]int{}
 }
 
 // Resolve gives each reference a digest of its own and fails with the PullError
@@ -50,28 +53,39 @@ func (r *Runner) Resolve(image string) (string, ecs.ImageSpec, error) {
 		digest = "sha256:" + hex.EncodeToString(sum[:])
 		r.digests[digest] = image
 	}
-	for i, rule := range r.book {
-		if rule.Script.PullError != "" && r.left(i) && rule.Match.matches("", known, digest, nil) {
-			r.used[i]++
-			return "", nil, errors.New(rule.Script.PullError)
-		}
+	if rule := r.use(func(rule *Rule) bool {
+		return rule.Script.PullError != "" && rule.Match.matches("", known, digest, nil)
+	}); rule != nil {
+		return "", nil, errors.New(rule.Script.PullError)
 	}
 	return digest, nil, nil
 }
 
-func (r *Runner) left(rule int) bool {
-	return r.book[rule].Times == 0 || r.used[rule] < r.book[rule].Times
+// use finds the first rule that holds and is not used up, nil for none. It is called with the lock held.
+func (r *Runner) use(holds func(*Rule) bool) *Rule {
+	for _, book := range r.books {
+		for i := range book {
+			rule := &book[i]
+			if !holds(rule) || rule.Times > 0 && r.used[rule] >= rule.Times {
+				continue
+			}
+			if rule.Times > 0 {
+				r.used[rule]++
+			}
+			return rule
+		}
+	}
+	return nil
 }
 
 // pick finds a container's script.
 func (r *Runner) pick(c ecs.ContainerSpec) Script {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, rule := range r.book {
-		if rule.Script.PullError == "" && r.left(i) && rule.Match.matches(c.Name, c.Image, c.Digest, c.Command) {
-			r.used[i]++
-			return rule.Script
-		}
+	if rule := r.use(func(rule *Rule) bool {
+		return rule.Script.PullError == "" && rule.Match.matches(c.Name, c.Image, c.Digest, c.Command)
+	}); rule != nil {
+		return rule.Script
 	}
 	return Script{}
 }

@@ -75,7 +75,7 @@ func (m Match) matches(container, image, digest string, command []string) bool {
 
 func matchesImage(want, image, digest string) bool {
 	if strings.HasPrefix(want, "sha256:") { // as most are, of hundreds
-		return want == digest || strings.HasSuffix(image, "@"+want)
+		return want == digest || strings.HasSuffix(image, want) && strings.HasSuffix(image[:len(image)-len(want)], "@")
 	}
 	name, tag, _ := split(image)
 	if want == image || want == name || tag != "" && want == ":"+tag {

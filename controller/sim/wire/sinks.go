@@ -60,12 +60,25 @@ func (s *jsonSink) plain(t string) { s.buf = append(append(append(s.buf, '"'), t
 
 // unescaped reports that json.Marshal writes the text as it is, between quotes.
 func unescaped(t string) bool {
+	for ; len(t) >= 8; t = t[8:] {
+		if !eightAsTheyAre(uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 | uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56) {
+			return false
+		}
+	}
 	for i := range len(t) {
 		if !asItIs[t[i]] {
 			return false
 		}
 	}
 	return true
+}
+
+// eightAsTheyAre tells of eight characters at once what asItIs tells of one: no byte has its high bit, is below a space, or is one of
+// "&, <>, \ and DEL, of which the two of a pair differ in one bit.
+func eightAsTheyAre(x uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	zero := func(v uint64) uint64 { return (v - ones) &^ v } // has the high bit of some byte where one is 0
+	return (x|(x-ones*' ')&^x|zero(x|ones*4^ones*'&')|zero(x|ones*2^ones*'>')|zero(x^ones*'\\')|zero(x^ones*0x7f))&highs == 0
 }
 
 var asItIs = func() (is [256]bool) {
