@@ -186,6 +186,10 @@ func (a *Account) keep(ctx context.Context, s stack, k rollout.Keep) error {
 	_, err := a.aws.SSM.PutParameter(ctx, &ssm.PutParameterInput{
 		Name: &parameter, Value: &k.Revision, Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true),
 	})
-	a.parameters.drop(parameter)
-	return deed(err, "keep %s in parameter %s", name(k.Revision), parameter)
+	if err != nil { // what it is now, nobody knows
+		a.parameters.drop(parameter)
+		return deed(err, "keep %s in parameter %s", name(k.Revision), parameter)
+	}
+	a.parameters.put(parameter, k.Revision)
+	return nil
 }

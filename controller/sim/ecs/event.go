@@ -22,13 +22,12 @@ func (e *Engine) event(s *service, format string, args ...any) {
 // addEvent keeps the list in order of time also where an event of the same
 // instant was dated a little later.
 func (e *Engine) addEvent(s *service, at time.Time, message string) {
-	if n := len(s.events); n > 0 && s.events[n-1].CreatedAt.After(at) {
-		at = *s.events[n-1].CreatedAt
+	if len(s.events) > 0 && s.events[0].CreatedAt.After(at) {
+		at = *s.events[0].CreatedAt
 	}
-	s.events = append(s.events, types.ServiceEvent{Id: aws.String(uuid(e.random("event " + s.arn))), Message: &message, CreatedAt: &at})
-	if len(s.events) > eventsMax {
-		s.events = slices.Delete(s.events, 0, len(s.events)-eventsMax)
-	}
+	events := make([]types.ServiceEvent, 0, eventsMax)
+	events = append(events, types.ServiceEvent{Id: aws.String(uuid(e.random("event " + s.arn))), Message: &message, CreatedAt: &at})
+	s.events = append(events, s.events[:min(len(s.events), eventsMax-1)]...)
 }
 
 // heartbeat writes the steady-state events that are due since the last look: ECS
@@ -141,10 +140,4 @@ func (s *service) groups() []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-func (s *service) viewEvents() []types.ServiceEvent {
-	out := slices.Clone(s.events)
-	slices.Reverse(out)
-	return out
 }

@@ -57,7 +57,7 @@ func (e *Engine) look(s *service) Look {
 		l.Tasks[t.id] = TaskLook{Deployment: t.dep.id(), Failed: t.dep.failed, Live: t.live(), Healthy: e.healthy(t), Reason: t.stoppedReason}
 	}
 	for i := 1; i < len(s.events); i++ {
-		if s.events[i].CreatedAt.Before(*s.events[i-1].CreatedAt) {
+		if s.events[i].CreatedAt.After(*s.events[i-1].CreatedAt) {
 			l.EventsDisorder = true
 		}
 	}

@@ -51,7 +51,7 @@ type service struct {
 	tasks       []*task       // not STOPPED, oldest first
 	gone        []*task       // STOPPED, still visible
 
-	events     []types.ServiceEvent // oldest first
+	events     []types.ServiceEvent // newest first; a list is never changed, for answers share it
 	steadyAt   time.Time            // zero while something is going on
 	held       int                  // protected tasks that hold up scale-in, as last told
 	unbalanced bool                 // told so of the availability zones

@@ -48,7 +48,7 @@ func (e *Engine) readService(s *service, withTags bool) types.Service {
 		s.stale = nil
 		return e.viewService(s, withTags)
 	}
-	v := clone(*s.stale)
+	v := *s.stale // as it was told once, and what is told is not changed
 	if !withTags {
 		v.Tags = nil
 	}
@@ -100,7 +100,7 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		HealthCheckGracePeriodSeconds: clone(s.graceSeconds), ServiceRegistries: []types.ServiceRegistry{},
 		PlacementConstraints: []types.PlacementConstraint{}, PlacementStrategy: []types.PlacementStrategy{},
 		ResourceManagementType: types.ResourceManagementTypeCustomer,
-		Deployments:            []types.Deployment{}, Events: s.viewEvents(),
+		Deployments:            []types.Deployment{}, Events: orEmpty(s.events),
 	}
 	if e.cfg.Doubts.LiveTargetGroupShown {
 		v.LoadBalancers = s.swapped()

@@ -19,6 +19,7 @@ type codec struct {
 	flattened  map[string]Flat // Service.Flattened
 	members    []reflect.Type  // pointers to the members of every union
 	document   func(any) any
+	kept       keeper
 	structs    sync.Map // reflect.Type → *structPlan
 	unions     sync.Map // reflect.Type → *union
 }
@@ -50,6 +51,9 @@ var (
 
 func newCodec(s Service) (*codec, error) {
 	c := &codec{lowerCamel: s.LowerCamel, flipped: s.Flipped, flattened: s.Flattened, document: s.Document}
+	for _, list := range s.Kept {
+		c.kept.types = append(c.kept.types, reflect.TypeOf(list))
+	}
 	if err := checkFlattened(s.Flattened); err != nil {
 		return nil, err
 	}

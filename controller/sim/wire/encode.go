@@ -59,13 +59,11 @@ func (c *codec) encode(w sink, v reflect.Value) {
 		c.encodeMembers(w, v)
 		w.endStruct()
 	case reflect.Slice:
-		w.beginList()
-		for i := range v.Len() {
-			w.item()
-			c.encode(w, v.Index(i))
-			w.endItem()
+		if j, ok := w.(*jsonSink); ok && v.Len() > 0 && slices.Contains(c.kept.types, t) {
+			j.document(c.kept.text(v, func(w *jsonSink) { c.encodeList(w, v) }))
+			return
 		}
-		w.endList()
+		c.encodeList(w, v)
 	case reflect.Map:
 		c.encodeMap(w, v)
 	case reflect.Interface:
@@ -79,6 +77,16 @@ func (c *codec) encode(w sink, v reflect.Value) {
 	default: // floats: check refused every other kind
 		w.float(v.Float())
 	}
+}
+
+func (c *codec) encodeList(w sink, v reflect.Value) {
+	w.beginList()
+	for i := range v.Len() {
+		w.item()
+		c.encode(w, v.Index(i))
+		w.endItem()
+	}
+	w.endList()
 }
 
 func (c *codec) encodeMembers(w sink, v reflect.Value) {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,14 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	sink   *jsonSink // whose buffer the body is, nil where it is nobody's
+}
+
+// done is called when the body was read and is not looked at any more.
+func (a answer) done() {
+	if a.sink != nil {
+		sinks.Put(a.sink)
+	}
 }
 
 type endpointKey struct{}
@@ -52,7 +61,7 @@ func (m *Mux) serve(ctx context.Context, method string, at *url.URL, header http
 
 	t, out, err := m.answer(ctx, method, path, header, body, now)
 	if err == nil {
-		a.body = t.protocol.output(t.service.codec, t.operation, reflect.ValueOf(out), id, a.header)
+		a.body, a.sink = t.protocol.output(t.service.codec, t.operation, reflect.ValueOf(out), id, a.header)
 		return a, nil
 	}
 	if errors.Is(err, ErrResponseLost) || ctx.Err() != nil {
@@ -158,6 +167,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(a.status)
 	// A client that went away is no error of ours.
 	_, _ = w.Write(a.body)
+	a.done()
 }
 
 // RoundTripper answers requests in the caller's goroutine, without sockets and without goroutines of its
@@ -197,8 +207,24 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        a.header,
-		Body:          io.NopCloser(bytes.NewReader(a.body)),
+		Body:          &answerBody{Reader: bytes.NewReader(a.body), answer: a},
 		ContentLength: int64(len(a.body)),
 		Request:       r,
 	}, nil
+}
+
+// answerBody lets go of the answer when it is closed, after which it has nothing to read.
+type answerBody struct {
+	*bytes.Reader
+	answer answer
+	closed sync.Once
+}
+
+// Close implements io.Closer.
+func (b *answerBody) Close() error {
+	b.closed.Do(func() {
+		b.Reset(nil)
+		b.answer.done()
+	})
+	return nil
 }

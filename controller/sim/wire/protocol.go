@@ -16,8 +16,8 @@ import (
 type protocol interface {
 	// input makes the tree that codec.decode takes.
 	input(body []byte) (any, error)
-	// output and failed answer the body and add headers.
-	output(c *codec, operation string, out reflect.Value, id string, h http.Header) []byte
+	// output and failed answer the body and add headers. Where output answers a sink too, the body is in its buffer.
+	output(c *codec, operation string, out reflect.Value, id string, h http.Header) ([]byte, *jsonSink)
 	failed(c *codec, f failure, id string, h http.Header) []byte
 }
 
@@ -94,14 +94,13 @@ func (jsonProtocol) input(body []byte) (any, error) {
 	return v, nil
 }
 
-func (p jsonProtocol) output(c *codec, _ string, out reflect.Value, _ string, h http.Header) []byte {
+func (p jsonProtocol) output(c *codec, _ string, out reflect.Value, _ string, h http.Header) ([]byte, *jsonSink) {
 	h.Set("Content-Type", "application/x-amz-json-"+p.version)
 	// Most answers are short, and some have all tasks of a service or its hundred events.
 	w := sinks.Get().(*jsonSink)
-	defer sinks.Put(w)
 	w.buf = w.buf[:0]
 	c.encode(w, out)
-	return bytes.Clone(w.buf)
+	return w.buf, w
 }
 
 func (p jsonProtocol) failed(c *codec, f failure, _ string, h http.Header) []byte {
@@ -159,11 +158,11 @@ func (cborProtocol) input(body []byte) (any, error) {
 	return cborTree(v)
 }
 
-func (cborProtocol) output(c *codec, _ string, out reflect.Value, _ string, h http.Header) []byte {
+func (cborProtocol) output(c *codec, _ string, out reflect.Value, _ string, h http.Header) ([]byte, *jsonSink) {
 	cborHeaders(h)
 	w := &cborSink{}
 	c.encode(w, out)
-	return w.buf
+	return w.buf, nil
 }
 
 func (p cborProtocol) failed(c *codec, f failure, _ string, h http.Header) []byte {

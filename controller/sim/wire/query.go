@@ -15,13 +15,13 @@ type queryProtocol struct {
 
 func (p queryProtocol) input([]byte) (any, error) { return parseForm(p.form) }
 
-func (p queryProtocol) output(c *codec, operation string, out reflect.Value, id string, h http.Header) []byte {
+func (p queryProtocol) output(c *codec, operation string, out reflect.Value, id string, h http.Header) ([]byte, *jsonSink) {
 	h.Set("Content-Type", "text/xml")
 	w := &xmlSink{}
 	fmt.Fprintf(&w.buf, `<%sResponse xmlns="%s"><%sResult>`, operation, p.service.XMLNS, operation)
 	c.encode(w, out)
 	fmt.Fprintf(&w.buf, "</%sResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata></%sResponse>", operation, id, operation)
-	return w.buf.Bytes()
+	return w.buf.Bytes(), nil
 }
 
 func (p queryProtocol) failed(_ *codec, f failure, id string, h http.Header) []byte {

@@ -30,6 +30,9 @@ type Service struct {
 	// Unions lists, for each union that an operation's types reach, a pointer to every member of it:
 	// Go's reflection cannot find them from the interface.
 	Unions []any
+	// Kept lists, by an empty one of each, the types of lists that its methods never change after they answered them. Such a list is
+	// written once and remembered.
+	Kept []any
 	// Document makes the service's document type of a decoded value; nil where it has none.
 	Document func(any) any
 }
@@ -39,6 +42,7 @@ func ECS(methods any) Service {
 	return Service{
 		Name: "ecs", Target: "AmazonEC2ContainerServiceV20141113", LowerCamel: true, ErrorMessage: "message",
 		Methods: methods,
+		Kept:    []any{[]ecstypes.ServiceEvent{}}, // a hundred in each service, in each answer
 		Unions: []any{
 			&ecstypes.DescribeGatewayConfigurationMemberHostSharedAlb{},
 			&ecstypes.GatewayConfigurationMemberHostSharedAlb{},
