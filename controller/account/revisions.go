@@ -70,6 +70,10 @@ func (a *Account) template(ctx context.Context, s stack, fresh freshness) (*obse
 	if err != nil {
 		return nil, err
 	}
+	if t, ok := a.templates.get(name(own(out.TaskDefinition.TaskDefinitionArn)), forever); ok { // the family's newest is the one that it was
+		a.templates.put(name(id), t)
+		return &t.Template, nil
+	}
 	content, err := Canonical(inputOf(out.TaskDefinition))
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/json"
 	"reflect"
+	"sync"
 	"time"
 )
 
@@ -33,6 +34,9 @@ func differs(a, b reflect.Value) bool {
 		if a.IsNil() || b.IsNil() {
 			return a.IsNil() != b.IsNil()
 		}
+		if a.Kind() == reflect.Pointer && a.UnsafePointer() == b.UnsafePointer() {
+			return false
+		}
 		return a.Elem().Type() == b.Elem().Type() && differs(a.Elem(), b.Elem())
 	case reflect.Struct:
 		return differsIn(a, b)
@@ -57,12 +61,30 @@ func differsIn(a, b reflect.Value) bool {
 	if a.Type() == timeType {
 		return !a.Interface().(time.Time).Equal(b.Interface().(time.Time))
 	}
-	for i := range a.NumField() {
-		if f := a.Type().Field(i); f.IsExported() && f.Tag.Get("json") != "-" && differs(a.Field(i), b.Field(i)) {
+	for _, i := range written(a.Type()) {
+		if differs(a.Field(i), b.Field(i)) {
 			return true
 		}
 	}
 	return false
+}
+
+// fields has, by type of struct, what written answers.
+var fields sync.Map
+
+// written are the fields of a struct that JSON has.
+func written(t reflect.Type) []int {
+	if known, ok := fields.Load(t); ok {
+		return known.([]int)
+	}
+	var out []int
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && f.Tag.Get("json") != "-" {
+			out = append(out, i)
+		}
+	}
+	fields.Store(t, out)
+	return out
 }
 
 func differsAlong(a, b reflect.Value) bool {
@@ -71,6 +93,9 @@ func differsAlong(a, b reflect.Value) bool {
 	}
 	if a.Len() != b.Len() {
 		return true
+	}
+	if a.Kind() == reflect.Slice && a.UnsafePointer() == b.UnsafePointer() {
+		return false
 	}
 	for i := range a.Len() {
 		if differs(a.Index(i), b.Index(i)) {

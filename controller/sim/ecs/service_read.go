@@ -91,7 +91,7 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		Status: aws.String(string(s.status)), CreatedAt: when(s.createdAt), DesiredCount: int32(s.desired),
 		CreatedBy:      aws.String("arn:aws:iam::" + e.cfg.Account + ":root"),
 		RoleArn:        aws.String("arn:aws:iam::" + e.cfg.Account + ":role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"),
-		TaskDefinition: p.spec.revision(), NetworkConfiguration: new(clone(p.spec.network)),
+		TaskDefinition: p.spec.revision(), NetworkConfiguration: new(p.spec.network),
 		LoadBalancers: orEmpty(clone(p.spec.lbs)), PlatformVersion: aws.String(p.spec.platform), PlatformFamily: aws.String("Linux"),
 		LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
 		DeploymentConfiguration: new(clone(s.config)), DeploymentController: &types.DeploymentController{Type: e.controller(s)},
@@ -146,7 +146,7 @@ func (e *Engine) viewDeployment(d *deployment) types.Deployment {
 		CreatedAt: when(d.createdAt), UpdatedAt: when(d.updatedAt), DesiredCount: int32(d.keep),
 		FailedTasks: int32(d.failedSeen), LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
 		PlatformFamily: aws.String("Linux"), PlatformVersion: aws.String(resolvedPlatform(d.spec.platform)),
-		NetworkConfiguration: new(clone(d.spec.network)),
+		NetworkConfiguration: new(d.spec.network),
 		RolloutState:         d.state, RolloutStateReason: aws.String(d.reason),
 	}
 	if e.cfg.Doubts.DrainingDeploymentsShown {

@@ -181,7 +181,14 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	var body []byte
 	if r.Body != nil {
-		b, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		var b []byte
+		var err error
+		if n := r.ContentLength; n > 0 && n < maxBody {
+			b = make([]byte, n)
+			_, err = io.ReadFull(r.Body, b)
+		} else {
+			b, err = io.ReadAll(io.LimitReader(r.Body, maxBody))
+		}
 		if closeErr := r.Body.Close(); err == nil {
 			err = closeErr
 		}
