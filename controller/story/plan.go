@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -95,7 +96,7 @@ func (w *World) planOf(service, source string) (plan.Service, error) {
 	var known []rehearsal.Known
 	if source == byController {
 		var err error
-		if known, err = w.told(); err != nil {
+		if known, err = w.told(func(string) bool { return true }); err != nil {
 			return plan.Service{}, err
 		}
 	}
@@ -136,8 +137,8 @@ type onlyLooked struct{ *account.Account }
 // Assumed implements rehearsal.Account.
 func (onlyLooked) Assumed(string) []string { return nil }
 
-// told is what the controller's API tells of its records.
-func (w *World) told() ([]rehearsal.Known, error) {
+// told is what the controller's API tells of its records: of those that are chosen as a client reads it, of the others as it is.
+func (w *World) told(chosen func(service string) bool) ([]rehearsal.Known, error) {
 	if w.life == nil {
 		return nil, errors.New("the controller does not run")
 	}
@@ -145,6 +146,10 @@ func (w *World) told() ([]rehearsal.Known, error) {
 	for _, v := range w.life.app.Board().Snapshot().Services {
 		var k rehearsal.Known
 		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen.Service())
+		if !chosen(v.Record.Service) {
+			out = append(out, k)
+			continue
+		}
 		text, err := json.Marshal(k)
 		if err != nil {
 			return nil, err
@@ -179,8 +184,11 @@ func (t *Telling) comesTrue() error {
 	})
 }
 
+// foreseenMax is how many services are planned after each commit: all of most stories'.
+const foreseenMax = 3
+
 // foresee plans, as the controller would be asked, whatever was just committed: a plan can be made at any moment and comes to
-// an end.
+// an end. Where there are more services than foreseenMax, they take turns.
 func (t *Telling) foresee() error {
 	if t.life == nil || t.life.gate.closed() {
 		return nil
@@ -189,12 +197,17 @@ func (t *Telling) foresee() error {
 	if snapshot.Environment == nil {
 		return nil
 	}
-	known, err := t.told()
+	services := slices.Sorted(maps.Keys(snapshot.Services))
+	if many := len(services); many > foreseenMax {
+		from := len(t.repo.words) * foreseenMax % many
+		services = slices.Concat(services[from:], services[:from])[:foreseenMax]
+	}
+	known, err := t.told(func(service string) bool { return slices.Contains(services, service) })
 	if err != nil {
 		return err
 	}
 	planned := t.planFrom(snapshot, byController, known)
-	for service := range snapshot.Services {
+	for _, service := range services {
 		s, err := planned(service)
 		if err != nil {
 			return err

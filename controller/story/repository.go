@@ -295,16 +295,17 @@ func (r *repository) asks(service string, since time.Time) []*desired.Service {
 	defer r.mu.Unlock()
 	since = r.lastRead(since)
 	var out []*desired.Service
-	for i, w := range r.words {
+	for i, w := range slices.Backward(r.words) {
 		s := w.snapshot.Services[service]
 		if s == nil {
 			continue // an invalid file leaves the last valid word standing that was read
 		}
+		out = append(out, s)
 		unread := i+1 < len(r.words) && r.words[i+1].at.Sub(w.at) < poll // perhaps
 		if !w.at.After(since) && !unread {
-			out = nil
+			break
 		}
-		out = append(out, s)
 	}
+	slices.Reverse(out)
 	return out
 }

@@ -81,6 +81,7 @@ func (e *Engine) ListServices(_ context.Context, in *awsecs.ListServicesInput) (
 	return &awsecs.ListServicesOutput{ServiceArns: keys, NextToken: next}, nil
 }
 
+// viewService shows a service. What it shares with the service is replaced there, never changed: an answer stays as it was given.
 func (e *Engine) viewService(s *service, withTags bool) types.Service {
 	if s.status == serviceActive {
 		e.heartbeat(s)
@@ -92,9 +93,9 @@ func (e *Engine) viewService(s *service, withTags bool) types.Service {
 		CreatedBy:      aws.String("arn:aws:iam::" + e.cfg.Account + ":root"),
 		RoleArn:        aws.String("arn:aws:iam::" + e.cfg.Account + ":role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"),
 		TaskDefinition: p.spec.revision(), NetworkConfiguration: new(p.spec.network),
-		LoadBalancers: orEmpty(clone(p.spec.lbs)), PlatformVersion: aws.String(p.spec.platform), PlatformFamily: aws.String("Linux"),
-		LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
-		DeploymentConfiguration: new(clone(s.config)), DeploymentController: &types.DeploymentController{Type: e.controller(s)},
+		LoadBalancers: orEmpty(p.spec.lbs), PlatformVersion: aws.String(p.spec.platform), PlatformFamily: aws.String("Linux"),
+		LaunchType: s.launchType, CapacityProviderStrategy: s.strategy,
+		DeploymentConfiguration: new(s.config), DeploymentController: &types.DeploymentController{Type: e.controller(s)},
 		SchedulingStrategy: types.SchedulingStrategyReplica, AvailabilityZoneRebalancing: s.balancing,
 		PropagateTags: s.propagate, EnableECSManagedTags: s.managedTags, EnableExecuteCommand: s.executeCommand,
 		HealthCheckGracePeriodSeconds: clone(s.graceSeconds), ServiceRegistries: []types.ServiceRegistry{},
@@ -144,7 +145,7 @@ func (e *Engine) viewDeployment(d *deployment) types.Deployment {
 	v := types.Deployment{
 		Id: aws.String(d.id()), Status: aws.String("ACTIVE"), TaskDefinition: aws.String(d.spec.td.arn),
 		CreatedAt: when(d.createdAt), UpdatedAt: when(d.updatedAt), DesiredCount: int32(d.keep),
-		FailedTasks: int32(d.failedSeen), LaunchType: s.launchType, CapacityProviderStrategy: clone(s.strategy),
+		FailedTasks: int32(d.failedSeen), LaunchType: s.launchType, CapacityProviderStrategy: s.strategy,
 		PlatformFamily: aws.String("Linux"), PlatformVersion: aws.String(resolvedPlatform(d.spec.platform)),
 		NetworkConfiguration: new(d.spec.network),
 		RolloutState:         d.state, RolloutStateReason: aws.String(d.reason),

@@ -20,20 +20,38 @@ type Guard struct {
 	Refused func(c *wire.Call, why error) error
 
 	mu       sync.Mutex
-	policies map[string][]Policy
+	policies map[string][]bound // by access key
 	used     map[Use]int
 }
 
 // NewGuard makes a guard that lets everybody pass.
 func NewGuard(place Place) *Guard {
-	return &Guard{place: place, policies: map[string][]Policy{}, used: map[Use]int{}}
+	return &Guard{place: place, policies: map[string][]bound{}, used: map[Use]int{}}
 }
 
 // Bind holds the bearer of an access key to the policies, which together say what it may do.
 func (g *Guard) Bind(accessKey string, policies ...Policy) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.policies[accessKey] = policies
+	g.policies[accessKey] = []bound{}
+	for _, p := range policies {
+		g.policies[accessKey] = append(g.policies[accessKey], bound{p, map[string][]candidate{}})
+	}
+}
+
+// bound is a policy that somebody is held to, and what it says about the actions that were asked for so far.
+type bound struct {
+	policy Policy
+	about  map[string][]candidate
+}
+
+func (b bound) allows(r Request) (by Use, ok bool) {
+	about, known := b.about[r.Action]
+	if !known {
+		about = b.policy.about(r.Action)
+		b.about[r.Action] = about
+	}
+	return allows(about, r)
 }
 
 // Used answers which entries of the policies allowed something so far.
@@ -53,8 +71,8 @@ func (g *Guard) Used() []Use {
 func (g *Guard) Check(c *wire.Call) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	policies, bound := g.policies[c.AccessKey]
-	if !bound {
+	policies, held := g.policies[c.AccessKey]
+	if !held {
 		return nil
 	}
 	requests, err := g.place.Requests(c)
@@ -64,7 +82,7 @@ func (g *Guard) Check(c *wire.Call) error {
 	for _, r := range requests {
 		allowed := false
 		for _, p := range policies {
-			if by, ok := p.Allows(r); ok {
+			if by, ok := p.allows(r); ok {
 				allowed = true
 				g.used[by]++
 				break

@@ -109,17 +109,36 @@ func (p Policy) Uses() []Use {
 // Allows reports whether the request is allowed, and by which entry: the first that does. A statement that denies has the last
 // word; what no statement allows is refused.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-func (p Policy) Allows(r Request) (by Use, ok bool) {
-	for _, s := range p.Statements {
-		action := slices.IndexFunc(s.Actions, func(a string) bool { return matchAction(a, r.Action) })
-		if action < 0 || !slices.ContainsFunc(s.Resources, func(pattern string) bool { return match(pattern, r.Resource) }) || !s.holds(r) {
+func (p Policy) Allows(r Request) (by Use, ok bool) { return allows(p.about(r.Action), r) }
+
+// candidate is a statement that speaks of an action, and the entry in which it does.
+type candidate struct {
+	*Statement
+	action string
+}
+
+// about are the statements that speak of an action, in their order.
+func (p Policy) about(action string) []candidate {
+	var out []candidate
+	for i := range p.Statements {
+		s := &p.Statements[i]
+		if at := slices.IndexFunc(s.Actions, func(pattern string) bool { return matchAction(pattern, action) }); at >= 0 {
+			out = append(out, candidate{s, s.Actions[at]})
+		}
+	}
+	return out
+}
+
+func allows(about []candidate, r Request) (by Use, ok bool) {
+	for _, s := range about {
+		if !slices.ContainsFunc(s.Resources, func(pattern string) bool { return match(pattern, r.Resource) }) || !s.holds(r) {
 			continue
 		}
 		if s.Effect == "Deny" {
 			return Use{}, false
 		}
 		if !ok {
-			by, ok = Use{s.Sid, s.Actions[action]}, true
+			by, ok = Use{s.Sid, s.action}, true
 		}
 	}
 	return by, ok
