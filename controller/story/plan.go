@@ -144,12 +144,12 @@ func (w *World) told(chosen func(service string) bool) ([]rehearsal.Known, error
 	}
 	var out []rehearsal.Known
 	for _, v := range w.life.app.Board().Snapshot().Services {
-		var k rehearsal.Known
-		k.Record, k.Seen = rollout.Shared(v.Record, v.Seen.Service())
+		k := rehearsal.Known{Record: v.Record, Seen: v.Seen.Service()}
 		if !chosen(v.Record.Service) {
 			out = append(out, k)
 			continue
 		}
+		k.Record, k.Seen = rollout.Shared(k.Record, k.Seen)
 		text, err := json.Marshal(k)
 		if err != nil {
 			return nil, err
