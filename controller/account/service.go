@@ -21,9 +21,6 @@ import (
 // servicesPerCall is DescribeServices' limit.
 const servicesPerCall = 10
 
-// eventsMax is how many of the service's events an observation keeps; ECS itself keeps 100.
-const eventsMax = 20
-
 // placement is how the service's tasks are placed: a one-off task of the service's is placed in the same way.
 type placement struct {
 	network    *types.NetworkConfiguration
@@ -133,10 +130,7 @@ func fillService(into *observed.Service, from types.Service) {
 			})
 		}
 	}
-	for i, e := range from.Events {
-		if i == eventsMax {
-			break
-		}
+	for _, e := range from.Events { // client.ServiceEvents of them
 		into.Events = append(into.Events, observed.Event{ID: own(e.Id), At: aws.ToTime(e.CreatedAt), Message: own(e.Message)})
 	}
 }

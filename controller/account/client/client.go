@@ -91,7 +91,7 @@ func New(cfg aws.Config, opts Options) *Clients {
 		c := cfg.Copy()
 		c.RetryMaxAttempts = 0
 		c.Retryer = func() aws.Retryer { return newRetryer(opts) }
-		c.APIOptions = append(append([]func(*middleware.Stack) error{}, cfg.APIOptions...), g.install(service))
+		c.APIOptions = append(append([]func(*middleware.Stack) error{}, cfg.APIOptions...), g.install(service), fewEvents)
 		return c
 	}
 	registry := ecr.NewFromConfig(of(serviceECR))
