@@ -62,9 +62,15 @@ func TestOneRollout(t *testing.T) {
 
 		w.mustAct(rollout.Tag{Set: map[string]string{rollout.TagGood: revision}})
 		w.mustAct(rollout.Keep{Revision: revision})
-		s = w.observe(observed.Look{Parameter: true})
-		if s.Tags[rollout.TagGood] != revision || s.Parameter == nil || *s.Parameter != revision {
-			w.Errorf("tags %v, parameter %v, want %s in both", s.Tags, s.Parameter, revision)
+		for _, fresh := range []bool{false, true} { // what was just written is known, and what a fresh look reads is the same
+			asked := w.sim.Calls.Count("ssm", "GetParameter")
+			s = w.observe(observed.Look{Parameter: true, Fresh: fresh})
+			if s.Tags[rollout.TagGood] != revision || s.Parameter == nil || *s.Parameter != revision {
+				w.Errorf("tags %v, parameter %v, want %s in both", s.Tags, s.Parameter, revision)
+			}
+			if again := w.sim.Calls.Count("ssm", "GetParameter") > asked; again != fresh {
+				w.Errorf("the parameter was read again: %t; a fresh look: %t", again, fresh)
+			}
 		}
 		w.mustAct(rollout.Scale{Count: 3})
 		if s := w.observe(observed.Look{}); s.Desired != 3 || s.Primary().ID != id {
