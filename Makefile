@@ -20,9 +20,9 @@ test-race:
 # Stories drawn by lot, and with the race detector everything else that it is worth to run for as long. STORY_SEEDS says how many: on a
 # machine of their own a pull request tells 300 and 2,000.
 test-stories-race:
-	STORY_SEEDS=$${STORY_SEEDS:-150} $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+	STORY_SEEDS=$${STORY_SEEDS:-100} $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
 test-stories:
-	STORY_SEEDS=$${STORY_SEEDS:-1500} $(GO) test -vet=off -timeout 40m ./controller/story -run 'TestWander$$'
+	STORY_SEEDS=$${STORY_SEEDS:-1000} $(GO) test -vet=off -timeout 40m ./controller/story -run 'TestWander$$'
 
 # Every kill at every request, and whatever else is slow.
 test-kills:

@@ -282,16 +282,16 @@ func (e *Engine) matching(in *cloudwatch.DescribeAlarmsInput) []found {
 	defer e.mu.Unlock()
 	var out []found
 	if slices.Contains(kinds, types.AlarmTypeMetricAlarm) {
-		for n, a := range e.metric {
-			if match(n, a.StateValue) {
-				out = append(out, found{name: n, metric: &a})
+		for n := range e.metric {
+			if a := e.metric[n]; match(n, a.StateValue) {
+				out = append(out, found{name: n, metric: new(a)})
 			}
 		}
 	}
 	if slices.Contains(kinds, types.AlarmTypeCompositeAlarm) {
-		for n, a := range e.composite {
-			if match(n, a.StateValue) {
-				out = append(out, found{name: n, composite: &a})
+		for n := range e.composite {
+			if a := e.composite[n]; match(n, a.StateValue) {
+				out = append(out, found{name: n, composite: new(a)})
 			}
 		}
 	}
