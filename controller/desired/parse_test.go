@@ -1,6 +1,7 @@
 package desired_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -219,5 +220,18 @@ func BenchmarkLoad1000(b *testing.B) {
 		if snap := desired.Load(tree, kinds); len(snap.Services) != 1000 {
 			b.Fatal(snap.Errors)
 		}
+	}
+}
+
+// What is written is the same each time, the checks and bake in the order of their names: it is compared and hashed.
+func TestVerifyIsWrittenInOrder(t *testing.T) {
+	v := desired.Verify{Bake: desired.Duration(time.Minute), Checks: map[string]json.RawMessage{"steady": json.RawMessage(`{"for": "10s"}`), "logs": nil, "alarms": json.RawMessage(`["a<b"]`)}}
+	for range 20 {
+		if got, err := json.Marshal(v); err != nil || string(got) != `{"alarms":["a\u003cb"],"bake":"1m","logs":null,"steady":{"for":"10s"}}` {
+			t.Fatalf("%s, %v", got, err)
+		}
+	}
+	if got, err := json.Marshal(desired.Verify{}); err != nil || string(got) != "{}" {
+		t.Errorf("nothing is %s, %v", got, err)
 	}
 }

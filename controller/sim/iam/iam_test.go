@@ -72,15 +72,32 @@ func TestEvaluation(t *testing.T) {
 	}
 }
 
+// wildcards is what AWS's wildcards are as a regular expression.
+func wildcards(flags, pattern string) *regexp.Regexp {
+	return regexp.MustCompile(`(?` + flags + `)^` + strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern)) + `$`)
+}
+
 // Wildcards match as AWS says: * any characters, ? any one.
 func TestWildcards(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		pattern := rapid.StringOfN(rapid.RuneFrom([]rune("ab*?:/.")), 0, 8, -1).Draw(r, "pattern")
 		text := rapid.StringOfN(rapid.RuneFrom([]rune("ab:/.*")), 0, 10, -1).Draw(r, "text")
-		form := regexp.MustCompile(`(?s)^` + strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern)) + `$`)
+		form := wildcards("s", pattern)
 		p := iam.Policy{Statements: []iam.Statement{{Effect: "Allow", Actions: []string{"x"}, Resources: []string{pattern}}}}
 		if _, got := p.Allows(iam.Request{Action: "x", Resource: text}); got != form.MatchString(text) {
 			r.Errorf("%q matches %q: %t", pattern, text, got)
+		}
+	})
+}
+
+// So do those of actions, which have no case.
+func TestWildcardsOfActions(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		pattern := rapid.StringOfN(rapid.RuneFrom([]rune("aAb:*?")), 0, 5, -1).Draw(r, "pattern")
+		action := rapid.StringOfN(rapid.RuneFrom([]rune("aAB:")), 0, 5, -1).Draw(r, "action")
+		p := iam.Policy{Statements: []iam.Statement{{Effect: "Allow", Actions: []string{pattern}, Resources: []string{"*"}}}}
+		if _, got := p.Allows(iam.Request{Action: action, Resource: "r"}); got != wildcards("si", pattern).MatchString(action) {
+			r.Errorf("%q matches %q: %t", pattern, action, got)
 		}
 	})
 }
