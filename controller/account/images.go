@@ -31,6 +31,34 @@ func parseImage(image string) (r registry, ok bool) {
 	return registry{account: m[1], region: m[2], repository: m[3], tag: m[4], digest: m[5]}, true
 }
 
+// is reports whether both are the same repository.
+func (r registry) is(other registry) bool {
+	return r.account == other.account && r.region == other.region && r.repository == other.repository
+}
+
+// reference is the digest or the tag that names the image in its repository.
+func (r registry) reference() string {
+	switch {
+	case r.digest != "":
+		return r.digest
+	case r.tag != "":
+		return r.tag
+	}
+	return "latest"
+}
+
+// key is what is kept of a reference under.
+func (r registry) key(reference string) string {
+	return r.account + "/" + r.repository + ":" + reference
+}
+
+func identifier(reference string) ecrtypes.ImageIdentifier {
+	if strings.HasPrefix(reference, "sha256:") {
+		return ecrtypes.ImageIdentifier{ImageDigest: &reference}
+	}
+	return ecrtypes.ImageIdentifier{ImageTag: &reference}
+}
+
 // observeImages answers what each asked tag is in the stack's repository now.
 func (a *Account) observeImages(ctx context.Context, s *observed.Service, look observed.Look) error {
 	uri := s.Stack.Outputs[OutputRepository]
@@ -38,6 +66,9 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	if !ok || repo.region != a.opts.Region {
 		return fault.New(fault.Blocked, "repository_unknown", fmt.Errorf(
 			"output %s of stack %s is %q, not a repository of ECR in %s", OutputRepository, s.Stack.Name, uri, a.opts.Region))
+	}
+	if err := a.askTogether(ctx, repo, look); err != nil {
+		return err
 	}
 	s.Images = map[string]observed.Image{}
 	var failed []error
@@ -57,18 +88,58 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	return errors.Join(failed...)
 }
 
+// askTogether asks once for the tags that a look wants to know and, since the request is made anyway, whether the images of the revisions
+// that it names are still there, which a rollout has to know next. The answers are kept for those who ask one by one; where an image is
+// not there the whole request fails, and they have to.
+func (a *Account) askTogether(ctx context.Context, repo registry, look observed.Look) error {
+	fresh := freshnessOf(look)
+	images := map[string]string{} // by reference, empty for what no revision names
+	for _, reference := range look.Containers {
+		if _, ok := a.tags.get(repo.key(reference), fresh.within(a.opts.TemplateAge)); !ok {
+			images[reference] = ""
+		}
+	}
+	if len(images) == 0 {
+		return nil
+	}
+	for _, arn := range slices.Concat(look.Revisions, look.Startable) {
+		r, _ := a.revisions.get(arn, forever)
+		for _, c := range r.images {
+			of, ok := parseImage(c.image)
+			if _, known := a.images.get(c.image, fresh.within(a.opts.ImageAge)); ok && !known && of.is(repo) {
+				images[of.reference()] = c.image
+			}
+		}
+	}
+	if len(images) == 1 {
+		return nil
+	}
+	references := slices.Sorted(maps.Keys(images))
+	ids := make([]ecrtypes.ImageIdentifier, len(references))
+	for i, reference := range references {
+		ids[i] = identifier(reference)
+	}
+	found, err := a.describeImages(ctx, repo, ids...)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	for i, reference := range references {
+		a.tags.put(repo.key(reference), found[i])
+		if image := images[reference]; image != "" {
+			a.images.put(image, found[i])
+		}
+	}
+	return nil
+}
+
 // digest answers what the reference, a tag or a digest, is now; empty where it does not exist. Only one that exists is
 // kept, and briefly: a tag may be moved.
 func (a *Account) digest(ctx context.Context, repo registry, reference string, fresh freshness) (string, error) {
-	key := repo.account + "/" + repo.repository + ":" + reference
+	key := repo.key(reference)
 	if digest, ok := a.tags.get(key, fresh.within(a.opts.TemplateAge)); ok {
 		return digest, nil
 	}
-	id := ecrtypes.ImageIdentifier{ImageTag: &reference}
-	if strings.HasPrefix(reference, "sha256:") {
-		id = ecrtypes.ImageIdentifier{ImageDigest: &reference}
-	}
-	digest, err := a.describeImage(ctx, repo, id)
+	digest, err := a.describeImage(ctx, repo, reference)
 	if err == nil && digest != "" {
 		a.tags.put(key, digest)
 	}
@@ -85,14 +156,7 @@ func (a *Account) imageNow(ctx context.Context, image string, fresh freshness) (
 	if digest, ok := a.images.get(image, fresh.within(a.opts.ImageAge)); ok {
 		return digest, true, nil
 	}
-	id := ecrtypes.ImageIdentifier{ImageTag: aws.String(r.tag)}
-	switch {
-	case r.digest != "":
-		id = ecrtypes.ImageIdentifier{ImageDigest: aws.String(r.digest)}
-	case r.tag == "":
-		id = ecrtypes.ImageIdentifier{ImageTag: aws.String("latest")}
-	}
-	digest, err = a.describeImage(ctx, r, id)
+	digest, err = a.describeImage(ctx, r, r.reference())
 	if fault.CodeOf(err) == "RepositoryNotFoundException" {
 		return "", true, nil
 	}
@@ -103,22 +167,44 @@ func (a *Account) imageNow(ctx context.Context, image string, fresh freshness) (
 }
 
 // describeImage answers the image's digest, empty where the repository has no such image.
-func (a *Account) describeImage(ctx context.Context, repo registry, id ecrtypes.ImageIdentifier) (string, error) {
-	out, err := a.aws.ECR.DescribeImages(ctx, &ecr.DescribeImagesInput{
-		RegistryId: &repo.account, RepositoryName: &repo.repository, ImageIds: []ecrtypes.ImageIdentifier{id},
-	})
-	var absent *ecrtypes.ImageNotFoundException
-	if errors.As(err, &absent) {
-		return "", nil
-	}
-	if err = deed(err, "look for image %s%s in repository %s", aws.ToString(id.ImageTag), aws.ToString(id.ImageDigest), repo.repository); err != nil {
-		if fault.Is(err, fault.NotFound) {
-			return "", blocked(err)
-		}
+func (a *Account) describeImage(ctx context.Context, repo registry, reference string) (string, error) {
+	found, err := a.describeImages(ctx, repo, identifier(reference))
+	if err != nil || len(found) == 0 {
 		return "", err
 	}
-	if len(out.ImageDetails) == 0 {
-		return "", nil
+	return found[0], nil
+}
+
+// describeImages answers the digests of all these images; none where the repository lacks one of them.
+func (a *Account) describeImages(ctx context.Context, repo registry, ids ...ecrtypes.ImageIdentifier) ([]string, error) {
+	out, err := a.aws.ECR.DescribeImages(ctx, &ecr.DescribeImagesInput{RegistryId: &repo.account, RepositoryName: &repo.repository, ImageIds: ids})
+	var absent *ecrtypes.ImageNotFoundException
+	if errors.As(err, &absent) {
+		return nil, nil
 	}
-	return aws.ToString(out.ImageDetails[0].ImageDigest), nil
+	if err = deed(err, "look for image %s in repository %s", named(ids), repo.repository); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return nil, blocked(err)
+		}
+		return nil, err
+	}
+	digests := make([]string, len(ids))
+	for i, id := range ids {
+		at := slices.IndexFunc(out.ImageDetails, func(d ecrtypes.ImageDetail) bool {
+			return aws.ToString(d.ImageDigest) == aws.ToString(id.ImageDigest) || id.ImageTag != nil && slices.Contains(d.ImageTags, *id.ImageTag)
+		})
+		if at < 0 {
+			return nil, nil
+		}
+		digests[i] = aws.ToString(out.ImageDetails[at].ImageDigest)
+	}
+	return digests, nil
+}
+
+func named(ids []ecrtypes.ImageIdentifier) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, aws.ToString(id.ImageTag)+aws.ToString(id.ImageDigest))
+	}
+	return strings.Join(names, ", ")
 }

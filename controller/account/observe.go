@@ -40,7 +40,7 @@ func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look obse
 	try(observed.FactRevisions, true, func() error { return a.observeRevisions(ctx, &s, look) })
 	try(observed.FactStartable, len(look.Startable) > 0, func() error { return a.observeStartable(ctx, &s, look) })
 	try(observed.FactSecrets, len(look.Secrets) > 0, func() error { return a.observeSecrets(ctx, &s, look) })
-	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where, freshnessOf(look)); return err })
+	try(observed.FactParameter, look.Parameter, func() (err error) { s.Parameter, err = a.parameter(ctx, where); return err })
 	try(observed.FactServiceDeployment, exists && look.ServiceDeployment && look.Deployment != "", func() error { return a.observeServiceDeployment(ctx, &s, look) })
 	try(observed.FactTasks, exists && (look.Tasks || look.Logs != nil || look.Alike != nil), func() error { return a.observeTasks(ctx, &s, look) })
 	try(observed.FactTargets, look.Targets, func() error { return a.observeTargets(ctx, &s) })

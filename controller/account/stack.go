@@ -175,13 +175,14 @@ func (s stack) complete() error {
 // key is the service in every cache that is about one service.
 func (s stack) key() string { return s.cluster + "/" + s.service }
 
-// parameter answers the value of the stack's task-definition parameter, nil where there is none.
-func (a *Account) parameter(ctx context.Context, s stack, fresh freshness) (*string, error) {
+// parameter answers the value of the stack's task-definition parameter, nil where there is none. One that was changed by somebody else is
+// put right when it is seen, and nothing that is begun depends on it: a look that wants fresh answers does without one of this.
+func (a *Account) parameter(ctx context.Context, s stack) (*string, error) {
 	parameter := s.Outputs[OutputParameter]
 	if parameter == "" {
 		return nil, nil
 	}
-	if v, ok := a.parameters.get(parameter, fresh.within(a.opts.ParameterAge)); ok {
+	if v, ok := a.parameters.get(parameter, a.opts.ParameterAge); ok {
 		return &v, nil
 	}
 	out, err := a.aws.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: &parameter})
