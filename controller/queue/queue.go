@@ -23,6 +23,10 @@ type Queue struct {
 	// signal holds a token whenever the head of due may have changed since a waiting Get looked at it. One token wakes
 	// one Get, which passes it on after taking a key, so a burst of wakes does not wake every worker for every key.
 	signal chan struct{}
+
+	// watched is the earliest time that a waiting Get has set a timer for; zero where none has. One is enough: were all that wait to
+	// set one, each key that becomes due would wake them all.
+	watched time.Time
 }
 
 // entry is one key. It is in the heap (queued, not held), held, or held with a wake remembered for its Done.
@@ -81,25 +85,28 @@ func (q *Queue) WakeAt(key string, at time.Time) {
 // and then no key was taken.
 func (q *Queue) Get(ctx context.Context) (string, error) {
 	var timer *time.Timer
+	var mine time.Time // what the timer is set for
 	for {
 		if err := ctx.Err(); err != nil {
 			// This Get may have been the one that watched the head: another one has to take over.
 			q.mu.Lock()
+			q.unwatch(mine)
 			q.notify()
 			q.mu.Unlock()
 			return "", fmt.Errorf("next key of the queue: %w", err)
 		}
-		key, wait, state := q.take()
-		if state == taken {
+		key, at, taken := q.take(mine)
+		if taken {
 			return key, nil
 		}
+		mine = at
 		var ring <-chan time.Time
-		if state == early {
+		if !mine.IsZero() {
 			if timer == nil {
-				timer = time.NewTimer(wait)
+				timer = time.NewTimer(time.Until(mine))
 				defer timer.Stop()
 			} else {
-				timer.Reset(wait)
+				timer.Reset(time.Until(mine))
 			}
 			ring = timer.C
 		}
@@ -166,30 +173,36 @@ func (q *Queue) Stats() Stats {
 	return s
 }
 
-// glance is what a look at the head found.
-type glance int
-
-const (
-	empty glance = iota // nothing is queued
-	early               // the head is not due yet
-	taken               // the head was due and is the caller's now
-)
-
-func (q *Queue) take() (key string, wait time.Duration, state glance) {
+// take gives the caller the head if it is due. If not, the caller has to wait for the signal or, where it is the one that watches, for the
+// time that is answered. mine is what it watched for until now.
+func (q *Queue) take(mine time.Time) (key string, watch time.Time, taken bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.unwatch(mine)
 	if len(q.due) == 0 {
-		return "", 0, empty
+		return "", time.Time{}, false
 	}
-	if wait := time.Until(q.due[0].at); wait > 0 {
-		return "", wait, early
+	e := q.due[0]
+	if time.Until(e.at) > 0 {
+		if !q.watched.IsZero() && !q.watched.After(e.at) {
+			return "", time.Time{}, false
+		}
+		q.watched = e.at
+		return "", e.at, false
 	}
-	e := heap.Pop(&q.due).(*entry)
+	heap.Pop(&q.due)
 	e.queued, e.held = false, true
 	if len(q.due) > 0 {
 		q.notify()
 	}
-	return e.key, 0, taken
+	return e.key, time.Time{}, true
+}
+
+// unwatch is told by a Get that does not wait for that time any more.
+func (q *Queue) unwatch(mine time.Time) {
+	if !mine.IsZero() && q.watched.Equal(mine) {
+		q.watched = time.Time{}
+	}
 }
 
 func (q *Queue) push(e *entry) {

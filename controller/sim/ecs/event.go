@@ -25,9 +25,26 @@ func (e *Engine) addEvent(s *service, at time.Time, message string) {
 	if len(s.events) > 0 && s.events[0].CreatedAt.After(at) {
 		at = *s.events[0].CreatedAt
 	}
-	events := make([]types.ServiceEvent, 0, eventsMax)
-	events = append(events, types.ServiceEvent{Id: aws.String(uuid(e.random("event " + s.arn))), Message: &message, CreatedAt: &at})
-	s.events = append(events, s.events[:min(len(s.events), eventsMax-1)]...)
+	s.events = s.eventRoom.before(s.events[:min(len(s.events), eventsMax-1)],
+		types.ServiceEvent{Id: aws.String(uuid(e.random("event " + s.arn))), Message: &message, CreatedAt: &at})
+}
+
+// eventRoom is memory that lists of events share, the newest one beginning where free ends.
+type eventRoom struct {
+	all  []types.ServiceEvent
+	free int
+}
+
+// before is the newest list with one more event before it. What is in a list stays as and where it is.
+func (r *eventRoom) before(list []types.ServiceEvent, event types.ServiceEvent) []types.ServiceEvent {
+	if r.free == 0 {
+		r.all = make([]types.ServiceEvent, 4*len(list)+4)
+		r.free = len(r.all) - len(list)
+		copy(r.all[r.free:], list)
+	}
+	r.free--
+	r.all[r.free] = event
+	return r.all[r.free : r.free+1+len(list)]
 }
 
 // heartbeat writes the steady-state events that are due since the last look: ECS

@@ -52,11 +52,12 @@ type service struct {
 	gone        []*task       // STOPPED, still visible
 
 	events     []types.ServiceEvent // newest first; a list is never changed, for answers share it
-	steadyAt   time.Time            // zero while something is going on
-	held       int                  // protected tasks that hold up scale-in, as last told
-	unbalanced bool                 // told so of the availability zones
-	replaced   int                  // stopped for their health, not yet told as replaced
-	phase      time.Time            // the scheduler looks at phase + n·period
+	eventRoom  eventRoom
+	steadyAt   time.Time // zero while something is going on
+	held       int       // protected tasks that hold up scale-in, as last told
+	unbalanced bool      // told so of the availability zones
+	replaced   int       // stopped for their health, not yet told as replaced
+	phase      time.Time // the scheduler looks at phase + n·period
 	period     time.Duration
 	tickDue    bool
 	stale      *types.Service // what a stale read shows, until staleUntil

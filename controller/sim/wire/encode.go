@@ -59,8 +59,8 @@ func (c *codec) encode(w sink, v reflect.Value) {
 		c.encodeMembers(w, v)
 		w.endStruct()
 	case reflect.Slice:
-		if j, ok := w.(*jsonSink); ok && v.Len() > 0 && slices.Contains(c.kept.types, t) {
-			j.document(c.kept.text(v, func(w *jsonSink) { c.encodeList(w, v) }))
+		if j, ok := w.(*jsonSink); ok && slices.Contains(c.kept.types, t) {
+			c.kept.list(j, v, func(w *jsonSink, item reflect.Value) { c.encode(w, item) })
 			return
 		}
 		c.encodeList(w, v)

@@ -1,42 +1,42 @@
 package wire
 
 import (
+	"bytes"
 	"reflect"
 	"sync"
 )
 
-// keptMax is how many lists a keeper remembers before it begins anew.
-const keptMax = 256
+// keptMax is how many items a keeper remembers before it begins anew.
+const keptMax = 1 << 15
 
-// keeper remembers how lists that never change are written. It is safe for concurrent use.
+// keeper remembers how the items of lists are written that never change. It is safe for concurrent use.
 type keeper struct {
 	types []reflect.Type // of such lists
 	mu    sync.Mutex
-	lists map[listKey][]byte
+	one   jsonSink       // whose buffer is used again
+	items map[any][]byte // by a pointer to each: as long as one is remembered, nothing else is there
 }
 
-// listKey tells lists apart by where they are: as long as one is remembered, nothing else is there.
-type listKey struct {
-	first any // a pointer to its first element
-	count int
-}
-
-// text is the list, which is not empty, as write writes it. The bytes must not be changed.
-func (k *keeper) text(list reflect.Value, write func(*jsonSink)) []byte {
-	key := listKey{first: list.Index(0).Addr().Interface(), count: list.Len()}
-	k.mu.Lock()
-	text, ok := k.lists[key]
-	k.mu.Unlock()
-	if ok {
-		return text
-	}
-	w := &jsonSink{}
-	write(w)
+// list writes a list of which the items that were written before are known; write writes one.
+func (k *keeper) list(w *jsonSink, list reflect.Value, write func(*jsonSink, reflect.Value)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.lists == nil || len(k.lists) >= keptMax {
-		k.lists = map[listKey][]byte{}
+	w.beginList()
+	for i := range list.Len() {
+		w.item()
+		item := list.Index(i)
+		at := item.Addr().Interface()
+		text, ok := k.items[at]
+		if !ok {
+			k.one.buf = k.one.buf[:0]
+			write(&k.one, item)
+			text = bytes.Clone(k.one.buf)
+			if k.items == nil || len(k.items) >= keptMax {
+				k.items = map[any][]byte{}
+			}
+			k.items[at] = text
+		}
+		w.document(text)
 	}
-	k.lists[key] = w.buf
-	return w.buf
+	w.endList()
 }

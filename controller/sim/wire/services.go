@@ -30,8 +30,8 @@ type Service struct {
 	// Unions lists, for each union that an operation's types reach, a pointer to every member of it:
 	// Go's reflection cannot find them from the interface.
 	Unions []any
-	// Kept lists, by an empty one of each, the types of lists that its methods never change after they answered them. Such a list is
-	// written once and remembered.
+	// Kept lists, by an empty one of each, the types of lists whose items never change once its methods answered them. Such an item is
+	// written once and remembered, and lists that share the memory of their items cost little.
 	Kept []any
 	// Document makes the service's document type of a decoded value; nil where it has none.
 	Document func(any) any
