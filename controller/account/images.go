@@ -88,14 +88,13 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	return errors.Join(failed...)
 }
 
-// askTogether asks once for the tags that a look wants to know and, since the request is made anyway, whether the images of the revisions
-// that it names are still there, which a rollout has to know next. The answers are kept for those who ask one by one; where an image is
-// not there the whole request fails, and they have to.
+// askTogether asks, about tags that were never asked about, together with whether the images of the revisions that the look names are
+// still there: a release is about to begin, and has to know that next. The answers are kept for those who ask one by one. Where an image
+// is not there the whole request fails, and from then on each is asked about by itself.
 func (a *Account) askTogether(ctx context.Context, repo registry, look observed.Look) error {
-	fresh := freshnessOf(look)
 	images := map[string]string{} // by reference, empty for what no revision names
 	for _, reference := range look.Containers {
-		if _, ok := a.tags.get(repo.key(reference), fresh.within(a.opts.TemplateAge)); !ok {
+		if _, ok := a.tags.get(repo.key(reference), forever); !ok {
 			images[reference] = ""
 		}
 	}
@@ -106,7 +105,7 @@ func (a *Account) askTogether(ctx context.Context, repo registry, look observed.
 		r, _ := a.revisions.get(arn, forever)
 		for _, c := range r.images {
 			of, ok := parseImage(c.image)
-			if _, known := a.images.get(c.image, fresh.within(a.opts.ImageAge)); ok && !known && of.is(repo) {
+			if _, known := a.images.get(c.image, freshnessOf(look).within(a.opts.ImageAge)); ok && !known && of.is(repo) {
 				images[of.reference()] = c.image
 			}
 		}
@@ -120,23 +119,27 @@ func (a *Account) askTogether(ctx context.Context, repo registry, look observed.
 		ids[i] = identifier(reference)
 	}
 	found, err := a.describeImages(ctx, repo, ids...)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
 	}
+	if len(found) == 0 {
+		found = make([]string, len(references))
+	}
 	for i, reference := range references {
-		a.tags.put(repo.key(reference), found[i])
-		if image := images[reference]; image != "" {
+		if image := images[reference]; image == "" {
+			a.tags.put(repo.key(reference), found[i])
+		} else if found[i] != "" {
 			a.images.put(image, found[i])
 		}
 	}
 	return nil
 }
 
-// digest answers what the reference, a tag or a digest, is now; empty where it does not exist. Only one that exists is
-// kept, and briefly: a tag may be moved.
+// digest answers what the reference, a tag or a digest, is now; empty where it does not exist, which is asked anew each time. One that
+// exists is kept briefly: a tag may be moved.
 func (a *Account) digest(ctx context.Context, repo registry, reference string, fresh freshness) (string, error) {
 	key := repo.key(reference)
-	if digest, ok := a.tags.get(key, fresh.within(a.opts.TemplateAge)); ok {
+	if digest, ok := a.tags.get(key, fresh.within(a.opts.TemplateAge)); ok && digest != "" {
 		return digest, nil
 	}
 	digest, err := a.describeImage(ctx, repo, reference)

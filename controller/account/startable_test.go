@@ -2,8 +2,11 @@ package account_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -43,4 +46,48 @@ func TestStartableWithoutSecret(t *testing.T) {
 			w.Errorf("startable although its secret is gone")
 		}
 	})
+}
+
+// What a release has to know of images is asked for at once: the tag, and whether the image that it would go back to is still there. Where
+// one of them is not, the other is what it is.
+func TestImagesAreAskedForTogether(t *testing.T) {
+	for _, c := range []struct {
+		name, tag string
+		gone      bool // the image of the way back
+		requests  int
+	}{
+		{"both are there", "v1", false, 1},
+		{"the tag is not there", "v9", false, 4},
+		{"the way back's is not there", "v1", true, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, sim.Config{Seed: 11}, func(w *world) {
+				revision := w.mustAct(w.register("v2")).Revision
+				w.observe(observed.Look{Revisions: []string{revision}})
+				if c.gone {
+					must(w.sim.ECR.BatchDeleteImage(w.ctx(), &ecr.BatchDeleteImageInput{RepositoryName: aws.String("orders"), ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: aws.String(digest("v2"))}}}))
+				}
+				time.Sleep(time.Hour)
+				w.sim.Calls.Reset()
+				look := observed.Look{Containers: map[string]string{container: c.tag}, Revisions: []string{revision}}
+				began := time.Now()
+				w.observe(look)
+				look.Startable, look.Fresh, look.Since = look.Revisions, true, began
+				s := w.observe(look) // the same pass looks again
+				want := digest(c.tag)
+				if c.tag == "v9" {
+					want = ""
+				}
+				if got := s.Images[container].Digest; got != want {
+					w.Errorf("%s is %q, want %q; missing %+v", c.tag, got, want, s.Missing)
+				}
+				if got := s.Startable[revision]; got.OK == c.gone || c.gone && got.Lacks != observed.LackImage {
+					w.Errorf("the way back is %+v", got)
+				}
+				if n := w.sim.Calls.Count("ecr", "DescribeImages"); n != c.requests {
+					w.Errorf("%d requests, want %d", n, c.requests)
+				}
+			})
+		})
+	}
 }
