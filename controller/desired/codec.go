@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -43,25 +44,39 @@ func (p *Percent) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the strategy's own parameters beside strategy and deadline, as the file has them.
+// MarshalJSON writes the strategy's own parameters between deadline and strategy, as the file has them. It is written so often, with each
+// save and each comparison of a service, that the parameters are not read for it.
 func (r Rollout) MarshalJSON() ([]byte, error) {
-	if len(r.Params) == 0 { // as nearly all are, and each save and each comparison of a service comes here
-		return json.Marshal(struct {
-			Deadline Duration `json:"deadline,omitempty"`
-			Strategy string   `json:"strategy,omitempty"`
-		}{r.Deadline, r.Strategy})
-	}
-	m := map[string]json.RawMessage{}
-	if err := json.Unmarshal(r.Params, &m); err != nil {
-		return nil, err
-	}
-	if r.Strategy != "" {
-		m["strategy"], _ = json.Marshal(r.Strategy)
+	out := make([]byte, 1, 160)
+	out[0] = '{'
+	comma := func() {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
 	}
 	if r.Deadline != 0 {
-		m["deadline"], _ = json.Marshal(r.Deadline)
+		out = strconv.AppendQuote(append(out, `"deadline":`...), r.Deadline.String())
 	}
-	return json.Marshal(m)
+	if params := bytes.TrimSpace(r.Params); len(params) > 0 {
+		inner, opens := bytes.CutPrefix(params, []byte("{"))
+		inner, closes := bytes.CutSuffix(inner, []byte("}"))
+		if !opens || !closes {
+			return nil, fmt.Errorf("the parameters of a rollout are no object: %s", params)
+		}
+		if len(bytes.TrimSpace(inner)) > 0 {
+			comma()
+			out = append(out, inner...)
+		}
+	}
+	if r.Strategy != "" {
+		name, err := json.Marshal(r.Strategy)
+		if err != nil {
+			return nil, err
+		}
+		comma()
+		out = append(append(out, `"strategy":`...), name...)
+	}
+	return append(out, '}'), nil
 }
 
 // UnmarshalJSON keeps what it does not know for the strategy, which checks it.
