@@ -47,6 +47,12 @@ fuzz:
 		$(GO) test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
 
+# What a part of the tests is built of, for a cache that the next machine finds: built-test-stories.
+built-%-race: ; $(GO) build -race $(PKG)
+built-%:
+	$(GO) vet $(PKG)
+	cd infra && $(GO) vet ./...
+
 # What costs seconds: form, suspicious code, the files of desired/, the module file, the workflows. actionlint is a module of its own,
 # so that its dependencies are not the project's.
 check:

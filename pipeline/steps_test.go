@@ -28,6 +28,7 @@ var steps = []struct{ command, test, why string }{
 	{"go run ./controller/cmd/controller validate", "TestValidate", ""},
 	{"make build", "TestEnvironment", ""},
 	{".ci/run", "", "it runs the tests"},
+	{`make "built-$PART"`, "", "it builds what the tests are built of"},
 	{"go -C infra test ./...", "", "it runs the tests of infra/, a module of its own"},
 	{"pipeline/login", "", "needs ECR's GetAuthorizationToken and a registry that takes its password"},
 	{"cosign sign", "", "needs GitHub's OIDC, and Sigstore"},

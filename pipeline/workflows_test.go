@@ -3,6 +3,7 @@ package pipeline
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -105,7 +106,7 @@ func workflows(t *testing.T) map[string]workflow {
 		}
 		all[strings.TrimSuffix(filepath.Base(file), ".yml")] = w
 	}
-	want := []string{"app-deploy", "app-pr", "controller", "infra-deploy", "infra-pr", "promote"}
+	want := []string{"app-deploy", "app-pr", "build-cache", "controller", "infra-deploy", "infra-pr", "promote"}
 	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {
 		t.Fatalf("the workflows are %v, want %v", got, want)
 	}
@@ -143,6 +144,42 @@ func TestPullRequestsRunAllTests(t *testing.T) {
 	if s := test.Steps[len(test.Steps)-1]; s.Run != `.ci/run "$PART"` || s.Env["PART"] != "${{ matrix.part }}" ||
 		s.Env["STORY_SEEDS"] != "${{ matrix.part == 'test-stories-race' && '300' || matrix.part == 'test-stories' && '2000' || '' }}" {
 		t.Errorf("its last step is %q with %v", s.Run, s.Env)
+	}
+}
+
+// TestPullRequestsFindTheirCaches: main's caches have the keys that a pull request's tests ask for, and race and plain builds one each.
+func TestPullRequestsFindTheirCaches(t *testing.T) {
+	path := func(j job) string {
+		for _, s := range j.Steps {
+			if strings.HasPrefix(s.Uses.Value, "actions/setup-go@") {
+				return s.With["cache-dependency-path"]
+			}
+		}
+		return ""
+	}
+	all := workflows(t)
+	test, build := all["app-pr"].Jobs["test"], all["build-cache"].Jobs["build"]
+	if path(test) == "" || path(test) != path(build) {
+		t.Errorf("a pull request's tests read the cache of %q, build-cache fills that of %q", path(test), path(build))
+	}
+	found := regexp.MustCompile(`^\$\{\{ fromJSON\(contains\(matrix\.part, 'race'\) && '("[^']+")' \|\| '("[^']+")'\) \}\}$`).FindStringSubmatch(path(test))
+	if found == nil || found[1] == found[2] {
+		t.Fatalf("race and plain builds have no caches of their own: %q", path(test))
+	}
+	for _, files := range found[1:] {
+		var list string
+		if err := json.Unmarshal([]byte(files), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range strings.Split(list, "\n") {
+			if _, err := os.Stat("../" + file); err != nil {
+				t.Errorf("a key is made of a file that is not there: %v", err)
+			}
+		}
+	}
+	race := func(part any) bool { return strings.Contains(part.(string), "race") }
+	if parts, ok := build.Strategy.Matrix["part"].([]any); !ok || !slices.ContainsFunc(parts, race) || !slices.ContainsFunc(parts, func(p any) bool { return !race(p) }) {
+		t.Errorf("build-cache fills the caches of %v, which is not both", build.Strategy.Matrix["part"])
 	}
 }
 
