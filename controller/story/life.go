@@ -54,6 +54,17 @@ func (w *World) Start() error {
 	return err
 }
 
+// dice are numbers in [0, 1) for whoever asks, several at once.
+func dice(source rand.Source) func() float64 {
+	var one sync.Mutex
+	rng := rand.New(source)
+	return func() float64 {
+		one.Lock()
+		defer one.Unlock()
+		return rng.Float64()
+	}
+}
+
 // begin starts one process.
 func (w *World) begin(name string) (*life, error) {
 	ctx, stop := context.WithCancel(context.Background())
@@ -65,18 +76,18 @@ func (w *World) begin(name string) (*life, error) {
 	})}
 	registry := prometheus.NewRegistry()
 	w.starts++
-	jitter := rand.New(rand.NewPCG(w.opts.Seed, uint64(w.starts)))
+	jitter := dice(rand.NewPCG(w.opts.Seed, uint64(w.starts)))
 	aws := w.account.AWSConfig()
 	aws.HTTPClient = &http.Client{Transport: l.gate}
 	log := zap.New(core{journal: w.journal, who: name})
 	clock := client.NewClock(w.clock)
-	options := client.Options{Jitter: jitter.Float64, Registerer: registry, Clock: clock}
+	options := client.Options{Jitter: jitter, Registerer: registry, Clock: clock}
 	if w.opts.WholeLimits {
 		options.BurstShare, options.RefillShare = 1, 1
 	}
 	var shared *app.Shared
 	if w.opts.Two {
-		table := dynamo.New(aws, dynamo.Options{Table: sharedTable, Environment: "dev", Jitter: jitter.Float64})
+		table := dynamo.New(aws, dynamo.Options{Table: sharedTable, Environment: "dev", Jitter: jitter})
 		shared = &app.Shared{Table: table, Lease: lease.New(table, fmt.Sprintf("%s-%d", name, w.starts), log)}
 		options.MayWrite = shared.Lease.MayWrite
 	}

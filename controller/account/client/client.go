@@ -50,7 +50,7 @@ type Options struct {
 	// MayWrite, where set, is asked when a writing attempt is about to be sent: until when it must have been answered, or
 	// why none may begin. Its error is not changed. Nil: writes are bounded by AttemptMax alone.
 	MayWrite func() (by time.Time, err error)
-	// Jitter answers a number in [0, 1) for the pause between two attempts. Tests hand in a seeded one.
+	// Jitter answers a number in [0, 1) for the pause between two attempts, to several requests at once. Tests hand in a seeded one.
 	Jitter func() float64
 	// Clock, where set, is set right by the Date of each answer.
 	Clock *Clock

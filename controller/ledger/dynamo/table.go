@@ -32,7 +32,7 @@ const tableSchema = 1
 type Options struct {
 	Table       string
 	Environment string         // whose ledger: part of every key
-	Jitter      func() float64 // in [0, 1), for the pause between two attempts; nil: random
+	Jitter      func() float64 // in [0, 1), for the pause between two attempts, of several requests at once; nil: random
 }
 
 // Table is the ledger as everybody may read it. Fenced gives the right to write. It is safe for concurrent use.
