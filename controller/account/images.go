@@ -88,9 +88,10 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	return errors.Join(failed...)
 }
 
-// askTogether asks, about tags that were never asked about, together with whether the images of the revisions that the look names are
-// still there: a release is about to begin, and has to know that next. The answers are kept for those who ask one by one. Where an image
-// is not there the whole request fails, and from then on each is asked about by itself.
+// askTogether asks what tags are that were never asked about and, by the same request, whether the images of the revisions that the look
+// names are still there: a release is about to begin, and has to know that next. The answers are kept for those who ask one by one. Where
+// an image is not there the whole request fails, and from then on each is asked about by itself.
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
 func (a *Account) askTogether(ctx context.Context, repo registry, look observed.Look) error {
 	images := map[string]string{} // by reference, empty for what no revision names
 	for _, reference := range look.Containers {
