@@ -227,6 +227,9 @@ func TestAwayAndRefused(t *testing.T) {
 	}
 	tracer.Ended(deploy())
 	r.await(2)
+	for testutil.ToFloat64(tracer.metrics.sent) < 2 { // the collector has it before it is known here
+		time.Sleep(10 * time.Millisecond)
+	}
 	var told []string
 	for _, l := range logs.All() {
 		told = append(told, l.Message)
