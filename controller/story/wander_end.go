@@ -152,8 +152,21 @@ func (t *Telling) all(limit string, is func(service string) error) error {
 	})
 }
 
+// answer says what became of a migration that the controller lost after all was well already, once: a successor may find that out late.
+func (t *Telling) answer(service string) error {
+	lost := t.records[service].Lost
+	if lost == nil || t.noted["assume "+service] == lost.Key {
+		return nil
+	}
+	t.noted["assume "+service] = lost.Key
+	return t.change(service+": assume", func() error { return t.assume(service) })
+}
+
 // atRest holds liveness: nothing is in flight, and what is so says why and what comes next.
 func (t *Telling) atRest(service string) error {
+	if err := t.answer(service); err != nil {
+		return err
+	}
 	v := t.view(service)
 	if v == nil {
 		return fmt.Errorf("nothing is told of %s", service)
@@ -185,6 +198,9 @@ func (t *Telling) atRest(service string) error {
 // healthy: the newest version of git runs and is good. Where an image or a secret of the last good version is gone for good, somebody
 // does what the controller says, once.
 func (t *Telling) healthy(service string) error {
+	if err := t.answer(service); err != nil {
+		return err
+	}
 	if v := t.view(service); v != nil && v.Status.Condition(condition.Blocked).Reason == "NoWayBack" && strings.Contains(v.Status.Next, "spec.emergency") && t.noted["emergency "+service] == "" {
 		t.noted["emergency "+service] = "said"
 		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
