@@ -130,12 +130,6 @@ func (t *Telling) at(moment string) error {
 	return nil
 }
 
-func (w *World) record(service string) rollout.Record {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.records[service]
-}
-
 // do arms a fault of the account's, or carries out a line of the language.
 func do(t *Telling, deed string) error {
 	if !strings.HasPrefix(deed, "{") {

@@ -31,7 +31,7 @@ func outcomeOf(w *World) outcome {
 			}
 			o.Endings = append(o.Endings, fmt.Sprintf("%s %s %s %s by %s, migration %s", service, e.Kind, strings.Join(e.Images, " "), e.Result, check, e.Migration))
 		}
-		for _, r := range w.records[service].Rejected {
+		for _, r := range w.record(service).Rejected {
 			o.Rejected[service] = append(o.Rejected[service], r.Ask)
 		}
 	}

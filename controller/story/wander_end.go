@@ -102,7 +102,7 @@ func (t *Telling) mendFile(name string) error {
 
 // assume says that a migration failed of which nobody but a person can know what became. Until then its lock is held.
 func (t *Telling) assume(service string) error {
-	lost := t.records[service].Lost
+	lost := t.record(service).Lost
 	if lost == nil {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (t *Telling) bless() error {
 		if err := t.assume(s); err != nil {
 			return err
 		}
-		if t.service(s).DesiredCount == 0 && len(t.records[s].GoodAsks) > 0 {
+		if t.service(s).DesiredCount == 0 && len(t.record(s).GoodAsks) > 0 {
 			if err := t.ScaleByHand(s, 2); err != nil {
 				return err
 			}
@@ -154,11 +154,11 @@ func (t *Telling) all(limit string, is func(service string) error) error {
 
 // answer says what became of a migration that the controller lost after all was well already, once: a successor may find that out late.
 func (t *Telling) answer(service string) error {
-	lost := t.records[service].Lost
-	if lost == nil || t.noted["assume "+service] == lost.Key {
+	lost := t.record(service).Lost
+	if lost == nil || t.said["migration of "+service] == lost.Key {
 		return nil
 	}
-	t.noted["assume "+service] = lost.Key
+	t.said["migration of "+service] = lost.Key
 	return t.change(service+": assume", func() error { return t.assume(service) })
 }
 
@@ -201,8 +201,8 @@ func (t *Telling) healthy(service string) error {
 	if err := t.answer(service); err != nil {
 		return err
 	}
-	if v := t.view(service); v != nil && v.Status.Condition(condition.Blocked).Reason == "NoWayBack" && strings.Contains(v.Status.Next, "spec.emergency") && t.noted["emergency "+service] == "" {
-		t.noted["emergency "+service] = "said"
+	if v := t.view(service); v != nil && v.Status.Condition(condition.Blocked).Reason == "NoWayBack" && strings.Contains(v.Status.Next, "spec.emergency") && t.said["emergency of "+service] == "" {
+		t.said["emergency of "+service] = "no way back"
 		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 		if err := t.change(service+": emergency", func() error {
 			return errors.Join(t.repo.drop(service+".yaml", "emergency"), t.repo.add(service+".yaml", "emergency: {reason: no way back, owner: kitchen, until: "+until+"}"))

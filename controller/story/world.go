@@ -92,6 +92,7 @@ type World struct {
 	records  map[string]rollout.Record // newest saved
 	verdicts map[string]int            // endings that were expected already, by service
 	noted    map[string]string         // deployments to compare with
+	said     map[string]string         // what git was told in answer to the controller, each thing once
 	moments  map[string]time.Time      // of what was done by hand
 	deleted  map[string]*types.Service // services as they were before they were deleted by hand
 	passing  []passing                 // faults that end by themselves
@@ -122,7 +123,7 @@ func New(dir string, opts Options) (*World, error) {
 	}
 	w := &World{
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
-		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, moments: map[string]time.Time{},
+		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, said: map[string]string{}, moments: map[string]time.Time{},
 		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{},
 	}
 	w.ears = newEars(w.journal)
@@ -215,6 +216,13 @@ func (w *World) saved(rec rollout.Record, history []rollout.Entry) {
 	w.endings = append(w.endings, history...)
 	w.mu.Unlock()
 	w.Observer.origins(history)
+}
+
+// record is what was saved last of a service.
+func (w *World) record(service string) rollout.Record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.records[service]
 }
 
 // ended are the finished rollouts of a service, oldest first.
