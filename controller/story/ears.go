@@ -85,10 +85,13 @@ func (m mouth) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.gate.close()
 		return nil, errKilled{}
 	}
-	if wait := errors.Join(pause(r.Context(), latencyBack), m.gate.pass(r, "")); wait != nil && err == nil {
+	if wait := errors.Join(pause(r.Context(), latencyBack), m.gate.pass(r, "")); err == nil {
 		err = wait
 	}
-	return res, err
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 // hang waits where whoever is told gives no answer, for as long as anybody waits for one. Its error says that nobody does any more: what

@@ -232,13 +232,16 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	if k != nil {
 		g.close()
 	}
-	if wait := errors.Join(pause(r.Context(), latencyBack), g.pass(r, "")); wait != nil && err == nil {
+	if wait := errors.Join(pause(r.Context(), latencyBack), g.pass(r, "")); err == nil {
 		err = wait
 	}
 	if g.closed() {
 		return nil, errKilled{}
 	}
-	return res, err
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 // there is how long a request takes on its way there. A controller that is one of two does several things at a time, and two that
