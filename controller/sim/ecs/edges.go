@@ -187,7 +187,7 @@ type Event struct {
 	At         time.Time
 	Cluster    string      // ARN
 	Service    string      // ARN; "" for RunTask tasks
-	Task       *types.Task // as DescribeTasks shows it
+	Task       *types.Task // as DescribeTasks shows it without tags; nobody may change it
 	Name       string      // SERVICE_DEPLOYMENT_FAILED, SERVICE_STEADY_STATE, …
 	Deployment string      // ecs-svc/…
 	Reason     string

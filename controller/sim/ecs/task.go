@@ -23,9 +23,12 @@ const (
 	stopped
 )
 
-func (s taskStatus) String() string {
-	return [...]string{"PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"}[s]
-}
+var taskStatuses = [...]string{"PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"}
+
+func (s taskStatus) String() string { return taskStatuses[s] }
+
+// shown is the status as an answer has it; it may not be changed.
+func (s taskStatus) shown() *string { return &taskStatuses[s] }
 
 // task is one task of a service or of RunTask.
 type task struct {
@@ -61,6 +64,9 @@ type task struct {
 	moving      bool  // its replacement is for another availability zone
 
 	protectedUntil time.Time
+
+	shownOverrides   *types.TaskOverride // what view has shown already
+	shownAttachments []types.Attachment
 }
 
 // taskPlan is what a task was asked to be, beside its task definition.
@@ -86,6 +92,7 @@ type container struct {
 	exit      *Exit
 	reason    string
 	health    types.HealthStatus
+	shown     *types.Container // what does not change of it, once it was shown
 }
 
 type target struct {
@@ -160,7 +167,7 @@ func (e *Engine) told(t *task) {
 	if e.cfg.Observe == nil {
 		return
 	}
-	ev := Event{At: e.now, Cluster: t.cluster.arn, Task: new(t.view(true))}
+	ev := Event{At: e.now, Cluster: t.cluster.arn, Task: new(t.view(false))}
 	if t.svc != nil {
 		ev.Service = t.svc.arn
 	}
