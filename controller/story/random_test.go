@@ -99,12 +99,13 @@ func (s *tally) add(w *World, d *drawing) {
 	defer s.mu.Unlock()
 	s.seeds++
 	s.rollouts += len(w.endings)
+	for _, n := range w.account.Calls.Counts() {
+		s.calls += n
+	}
 	lines := w.journal.entries()
 	deed := ""
 	for _, l := range lines {
 		switch l.who {
-		case whoReads, "effect":
-			s.calls++
 		case "fault", "kill", "alarm", "by hand", "git", "cut", "stack":
 			s.faults++
 		case "story":
