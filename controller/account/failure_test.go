@@ -356,7 +356,19 @@ func TestLogsAreOfTheDeploymentOnly(t *testing.T) {
 		if s := w.observe(look); s.Logs == nil || s.Logs.Seen || len(s.Missing) > 0 {
 			w.Errorf("before any task: logs %+v, missing %+v", s.Logs, s.Missing)
 		}
-		s := w.until(5*time.Minute, look, func(s observed.Service) bool { return s.Logs != nil && len(s.Logs.Matches["listening"]) == 2 })
+		waited := false
+		s := w.until(5*time.Minute, look, func(s observed.Service) bool {
+			if slices.ContainsFunc(s.Tasks, func(t observed.Task) bool { return t.Deployment == id && t.StartedAt.IsZero() }) {
+				waited = true
+				if slices.ContainsFunc(w.sim.Calls.Recent(), func(c sim.Call) bool { return c.Operation == "FilterLogEvents" && c.Error != "" }) {
+					w.Error("the stream of a task was asked for by its name before it started")
+				}
+			}
+			return s.Logs != nil && len(s.Logs.Matches["listening"]) == 2
+		})
+		if !waited {
+			w.Error("no task was seen before it started")
+		}
 		if len(s.Logs.Matches["panic"]) != 0 {
 			w.Errorf("matches of the old deployment: %+v", s.Logs.Matches["panic"])
 		}

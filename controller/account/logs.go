@@ -68,7 +68,7 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 		if high, ok := state.high[group]; ok && high.Add(-logOverlap).After(from) {
 			from = high.Add(-logOverlap)
 		}
-		events, err := a.filterLogs(ctx, group, streams[group], from)
+		events, err := a.filterLogs(ctx, group, streams[group], from, begun(s.Tasks, look.Deployment))
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -118,13 +118,22 @@ func streamsOf(target logTarget, tasks []observed.Task, deployment string) []str
 	return out
 }
 
-// filterLogs answers the streams' events since from. Naming a stream that does not exist yet fails the whole request, so
-// then the streams are asked for by their common prefixes.
-func (a *Account) filterLogs(ctx context.Context, group string, streams []string, from time.Time) ([]cwl.FilteredLogEvent, error) {
+// begun reports whether every task of the deployment has started. The streams of one that has not are made when its containers start.
+func begun(tasks []observed.Task, deployment string) bool {
+	return !slices.ContainsFunc(tasks, func(t observed.Task) bool { return t.Deployment == deployment && t.StartedAt.IsZero() })
+}
+
+// filterLogs answers the streams' events since from. Naming a stream that does not exist yet fails the whole request, so then, and where
+// the streams are not said to exist, they are asked for by their common prefixes.
+func (a *Account) filterLogs(ctx context.Context, group string, streams []string, from time.Time, exist bool) ([]cwl.FilteredLogEvent, error) {
 	var events []cwl.FilteredLogEvent
 	for chunk := range slices.Chunk(streams, logStreamsMax) {
-		part, err := a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: chunk, StartTime: millis(from)})
-		if fault.Is(err, fault.NotFound) {
+		var part []cwl.FilteredLogEvent
+		var err error
+		if exist {
+			part, err = a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: chunk, StartTime: millis(from)})
+		}
+		if !exist || fault.Is(err, fault.NotFound) {
 			part, err = a.filterByPrefix(ctx, group, chunk, from)
 		}
 		events = append(events, part...)
