@@ -156,7 +156,7 @@ func (a *Account) roll(ctx context.Context, s stack, r rollout.Roll) (rollout.Ou
 	if err != nil {
 		return rollout.Outcome{}, deed(err, "roll %s to %s", s.service, name(r.Revision))
 	}
-	a.tasks.drop(aws.ToString(out.Service.ServiceArn))
+	a.relist(aws.ToString(out.Service.ServiceArn))
 	for _, d := range out.Service.Deployments {
 		if aws.ToString(d.Status) == "PRIMARY" {
 			return rollout.Outcome{Deployment: aws.ToString(d.Id)}, nil

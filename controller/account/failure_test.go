@@ -384,6 +384,46 @@ func TestLogsAreOfTheDeploymentOnly(t *testing.T) {
 	})
 }
 
+// TestStoppedTasksAreDescribedOnce rolls a second time, after which the tasks are listed anew: those that had stopped before are known.
+func TestStoppedTasksAreDescribedOnce(t *testing.T) {
+	book := script.Book{{Match: script.Match{Image: digest("bad")}, Script: script.Script{Exit: &script.Exit{After: time.Second, Code: 3}}}}
+	bubble(t, sim.Config{Seed: 18, Book: book}, func(w *world) {
+		id := w.mustAct(roll(w.mustAct(w.register("bad")).Revision)).Deployment
+		look := observed.Look{Deployment: id, ServiceDeployment: true, Tasks: true, Thorough: true}
+		w.until(30*time.Minute, look, func(s observed.Service) bool { return s.Primary().Rollout == observed.RolloutFailed })
+		ended := map[string]bool{}
+		for _, t := range w.observe(look).Tasks {
+			if t.Stopped() {
+				ended[t.ARN] = true
+			}
+		}
+		again := 0
+		w.sim.Faults.Add(wire.Fault{Operation: "DescribeTasks", Change: func(c *wire.Call, out any) any {
+			for _, arn := range c.Input.(*awsecs.DescribeTasksInput).Tasks {
+				if ended[arn] {
+					again++
+				}
+			}
+			return out
+		}})
+		look.Deployment = w.mustAct(roll(w.mustAct(w.register("v2")).Revision)).Deployment
+		listed := 0
+		for _, t := range w.observe(look).Tasks {
+			if ended[t.ARN] {
+				listed++
+			}
+		}
+		if listed < 3 || listed != len(ended) || again > 0 {
+			w.Errorf("of %d stopped tasks %d are seen after the next deployment, and %d were described again", len(ended), listed, again)
+		}
+		time.Sleep(90 * time.Minute) // ECS has forgotten them
+		look.Deployment = w.mustAct(roll(w.mustAct(w.register("v3")).Revision)).Deployment
+		if slices.ContainsFunc(w.observe(look).Tasks, func(t observed.Task) bool { return ended[t.ARN] }) {
+			w.Error("tasks are seen that ECS does not list any more")
+		}
+	})
+}
+
 // TestBadRollout follows a rollout that the breaker ends, without ECS rolling anything back.
 func TestBadRollout(t *testing.T) {
 	book := script.Book{{Match: script.Match{Image: digest("bad")}, Script: script.Script{Exit: &script.Exit{After: time.Second, Code: 3}}}}

@@ -25,10 +25,11 @@ const (
 // taskList is what was last seen of a service's tasks, and the hints it was seen under.
 type taskList struct {
 	tasks   []observed.Task
-	counts  string    // of the followed deployment when the running tasks were described
-	live    int       // of its tasks, when they were last listed
-	running time.Time // when the running tasks were listed
-	stopped time.Time // when the stopped tasks were listed
+	before  []observed.Task // of before the newest roll, after which all are listed anew
+	counts  string          // of the followed deployment when the running tasks were described
+	live    int             // of its tasks, when they were last listed
+	running time.Time       // when the running tasks were listed
+	stopped time.Time       // when the stopped tasks were listed
 }
 
 // observeTasks answers the tasks of the service. ECS charges two listings and a description for them, so they are asked
@@ -71,7 +72,7 @@ func (a *Account) observeTasks(ctx context.Context, s *observed.Service, look ob
 		}
 	}
 	slices.Sort(arns)
-	tasks, err := a.describeTasks(ctx, cluster, slices.Compact(arns), last.tasks)
+	tasks, err := a.describeTasks(ctx, cluster, slices.Compact(arns), slices.Concat(last.before, last.tasks))
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,12 @@ func (a *Account) observeTasks(ctx context.Context, s *observed.Service, look ob
 	a.tasks.put(s.ARN, next)
 	s.Tasks = slices.Clone(tasks)
 	return nil
+}
+
+// relist has the service's tasks listed anew.
+func (a *Account) relist(service string) {
+	last, _ := a.tasks.get(service, forever)
+	a.tasks.put(service, taskList{before: slices.Concat(last.before, last.tasks)})
 }
 
 // liveOf counts the deployment's tasks that are to run.
