@@ -83,6 +83,9 @@ func (r *Relay) Run(ctx context.Context) {
 		}
 		n, err := r.round(ctx)
 		wait := poll
+		if n > 0 {
+			failing.Reset() // slow, or one school's, but it goes on
+		}
 		switch {
 		case err != nil:
 			wait = failing.NextBackOff()

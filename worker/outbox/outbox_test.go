@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +74,31 @@ func TestDirectAcceptsEveryOrder(t *testing.T) {
 		if o, err := s.Get(t.Context(), id); err != nil || o.Status != order.StatusAccepted {
 			t.Fatalf("%s is %s, error %v", id, o.Status, err)
 		}
+	}
+}
+
+// A queue so slow that no round gets all of its events out is given each of them once.
+func TestASlowQueueGetsEachEventOnce(t *testing.T) {
+	s := opened(t)
+	place(t, s, 150)
+	var sends atomic.Int64
+	slow := func(ctx context.Context, events []order.Event) ([]bool, error) {
+		done := make([]bool, len(events))
+		for i := range events {
+			select {
+			case <-ctx.Done():
+				return done, ctx.Err()
+			case <-time.After(40 * time.Millisecond):
+			}
+			sends.Add(1)
+			done[i] = true
+		}
+		return done, nil
+	}
+	defer run(t, outbox.New(s, slow, zap.NewNop(), prometheus.NewRegistry()))()
+	await(t, "an empty outbox", func() bool { n, _, err := s.Backlog(t.Context()); return err == nil && n == 0 })
+	if n := sends.Load(); n != 150 {
+		t.Errorf("150 events were sent %d times", n)
 	}
 }
 

@@ -12,14 +12,17 @@ import (
 // relayLock is the advisory lock of the one who publishes: any number that nobody else in this database uses.
 const relayLock = 0x63616e7465656e // "canteen"
 
+// takeOutTimeout is what there is to take out what send has sent, however much time that took: what stays is sent again.
+const takeOutTimeout = time.Second
+
 // Publish hands the oldest events of the outbox, at most limit, to send and takes out those that send returns as done. Of
 // several processes on one PostgreSQL one publishes at a time, so that a school's events leave in their order; the others
 // return 0, nil at once. A crash after send and before the end repeats the events: at least once. n is how many were
-// taken out, also beside an error of send's.
+// taken out, also beside an error of send's. It returns within a second after ctx ends, and send.
 func (s *Store) Publish(ctx context.Context, limit int, send func(context.Context, []order.Event) (done []bool, err error)) (n int, err error) {
 	if s.source.dialect == database.DialectSQLite3 {
 		// No transaction around send: it would keep every other writer out. Two processes on one file may send twice.
-		return publish(ctx, s.relay, limit, send)
+		return publish(ctx, s.relay, limit, send, func(context.Context) error { return nil })
 	}
 	t, err := s.relay.begin(ctx)
 	if err != nil {
@@ -33,16 +36,11 @@ func (s *Store) Publish(ctx context.Context, limit int, send func(context.Contex
 	if !mine {
 		return 0, nil
 	}
-	n, sendErr := publish(ctx, t, limit, send)
-	if n > 0 { // what has left is taken out although others have not
-		if err := t.commit(ctx); err != nil {
-			return 0, fmt.Errorf("commit the outbox: %w", classify(err))
-		}
-	}
-	return n, sendErr
+	return publish(ctx, t, limit, send, func(ctx context.Context) error { return t.commit(ctx) })
 }
 
-func publish(ctx context.Context, on querier, limit int, send func(context.Context, []order.Event) ([]bool, error)) (int, error) {
+// publish takes out what has left although others have not, and commits where anything has.
+func publish(ctx context.Context, on querier, limit int, send func(context.Context, []order.Event) ([]bool, error), commit func(context.Context) error) (int, error) {
 	var ids []any
 	var events []order.Event
 	err := each(ctx, on, func(scan func(...any) error) error {
@@ -68,8 +66,13 @@ func publish(ctx context.Context, on querier, limit int, send func(context.Conte
 	if len(gone) == 0 {
 		return 0, sendErr
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeOutTimeout)
+	defer cancel()
 	if _, err := on.exec(ctx, `DELETE FROM outbox WHERE id IN (`+placeholders(1, len(gone))+`)`, gone...); err != nil {
 		return 0, fmt.Errorf("take events out of the outbox: %w", classify(err))
+	}
+	if err := commit(ctx); err != nil {
+		return 0, fmt.Errorf("commit the outbox: %w", classify(err))
 	}
 	return len(gone), sendErr
 }

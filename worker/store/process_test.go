@@ -212,6 +212,28 @@ func TestOrderAndEventAreWrittenTogether(t *testing.T) {
 	})
 }
 
+// A queue that is slow takes up all the time there is: what it has by then is taken out all the same, or it would be sent for ever.
+func TestWhatASlowQueueHasIsTakenOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, source Source) {
+		s := migrated(t, source)
+		for _, key := range []string{"a", "b", "c"} {
+			place(t, s, key, order.Line{Item: "soup", Quantity: 1})
+		}
+		left := outboxOf(t, s)[2:]
+		ctx, cancel := context.WithCancel(t.Context())
+		n, err := s.Publish(ctx, 10, func(ctx context.Context, _ []order.Event) ([]bool, error) {
+			cancel()
+			return []bool{true, true, false}, ctx.Err()
+		})
+		if n != 2 || !errors.Is(err, context.Canceled) {
+			t.Errorf("published %d, error %v; want 2 and what send said", n, err)
+		}
+		if got := outboxOf(t, s); !slices.Equal(got, left) {
+			t.Errorf("outbox %v, want %v", got, left)
+		}
+	})
+}
+
 // While one process publishes, the other ones find nothing to do: two at once would mix up a school's events.
 func TestOneProcessPublishesAtATime(t *testing.T) {
 	onPostgres(t, func(t *testing.T, source Source) {
