@@ -84,7 +84,7 @@ type Account struct {
 	parameters *cache[string]
 	revisions  *cache[revision]
 	images     *cache[string] // image → digest
-	tags       *cache[string] // repository:tag → digest, empty where it was asked about and not there
+	tags       *cache[string] // repository and tag or digest → digest, empty where it was asked about and not there
 	built      *cache[string] // digest → the commit that the image was built of; never forgotten, since a digest's image never changes
 	secrets    *cache[string]
 	present    *cache[bool]

@@ -358,16 +358,16 @@ func TestLogsAreOfTheDeploymentOnly(t *testing.T) {
 		}
 		waited := false
 		s := w.until(5*time.Minute, look, func(s observed.Service) bool {
-			if slices.ContainsFunc(s.Tasks, func(t observed.Task) bool { return t.Deployment == id && t.StartedAt.IsZero() }) {
+			if slices.ContainsFunc(s.Tasks, func(t observed.Task) bool { return t.Deployment == id && t.LastStatus == "PROVISIONING" }) {
 				waited = true
 				if slices.ContainsFunc(w.sim.Calls.Recent(), func(c sim.Call) bool { return c.Operation == "FilterLogEvents" && c.Error != "" }) {
-					w.Error("the stream of a task was asked for by its name before it started")
+					w.Error("the stream of a task was asked for by its name before it had a network")
 				}
 			}
 			return s.Logs != nil && len(s.Logs.Matches["listening"]) == 2
 		})
 		if !waited {
-			w.Error("no task was seen before it started")
+			w.Error("no task was seen before it had a network")
 		}
 		if len(s.Logs.Matches["panic"]) != 0 {
 			w.Errorf("matches of the old deployment: %+v", s.Logs.Matches["panic"])

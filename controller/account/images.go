@@ -88,18 +88,19 @@ func (a *Account) observeImages(ctx context.Context, s *observed.Service, look o
 	return errors.Join(failed...)
 }
 
-// askTogether asks what tags are that were never asked about and, by the same request, whether the images of the revisions that the look
-// names are still there: a release is about to begin, and has to know that next. The answers are kept for those who ask one by one. Where
-// an image is not there the whole request fails, and from then on each is asked about by itself.
+// askTogether asks about the tags and digests that were never asked about and, by the same request, whether the images of the revisions
+// that the look names are still there: a release is about to begin, and has to know that next. The answers are kept for those who ask one
+// by one. Where an image is not there the whole request fails, and from then on each is asked about by itself.
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
 func (a *Account) askTogether(ctx context.Context, repo registry, look observed.Look) error {
-	images := map[string]string{} // by reference, empty for what no revision names
+	images := map[string][]string{} // of revisions, by what names them in the repository; none of what only the look names
 	for _, reference := range look.Containers {
 		if _, ok := a.tags.get(repo.key(reference), forever); !ok {
-			images[reference] = ""
+			images[reference] = nil
 		}
 	}
-	if len(images) == 0 {
+	asked := slices.Collect(maps.Keys(images))
+	if len(asked) == 0 {
 		return nil
 	}
 	for _, arn := range slices.Concat(look.Revisions, look.Startable) {
@@ -107,14 +108,14 @@ func (a *Account) askTogether(ctx context.Context, repo registry, look observed.
 		for _, c := range r.images {
 			of, ok := parseImage(c.image)
 			if _, known := a.images.get(c.image, freshnessOf(look).within(a.opts.ImageAge)); ok && !known && of.is(repo) {
-				images[of.reference()] = c.image
+				images[of.reference()] = append(images[of.reference()], c.image)
 			}
 		}
 	}
-	if len(images) == 1 {
+	references := slices.Sorted(maps.Keys(images))
+	if len(references) == 1 && len(images[references[0]]) == 0 {
 		return nil
 	}
-	references := slices.Sorted(maps.Keys(images))
 	ids := make([]ecrtypes.ImageIdentifier, len(references))
 	for i, reference := range references {
 		ids[i] = identifier(reference)
@@ -127,10 +128,13 @@ func (a *Account) askTogether(ctx context.Context, repo registry, look observed.
 		found = make([]string, len(references))
 	}
 	for i, reference := range references {
-		if image := images[reference]; image == "" {
+		if slices.Contains(asked, reference) {
 			a.tags.put(repo.key(reference), found[i])
-		} else if found[i] != "" {
-			a.images.put(image, found[i])
+		}
+		for _, image := range images[reference] {
+			if found[i] != "" {
+				a.images.put(image, found[i])
+			}
 		}
 	}
 	return nil

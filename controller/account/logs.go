@@ -118,9 +118,10 @@ func streamsOf(target logTarget, tasks []observed.Task, deployment string) []str
 	return out
 }
 
-// begun reports whether every task of the deployment has started. The streams of one that has not are made when its containers start.
+// begun reports whether no task of the deployment is without its network yet, and so surely without a container that could have made
+// its stream. Any later one may have: a container that others wait for writes long before its task counts as started.
 func begun(tasks []observed.Task, deployment string) bool {
-	return !slices.ContainsFunc(tasks, func(t observed.Task) bool { return t.Deployment == deployment && t.StartedAt.IsZero() })
+	return !slices.ContainsFunc(tasks, func(t observed.Task) bool { return t.Deployment == deployment && t.LastStatus == "PROVISIONING" })
 }
 
 // filterLogs answers the streams' events since from. Naming a stream that does not exist yet fails the whole request, so then, and where

@@ -14,8 +14,8 @@ import (
 // seen until there. Any other fact that fails is named in Missing, with its fault's kind. A service that does not exist is
 // StatusMissing.
 //
-// Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh takes only the former, what was answered since
-// look.Since, and the parameter, on which nothing depends that is begun.
+// Answers that cannot change are kept for ever, others for the ages in Options; look.Fresh does without those that have an age, unless
+// they came since look.Since. The parameter keeps its age: nothing that is begun depends on it.
 func (a *Account) Observe(ctx context.Context, intent *rollout.Intent, look observed.Look) (observed.Service, error) {
 	s := observed.Service{At: a.opts.Clock()}
 	where, err := a.stack(ctx, stackName(intent, look), a.stackAge(look))

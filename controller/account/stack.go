@@ -176,7 +176,7 @@ func (s stack) complete() error {
 func (s stack) key() string { return s.cluster + "/" + s.service }
 
 // parameter answers the value of the stack's task-definition parameter, nil where there is none. One that was changed by somebody else is
-// put right when it is seen, and nothing that is begun depends on it: a look that wants fresh answers does without one of this.
+// put right when it is seen, and nothing that is begun depends on it: even a fresh look may answer it from what is kept.
 func (a *Account) parameter(ctx context.Context, s stack) (*string, error) {
 	parameter := s.Outputs[OutputParameter]
 	if parameter == "" {

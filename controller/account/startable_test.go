@@ -59,6 +59,8 @@ func TestImagesAreAskedForTogether(t *testing.T) {
 		{"both are there", "v1", false, 1},
 		{"the tag is not there", "v9", false, 4},
 		{"the way back's is not there", "v1", true, 3},
+		{"both are one", digest("v2"), false, 1},
+		{"both are one, which is not there", digest("v2"), true, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, sim.Config{Seed: 11}, func(w *world) {
@@ -75,8 +77,11 @@ func TestImagesAreAskedForTogether(t *testing.T) {
 				look.Startable, look.Fresh, look.Since = look.Revisions, true, began
 				s := w.observe(look) // the same pass looks again
 				want := digest(c.tag)
-				if c.tag == "v9" {
+				switch {
+				case c.tag == "v9" || c.tag == digest("v2") && c.gone:
 					want = ""
+				case c.tag == digest("v2"):
+					want = c.tag
 				}
 				if got := s.Images[container].Digest; got != want {
 					w.Errorf("%s is %q, want %q; missing %+v", c.tag, got, want, s.Missing)
@@ -86,6 +91,12 @@ func TestImagesAreAskedForTogether(t *testing.T) {
 				}
 				if n := w.sim.Calls.Count("ecr", "DescribeImages"); n != c.requests {
 					w.Errorf("%d requests, want %d", n, c.requests)
+				}
+				time.Sleep(time.Hour)
+				w.sim.Calls.Reset()
+				w.observe(observed.Look{Containers: look.Containers, Revisions: look.Revisions})
+				if n := w.sim.Calls.Count("ecr", "DescribeImages"); n > 1 {
+					w.Errorf("%d requests an hour later, want one for the tag at most", n)
 				}
 			})
 		})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,8 +63,10 @@ func bubble(t *testing.T, config sim.Config, f func(w *world)) {
 			}
 		}()
 		w := &world{T: t, sim: local}
-		jitter := rand.New(rand.NewPCG(1, config.Seed))
-		clients := client.New(local.AWSConfig(), client.Options{Jitter: jitter.Float64})
+		var mu sync.Mutex // several requests are paused at once
+		dice := rand.New(rand.NewPCG(1, config.Seed))
+		jitter := func() float64 { mu.Lock(); defer mu.Unlock(); return dice.Float64() }
+		clients := client.New(local.AWSConfig(), client.Options{Jitter: jitter})
 		w.account = account.New(clients, account.Options{Account: sim.DefaultAccount, Region: sim.DefaultRegion})
 		w.build()
 		f(w)

@@ -44,7 +44,7 @@ func (p *Percent) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the strategy's own parameters between deadline and strategy, as the file has them. It is written so often, with each
+// MarshalJSON writes the strategy's own parameters before deadline and strategy, which count even if the parameters name them too. It is written so often, with each
 // save and each comparison of a service, that the parameters are not read for it.
 func (r Rollout) MarshalJSON() ([]byte, error) {
 	out := make([]byte, 1, 160)
@@ -53,9 +53,6 @@ func (r Rollout) MarshalJSON() ([]byte, error) {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-	}
-	if r.Deadline != 0 {
-		out = strconv.AppendQuote(append(out, `"deadline":`...), r.Deadline.String())
 	}
 	if params := bytes.TrimSpace(r.Params); len(params) > 0 {
 		inner, opens := bytes.CutPrefix(params, []byte("{"))
@@ -67,6 +64,10 @@ func (r Rollout) MarshalJSON() ([]byte, error) {
 			comma()
 			out = append(out, inner...)
 		}
+	}
+	if r.Deadline != 0 {
+		comma()
+		out = strconv.AppendQuote(append(out, `"deadline":`...), r.Deadline.String())
 	}
 	if r.Strategy != "" {
 		name, err := json.Marshal(r.Strategy)

@@ -16,7 +16,7 @@ func TestRolloutIsWrittenAsTheFileHasIt(t *testing.T) {
 		{Rollout{Strategy: "recreate"}, `{"strategy":"recreate"}`},
 		{Rollout{Params: json.RawMessage(`{}`)}, `{}`},
 		{Rollout{Params: json.RawMessage(` {"a":{"b":"}"}} `)}, `{"a":{"b":"}"}}`},
-		{Rollout{Deadline: Duration(600e9), Params: json.RawMessage(`{"a":1,"b":[2]}`), Strategy: "rolling"}, `{"deadline":"10m","a":1,"b":[2],"strategy":"rolling"}`},
+		{Rollout{Deadline: Duration(600e9), Params: json.RawMessage(`{"a":1,"b":[2]}`), Strategy: "rolling"}, `{"a":1,"b":[2],"deadline":"10m","strategy":"rolling"}`},
 	} {
 		got, err := json.Marshal(c.rollout)
 		if err != nil || string(got) != c.want {

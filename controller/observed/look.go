@@ -31,7 +31,7 @@ type Look struct {
 	Rolling           bool // a rollout is in flight: what would stop it must be recent
 	Before            bool // the checks say whether something may begin: nothing of it was begun yet
 	Thorough          bool // list every task, whatever hints there are
-	Fresh             bool // do not answer from a cache: something is about to be decided on it
+	Fresh             bool // answer from no cache but for the parameter: something is about to be decided on it
 	// Since is when the pass began for which this is looked at: what was answered after it is fresh. Zero: nothing is.
 	Since time.Time
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/go-git/go-git/v5"
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/desired"
@@ -158,8 +159,12 @@ func (t *Telling) answer(service string) error {
 	if lost == nil || t.said["migration of "+service] == lost.Key {
 		return nil
 	}
-	t.said["migration of "+service] = lost.Key
-	return t.change(service+": assume", func() error { return t.assume(service) })
+	err := t.change(service+": assume", func() error { return t.assume(service) })
+	if err == nil || errors.Is(err, git.ErrEmptyCommit) { // git says it already
+		t.said["migration of "+service] = lost.Key
+		return nil
+	}
+	return err
 }
 
 // atRest holds liveness: nothing is in flight, and what is so says why and what comes next.
@@ -202,13 +207,13 @@ func (t *Telling) healthy(service string) error {
 		return err
 	}
 	if v := t.view(service); v != nil && v.Status.Condition(condition.Blocked).Reason == "NoWayBack" && strings.Contains(v.Status.Next, "spec.emergency") && t.said["emergency of "+service] == "" {
-		t.said["emergency of "+service] = "no way back"
 		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 		if err := t.change(service+": emergency", func() error {
 			return errors.Join(t.repo.drop(service+".yaml", "emergency"), t.repo.add(service+".yaml", "emergency: {reason: no way back, owner: kitchen, until: "+until+"}"))
 		}); err != nil {
 			return err
 		}
+		t.said["emergency of "+service] = "no way back"
 	}
 	if err := t.phase(service, string(condition.PhaseHealthy)); err != nil {
 		return fmt.Errorf("%s: %w", service, err)

@@ -35,7 +35,7 @@ type eventRoom struct {
 	free int
 }
 
-// before is the newest list with one more event before it. What is in a list stays as and where it is.
+// before is list, the newest one or its beginning, with one more event before it. What is in a list stays as and where it is.
 func (r *eventRoom) before(list []types.ServiceEvent, event types.ServiceEvent) []types.ServiceEvent {
 	if r.free == 0 {
 		r.all = make([]types.ServiceEvent, 4*len(list)+4)
@@ -44,7 +44,8 @@ func (r *eventRoom) before(list []types.ServiceEvent, event types.ServiceEvent) 
 	}
 	r.free--
 	r.all[r.free] = event
-	return r.all[r.free : r.free+1+len(list)]
+	end := r.free + 1 + len(list)
+	return r.all[r.free:end:end]
 }
 
 // heartbeat writes the steady-state events that are due since the last look: ECS
