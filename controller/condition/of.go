@@ -99,6 +99,7 @@ var phases = map[rollout.State]Phase{
 	rollout.StateWaitingStack:      PhasePending,
 	rollout.StateWaitingLock:       PhasePending,
 	rollout.StateWaitingHealth:     PhasePending,
+	rollout.StateWritingDown:       PhasePending,
 	rollout.StateMassChange:        PhasePending,
 	rollout.StateManyMissing:       PhasePending,
 	rollout.StateWaitingTemplate:   PhaseHealthy,

@@ -21,7 +21,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 		}
 		rec = noticed(in, rec, wanted(in, rec))
 	}
-	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && in.pauses(b.Until, blockedMax) {
+	if b := rec.Blocked; b != nil && b.Ask == goal.Ask && rec.Intent.Service.Spec.Retry <= b.Retry && in.pauses(b.Until, blockedMax) {
 		return wait(in, rec, sayBlocked(b.Message), b.Until)
 	}
 	if d, ok := held(in, rec); ok {
@@ -58,7 +58,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
-	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
+	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Wanted: wanted(in, rec), Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
 		Retry: rec.Intent.Service.Spec.Retry, First: rec.Good == nil || bare(in), Stage: StageRegister, StartedAt: in.Now, StageAt: in.Now, CountWas: in.Seen.Desired, Baseline: in.Seen.Alarms}
 	return moveOn(rec)
 }

@@ -91,7 +91,7 @@ func judge(in Input, rec Record, e Evidence) (Record, Result) {
 		if b := rec.Blocked; b != nil && b.Ask == ro.Target.Ask {
 			attempts = b.Attempts + 1
 		}
-		rec.Blocked = &Hold{Ask: ro.Target.Ask, Reason: e.Reason, Message: e.Message, Attempts: attempts, Until: in.Now.Add(blockedFor(attempts))}
+		rec.Blocked = &Hold{Ask: ro.Target.Ask, Reason: e.Reason, Message: e.Message, Attempts: attempts, Retry: ro.Retry, Until: in.Now.Add(blockedFor(attempts))}
 		return rec, ResultBlocked
 	default:
 		rec.Stalled = stall(in, rec, *ro, e.Reason, e.Message)
@@ -152,6 +152,9 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 	behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)
 	if behind || failed.Target.Spec != nil && failed.Target.Spec.OnFailure == desired.OnFailureFreeze {
 		rec.Stalled = stall(in, rec, failed, ReasonFrozen, e.Message+"; nothing is put back because onFailure is freeze or a breaking migration came between")
+		if failed.Wanted != "" {
+			rec.Stalled.Wanted = failed.Wanted
+		}
 		return rec
 	}
 	rec.Generation++

@@ -164,6 +164,9 @@ func lostMigration(in Input, rec Record, how string) Decision {
 
 func watchMigration(in Input, rec Record) Decision {
 	ro, run := rec.Rollout, rec.Rollout.Migration
+	if !run.StartedAt.IsZero() {
+		run.Deadline = run.StartedAt.Add(ro.Target.Migration.Timeout.Std()) // as git has it now
+	}
 	if in.Now.Before(run.Deadline) {
 		return wait(in, rec, sayMigrationRuns(ro.Target.Name()), sooner(in.watchAt(), run.Deadline))
 	}

@@ -156,6 +156,7 @@ type Hold struct {
 	Reason   string    `json:"reason"`
 	Message  string    `json:"message"`
 	Attempts int       `json:"attempts"`
+	Retry    int       `json:"retry,omitempty"` // git's: a higher one is not held up
 	Until    time.Time `json:"until"`
 }
 
@@ -195,7 +196,7 @@ type Rollout struct {
 	Secrets map[string]string `json:"secrets,omitempty"` // versions that the fingerprint has, by reference
 
 	Retry  int    `json:"retry"`
-	Wanted string `json:"wanted,omitempty"` // git's ask when a revert or restore began
+	Wanted string `json:"wanted,omitempty"` // git's ask when it began
 	// TakesOver: it runs already, and was rolled out by somebody else; nothing is written for it.
 	TakesOver bool `json:"takesOver,omitempty"`
 

@@ -152,6 +152,9 @@ func watch(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	if asked := ro.Deployment.RequestedAt; !asked.IsZero() {
+		ro.Deadline = asked.Add(rec.spec().Rollout.Deadline.Std()) // as git has it now
+	}
 	before := ro.WatchedAt
 	ro.WatchedAt = in.Now
 	ro.Readings = own(in.Readings, ro.Deployment.ID)
@@ -255,7 +258,7 @@ const overtakenMax = 3
 // overtaken ends a rollout whose place somebody else's deployment took: that is drift, and no verdict on the ask.
 func overtaken(in Input, rec Record, primary observed.Deployment) Decision {
 	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("somebody else deployed %s before it had a verdict", family(primary.TaskDefinition)))
-	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Stack: resent(in)}
+	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Wanted: wanted(in, rec), Stack: resent(in)}
 	if ro := rec.Rollout; ro.Kind == KindDeploy {
 		if rec.Overtaken++; rec.Overtaken >= overtakenMax {
 			e := failContested(rec.Overtaken)

@@ -38,8 +38,11 @@ func settled(in Input, rec Record) Decision {
 	case a == nil || d.Look != nil:
 		return d
 	case d.Action != nil || d.again:
-		// What must not be lost is written down before anything else is begun.
-		return act(in, rec, sayWritesDown(written(a)), a)
+		// What must not be lost is written down before anything else is begun. Until it is, what git asks does not run: who depends
+		// on the service waits.
+		say := sayWritesDown(written(a))
+		say.state = StateWritingDown
+		return act(in, rec, say, a)
 	}
 	d.Action, d.WakeAt = a, in.watchAt() // it holds nothing back that is told
 	return d
@@ -223,7 +226,7 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 		return Decision{Record: rec, Look: look}
 	}
 	same := rec.Good.Fingerprint == print
-	if s := rec.Stalled; s != nil && s.Reason != ReasonRevertFailed && verdict == nil && same {
+	if s := rec.Stalled; s != nil && s.Reason != ReasonRevertFailed && verdict == nil && (same || s.Ask != rec.Good.Target.Ask) {
 		rec.Stalled = nil // git has returned to what is good
 	}
 	switch {

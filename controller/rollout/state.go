@@ -31,6 +31,7 @@ const (
 	StateWaitingLock       State = "WaitingForLock"
 	StateWaitingHealth     State = "WaitingForHealth" // a check already fails before anything was begun
 	StateWaitingTemplate   State = "TemplateChanged"  // reported by policy, not rolled
+	StateWritingDown       State = "WritingDown"      // what was good before is written down before anything new is begun
 	StateMassChange        State = "MassChange"       // a commit changes more services at once than the policy lets pass
 	StateManyMissing       State = "ManyMissing"      // the account suddenly lacks many services
 )
@@ -39,5 +40,5 @@ const (
 func States() []State {
 	return []State{StateUnknown, StateSettled, StateReverted, StateReleased, StateRegistering, StateMigrating, StateRolling, StateBaking, StateFailing,
 		StateReverting, StateRestoring, StateInvalid, StateSuspended, StateHeld, StateDrifted, StateBlocked, StateStalled, StateWaitingWindow,
-		StateWaitingConcurrent, StateWaitingDependency, StateWaitingStack, StateWaitingLock, StateWaitingHealth, StateWaitingTemplate, StateMassChange, StateManyMissing}
+		StateWaitingConcurrent, StateWaitingDependency, StateWaitingStack, StateWaitingLock, StateWaitingHealth, StateWaitingTemplate, StateWritingDown, StateMassChange, StateManyMissing}
 }
