@@ -67,7 +67,7 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	}
 	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
 		if run := rec.Rollout.Migration; run != nil && !run.UnsureSince.IsZero() && a.Name() == (RunMigration{}).Name() {
-			rec.Lost = &Lost{Key: run.Key, Lock: run.Lock} // this request is refused; one before it may have started a task
+			rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock}) // this request is refused; one before it may have started a task
 		}
 		e := failRefused(a.Name(), t.Message)
 		e.At = now

@@ -129,12 +129,18 @@ func wanted(in Input, rec Record) string {
 }
 
 // holds reports whether the stall still stands in the way of what git asks.
-func (s *Stall) holds(target Target, intent Intent) bool {
-	if s == nil || s.Wanted != target.Ask || intent.Service.Spec.Retry > s.Retry {
+func (s *Stall) holds(target Target, rec Record) bool {
+	if s == nil || s.Wanted != target.Ask || rec.Intent.Service.Spec.Retry > s.Retry {
 		return false
 	}
 	m := target.Migration
-	return s.Reason != ReasonMigrationLost || m == nil || m.Assume == "" && !m.Idempotent
+	switch {
+	case s.Reason != ReasonMigrationLost || m == nil:
+		return true
+	case m.Assume == "":
+		return !m.Idempotent
+	}
+	return rec.Lost != nil && rec.said() == ""
 }
 
 // spent reports whether the stall is the end of the try that git gave a rejected ask: without another word it gets none.

@@ -51,17 +51,20 @@ func startMigration(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	if l := rec.Lost; l != nil && l.Key != ro.Target.Key && (!l.Ended || l.Lock != m.Lock) {
+		rec = settledBy(rec, rec.said())
+		switch {
+		case rec.Lost != nil && !l.Ended:
+			return wait(in, rec, sayLockLost(ro.Target.Name(), l.Lock), in.idleAt())
+		case rec.Lost != nil:
+			return wait(in, rec, sayLockUnknown(ro.Target.Name(), l.Lock), in.idleAt())
+		}
+	}
+	if contains(rec.Unknown, ro.Target.Key) {
+		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: m.Lock, Ended: true})
+	}
 	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !(m.Idempotent && m.Assume == "") {
 		return lostMigration(in, rec, "nobody saw how its task ended")
-	}
-	if l := rec.Lost; l != nil && l.Key != ro.Target.Key && !l.Ended {
-		if m.Assume == "" {
-			return wait(in, rec, sayLockLost(ro.Target.Name(), l.Lock), in.idleAt())
-		}
-		if m.Assume == desired.AssumeDone {
-			rec.Migrated = remember(rec.Migrated, l.Key, migratedMax)
-		}
-		rec.Lost = nil
 	}
 	if h := in.Want.LockHolder; h != "" && h != rec.Service {
 		return wait(in, rec, sayLockTaken(ro.Target.Name(), m.Lock, h), in.watchAt())
@@ -139,15 +142,18 @@ func lostMigration(in Input, rec Record, how string) Decision {
 	ro := rec.Rollout
 	m := ro.Target.Migration
 	run := ro.Migration
+	word := desired.Assumption("")
+	if run == nil { // a word that is there already when it is lost was not said about it
+		word = rec.said()
+	}
 	switch {
-	case m.Assume == desired.AssumeDone:
+	case word == desired.AssumeDone:
 		return migrationDone(in, rec)
-	case m.Assume == desired.AssumeFailed:
-		rec.Lost = nil
-		return fail(in, rec, failMigrationAssumed())
+	case word == desired.AssumeFailed:
+		return fail(in, found(rec, ro.Target.Key), failMigrationAssumed())
 	case m.Idempotent && run != nil && run.Attempt < migrationAttemptsMax:
 		if run.Task == "" {
-			rec.Lost = &Lost{Key: run.Key, Lock: run.Lock} // it may be running, which does no harm to its like only
+			rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock}) // it may be running, which does no harm to its like only
 		}
 		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
@@ -155,9 +161,9 @@ func lostMigration(in Input, rec Record, how string) Decision {
 	switch {
 	case run != nil:
 		// A task that was seen and is not visible any more, or is STOPPED, runs no more: running ones are always visible.
-		rec.Lost = &Lost{Key: ro.Target.Key, Lock: run.Lock, Task: run.Task, Ended: run.Task != ""}
+		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: run.Lock, Task: run.Task, Ended: run.Task != ""})
 	case rec.Lost == nil:
-		rec.Lost = &Lost{Key: ro.Target.Key, Lock: m.Lock}
+		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: m.Lock})
 	}
 	return fail(in, rec, failMigrationLost(how))
 }
@@ -220,7 +226,10 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 func migrationDone(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
-	rec.Lost = nil
+	if l := rec.Lost; l != nil && l.Key != ro.Target.Key {
+		rec.Lost, rec.Unknown = nil, remember(rec.Unknown, l.Key, migratedMax) // its lock is free, and it is refused as before
+	}
+	rec = found(rec, ro.Target.Key)
 	if ro.Migration != nil {
 		ro.Migration.Log = clipped(in.Seen.MigrationLog, outputLinesMax)
 	}

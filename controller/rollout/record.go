@@ -37,7 +37,9 @@ type Record struct {
 	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
 	BehindRetry int `json:"behindRetry,omitempty"`
 
-	Lost   *Lost   `json:"lost,omitempty"`   // a migration whose outcome nobody knows
+	Lost    *Lost    `json:"lost,omitempty"`    // a migration whose outcome nobody knows
+	Unknown []string `json:"unknown,omitempty"` // keys of earlier ones, newest first: refused until git says what became of them
+
 	Tagged *Tagged `json:"tagged,omitempty"` // the newest tags that were written
 	Count  int     `json:"count,omitempty"`  // how often tags were written, this time included
 
@@ -127,6 +129,9 @@ type Lost struct {
 	Lock  string `json:"lock"`
 	Task  string `json:"task"`
 	Ended bool   `json:"ended,omitempty"` // its task surely runs no more, however it ended
+	// Assume and Retry are what git said when it was lost: the same word is none about it, unless retry is raised.
+	Assume desired.Assumption `json:"assume,omitempty"`
+	Retry  int                `json:"retry,omitempty"`
 }
 
 // Tagged are tags that were written. A read may show the service without them for a while.

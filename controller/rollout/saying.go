@@ -39,6 +39,12 @@ func sayRuns(version string) told {
 	return told{"Runs", StateSettled, fmt.Sprintf("Runs %s as git asks.", version), "Nothing to do."}
 }
 
+// sayRunsLocked: whoever shares the lock waits, and nothing of this service is to be done that would end it.
+func sayRunsLocked(version, lock string) told {
+	return told{"RunsLocked", StateSettled, fmt.Sprintf("Runs %s as git asks, and still holds the migration lock %s: nobody knows what became of an earlier migration.", version, lock),
+		"See that it runs no more, then say what became of it: migration.assume: done, or failed."}
+}
+
 func sayRunsOnce(version, reason string) told {
 	return told{"RunsOnce", StateSettled, fmt.Sprintf("Runs %s as git asks, but it could not be started again: %s", version, sentence(reason)),
 		"Bring back what it lacks before one of its tasks has to be replaced. Until then no other version is begun, for want of a way back; spec.emergency begins one all the same."}
@@ -226,13 +232,19 @@ func sayPaused(p Pause) told {
 func short7(sha string) string { return desired.Commit{SHA: sha}.Short() }
 
 func sayLockTaken(version, lock, holder string) told {
-	return told{"LockTaken", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", version, lock, holder), "Nothing, unless " + holder + " is stalled: then mend that first."}
+	return told{"LockTaken", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s, which %s holds.", version, lock, holder), "Nothing, unless " + holder + " is stalled, or says that it still holds it: then mend that first."}
 }
 
 // sayLockLost: a migration of this service's that was asked for may be running, for all that anybody knows.
 func sayLockLost(version, lock string) told {
 	return told{"LockLost", StateWaitingLock, fmt.Sprintf("%s waits for the migration lock %s: an earlier migration was asked for, nobody ever heard of it, and it may be running still.", version, lock),
 		"See that it runs no more, then say what became of it: migration.assume: done, or failed."}
+}
+
+// sayLockUnknown: a migration of this service's has ended, nobody knows how, under another lock than the one that is wanted now.
+func sayLockUnknown(version, lock string) told {
+	return told{"LockUnknown", StateWaitingLock, fmt.Sprintf("%s waits because the service still holds the migration lock %s: nobody knows what became of an earlier migration.", version, lock),
+		"Look at its log, then say what became of it: migration.assume: done, or failed."}
 }
 
 func sayUnhealthyBefore(version, detail string) told {

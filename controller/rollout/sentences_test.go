@@ -33,7 +33,7 @@ func sayings() map[string][]told {
 	const why = "AccessDeniedException: User is not authorized to perform this action"
 	return map[string][]told{
 		"What runs is what is to run": {
-			sayRuns("3f9c2d1"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
+			sayRuns("3f9c2d1"), sayRunsLocked("3f9c2d1", "order-db"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
 		},
 		"What cannot be begun": {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
@@ -50,7 +50,7 @@ func sayings() map[string][]told {
 		"What is waited for": {
 			sayStackBusy("orders-dev", "UPDATE_IN_PROGRESS"), sayHeld("ops", opens), saySuspended("kitchen", opens, "the menu is being printed"), sayWindow("3f9c2d1", opens), sayDependency("3f9c2d1", "menus"),
 			sayCrowded("3f9c2d1", 2), sayPaused(Pause{Reason: StateMassChange, Commit: "a9d7713f00", Count: 812, Gone: 700, Of: 1000, Share: 50}),
-			sayPaused(Pause{Reason: StateManyMissing, Count: 640, Of: 1000, Share: 50}), sayLockTaken("3f9c2d1", "order-db", "menus"), sayLockLost("3f9c2d1", "order-db"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
+			sayPaused(Pause{Reason: StateManyMissing, Count: 640, Of: 1000, Share: 50}), sayLockTaken("3f9c2d1", "order-db", "menus"), sayLockLost("3f9c2d1", "order-db"), sayLockUnknown("3f9c2d1", "order-db"), sayUnhealthyBefore("3f9c2d1", "alarm orders-dev-5xx is red already"),
 		},
 		"What is being done": {
 			sayRegisters("3f9c2d1"), sayMigrates("3f9c2d1"), sayMigrationRuns("3f9c2d1"), sayMigrationUnseen("ServerException"), sayMigrationTooLong("3f9c2d1", 10*time.Minute),

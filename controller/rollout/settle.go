@@ -20,6 +20,7 @@ func settled(in Input, rec Record) Decision {
 	if len(unknown) > 0 {
 		return imageMissing(in, rec, unknown)
 	}
+	rec = assumed(rec, target)
 	if !in.Look.Template {
 		// A rollout ended in this pass, and what follows it was not looked at.
 		look := Needs(in.Want, rec)
@@ -60,7 +61,7 @@ func toward(in Input, rec Record, target Target) Decision {
 		verdict, trigger = nil, TriggerRetry
 	}
 	again := trigger == TriggerRetry && !rec.Stalled.spent(*rec.RejectionOf(target.Ask))
-	if s := rec.Stalled; s.holds(target, *rec.Intent) && final(*s) && !again && !well {
+	if s := rec.Stalled; s.holds(target, rec) && final(*s) && !again && !well {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	if leftBehind(rec, target.Ask) {
@@ -97,7 +98,7 @@ func toward(in Input, rec Record, target Target) Decision {
 			return standing(in, rec, verdict, print)
 		}
 	}
-	if s := rec.Stalled; !(again && trigger == TriggerRetry) && s.holds(target, *rec.Intent) && s.Fingerprint == print {
+	if s := rec.Stalled; !(again && trigger == TriggerRetry) && s.holds(target, rec) && s.Fingerprint == print {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	return begin(in, rec, goal, print, trigger, secrets)
@@ -237,6 +238,9 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 	case same && rec.WayBack.Reason != "":
 		return wait(in, rec, sayRunsOnce(rec.Good.Target.Name(), rec.WayBack.Reason), in.idleAt())
 	case same:
+		if rec.Lost != nil {
+			return wait(in, rec, sayRunsLocked(rec.Good.Target.Name(), rec.Lost.Lock), in.sweepAt())
+		}
 		return wait(in, rec, sayRuns(rec.Good.Target.Name()), in.sweepAt())
 	}
 	return wait(in, rec, sayTemplateReported(rec.Good.Target.Name()), in.sweepAt())

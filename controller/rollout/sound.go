@@ -77,7 +77,7 @@ func abandon(in Input, rec Record, why string) Decision {
 	ro := rec.Rollout
 	entry := rec.entry(in.Now, ResultSuperseded, "the record of it cannot be true: "+why+"; the account shows what became of it")
 	if run := ro.Migration; run != nil && run.Requests > 0 && rec.Lost == nil && ro.Stage != StageEvidence && !contains(rec.Migrated, run.Key) {
-		rec.Lost = &Lost{Key: run.Key, Lock: run.Lock, Task: run.Task}
+		rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock, Task: run.Task})
 	}
 	name := ro.Target.Name()
 	rec.Rollout, rec.Superseded, rec.Overtaken = nil, 0, 0

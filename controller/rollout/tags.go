@@ -158,9 +158,7 @@ func catchUp(in Input, rec Record) Decision {
 	rec.Rollout, rec.Superseded, rec.Blocked, rec.Drift, rec.Deployed, rec.Tagged = nil, 0, nil, nil, "", nil
 	if key := in.Seen.Tags[TagMigrated]; key != "" {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
-		if rec.Lost != nil && rec.Lost.Key == key {
-			rec.Lost = nil
-		}
+		rec = found(rec, key)
 	}
 	if known := good.Ask != "" && good.Fingerprint != "" && good.Active; known && (rec.Good == nil || rec.Good.Revision != good.ARN) {
 		var target Target

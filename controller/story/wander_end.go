@@ -103,12 +103,17 @@ func (t *Telling) mendFile(name string) error {
 
 // assume says that a migration failed of which nobody but a person can know what became. Until then its lock is held.
 func (t *Telling) assume(service string) error {
-	lost := t.record(service).Lost
+	rec := t.record(service)
+	lost := rec.Lost
 	if lost == nil {
 		return nil
 	}
 	file := service + ".yaml"
-	return errors.Join(t.repo.drop(file, "migration"), t.repo.add(file, fmt.Sprintf(
+	var retry error
+	if lost.Assume != "" { // what git said before counts again with a raised retry only
+		retry = errors.Join(t.repo.drop(file, "retry"), t.repo.add(file, fmt.Sprint("retry: ", rec.Intent.Service.Spec.Retry+1)))
+	}
+	return errors.Join(retry, t.repo.drop(file, "migration"), t.repo.add(file, fmt.Sprintf(
 		"migration: {container: app, command: [/worker, migrate], timeout: 5m, lock: %s, idempotent: false, compatibility: backward, assume: failed}", lost.Lock)))
 }
 

@@ -1,0 +1,85 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// A lost migration is one of which nobody knows whether it succeeded. It is refused, and the newest keeps its lock, until git says what
+// became of it. A word that stood in git before a migration was lost was not said about it.
+
+// said is what git says of the lost migration, empty where it has said nothing since the loss.
+func (r Record) said() desired.Assumption {
+	if r.Lost == nil || r.Intent == nil {
+		return ""
+	}
+	spec := r.Intent.Service.Spec
+	if m := spec.Migration; m != nil && (m.Assume != r.Lost.Assume || spec.Retry > r.Lost.Retry) {
+		return m.Assume
+	}
+	return ""
+}
+
+// lose writes a migration down as lost. The one before stays refused, where it is another one.
+func lose(rec Record, l Lost) Record {
+	old := rec.Lost
+	if old != nil && old.Key == l.Key {
+		l.Assume, l.Retry = old.Assume, old.Retry
+		rec.Lost = &l
+		return rec
+	}
+	if old != nil {
+		rec.Unknown = remember(rec.Unknown, old.Key, migratedMax)
+	}
+	if rec.Intent != nil {
+		l.Retry = rec.Intent.Service.Spec.Retry
+		if m := rec.Intent.Service.Spec.Migration; m != nil {
+			l.Assume = m.Assume
+		}
+	}
+	rec.Lost = &l
+	return rec
+}
+
+// found ends the doubt about a migration: its outcome is known now, or git has said it.
+func found(rec Record, key string) Record {
+	if rec.Lost != nil && rec.Lost.Key == key {
+		rec.Lost = nil
+	}
+	rec.Unknown = slices.DeleteFunc(slices.Clone(rec.Unknown), func(k string) bool { return k == key })
+	if len(rec.Unknown) == 0 {
+		rec.Unknown = nil
+	}
+	return rec
+}
+
+// assumed takes git's word about a migration other than the one that the target has, so that its lock is free also where nothing is to
+// be rolled. A word that git has taken back may be said again.
+func assumed(rec Record, target Target) Record {
+	l := rec.Lost
+	if l == nil {
+		return rec
+	}
+	if m := rec.Intent.Service.Spec.Migration; l.Assume != "" && (m == nil || m.Assume == "") {
+		rec.Lost = copied(l)
+		rec.Lost.Assume = ""
+		return rec
+	}
+	if l.Key == target.Key && !contains(rec.GoodAsks, target.Ask) {
+		return rec // what follows of it the rollout decides
+	}
+	return settledBy(rec, rec.said())
+}
+
+// settledBy is the record after git's word about the lost migration; without one it stays as it is.
+func settledBy(rec Record, word desired.Assumption) Record {
+	if word == "" {
+		return rec
+	}
+	key := rec.Lost.Key
+	if word == desired.AssumeDone {
+		rec.Migrated = remember(rec.Migrated, key, migratedMax)
+	}
+	return found(rec, key)
+}

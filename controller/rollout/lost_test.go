@@ -1,0 +1,53 @@
+package rollout
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/canteen/deploy/controller/desired"
+)
+
+// Git's word about a lost migration is one that was said after the loss: another one, or the same with a raised retry, or the same again
+// after it was taken back.
+func TestWordAboutALostMigration(t *testing.T) {
+	intent := func(word desired.Assumption, retry int) *Intent {
+		return &Intent{Service: desired.Service{Spec: desired.ServiceSpec{Retry: retry, Migration: &desired.Migration{Assume: word}}}}
+	}
+	lost := lose(Record{Intent: intent(desired.AssumeDone, 2)}, Lost{Key: "b2", Lock: "db"})
+	for _, c := range []struct {
+		word  desired.Assumption
+		retry int
+		want  desired.Assumption
+	}{
+		{desired.AssumeDone, 2, ""},
+		{"", 2, ""},
+		{desired.AssumeFailed, 2, desired.AssumeFailed},
+		{desired.AssumeDone, 3, desired.AssumeDone},
+	} {
+		rec := lost
+		rec.Intent = intent(c.word, c.retry)
+		if got := rec.said(); got != c.want {
+			t.Errorf("with %q and retry %d git has said %q, want %q", c.word, c.retry, got, c.want)
+		}
+	}
+	back := lost
+	back.Intent = intent("", 2)
+	back = assumed(back, Target{Key: "c3"})
+	back.Intent = intent(desired.AssumeDone, 2)
+	if got := back.said(); got != desired.AssumeDone || lost.Lost.Assume != desired.AssumeDone {
+		t.Errorf("taken back and said again it is %q; the record before says %q", got, lost.Lost.Assume)
+	}
+	if rec := assumed(back, Target{Key: "c3"}); rec.Lost != nil || !slices.Contains(rec.Migrated, "b2") {
+		t.Errorf("it was done: lost %+v, migrated %v", rec.Lost, rec.Migrated)
+	}
+	if rec := assumed(back, Target{Key: "b2"}); rec.Lost == nil {
+		t.Error("the word about the migration that is wanted was taken before its rollout")
+	}
+	again := lose(lost, Lost{Key: "c3", Lock: "db"})
+	if again.Lost.Key != "c3" || !slices.Equal(again.Unknown, []string{"b2"}) {
+		t.Errorf("after another loss: %+v, refused besides %v", again.Lost, again.Unknown)
+	}
+	if rec := found(again, "b2"); rec.Unknown != nil || rec.Lost == nil {
+		t.Errorf("found: %+v, refused besides %v", rec.Lost, rec.Unknown)
+	}
+}
