@@ -56,6 +56,9 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if rec.Queued.IsZero() && in.Want.Policy.MaxConcurrentRollouts > 0 {
 		rec.Queued = in.Now
 	}
+	if !contains(rec.Behind, goal.Ask) {
+		rec.BehindRetry = max(rec.BehindRetry, rec.Intent.Service.Spec.Retry) // said of this ask, and not of what was left behind
+	}
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Wanted: wanted(in, rec), Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,
@@ -86,14 +89,19 @@ func beforeLook(rec Record) *observed.Look {
 
 // held covers what keeps every new write back: the infrastructure at work, a person's hold, a suspension.
 func held(in Input, rec Record) (Decision, bool) {
-	spec := rec.Intent.Service.Spec
 	if in.Seen.Stack.InProgress {
 		return wait(in, rec, sayStackBusy(in.Seen.Stack.Name, in.Seen.Stack.Status), in.watchAt()), true
 	}
+	return restrained(in, rec)
+}
+
+// restrained covers the word of a person that nothing new is to be begun: a hold, a suspension. It is asked for again before a migration
+// and before the service is touched, since a deploy may wait long for either.
+func restrained(in Input, rec Record) (Decision, bool) {
 	if owner, until, ok := holdTag(in.Seen.Tags[TagHold]); ok && in.Now.Before(until) {
 		return wait(in, rec, sayHeld(owner, until), sooner(until, in.idleAt())), true
 	}
-	if s := spec.Suspend; s.Active(in.Now) {
+	if s := rec.Intent.Service.Spec.Suspend; s.Active(in.Now) {
 		return wait(in, rec, saySuspended(s.Owner, s.Until, s.Reason), sooner(s.Until, in.idleAt())), true
 	}
 	return Decision{}, false

@@ -51,6 +51,9 @@ func startMigration(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	if d, ok := restrained(in, rec); ok {
+		return d
+	}
 	if l := rec.Lost; l != nil && l.Key != ro.Target.Key && (!l.Ended || l.Lock != m.Lock) {
 		rec = settledBy(rec, rec.said())
 		switch {

@@ -194,7 +194,11 @@ var lawsOfTelling = []law{
 		}
 		alone := s.in
 		alone.Want.Others, alone.Want.Ahead, alone.Want.Waiting, alone.Want.LockHolder = 0, 0, nil, ""
-		if other := Decide(alone, s.before); !reflect.DeepEqual(other, s.d) {
+		other := Decide(alone, s.before)
+		if slices.ContainsFunc(other.History, func(e Entry) bool { return e.Result == ResultSuperseded }) {
+			return false, "" // what is in flight is left to its verdict, since a beginning is held back
+		}
+		if !reflect.DeepEqual(other, s.d) {
 			return true, "alone it decides " + shown(other)
 		}
 		return s.in.Want.Others > 0 || len(s.in.Want.Waiting) > 0 || s.in.Want.LockHolder != "", ""

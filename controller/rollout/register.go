@@ -47,8 +47,8 @@ func register(in Input, rec Record) Decision {
 	})
 }
 
-// superseded ends a deploy that git has overtaken: no verdict is passed on it. After two in a row the third is let
-// through to its verdict once it has touched the service, or a busy repository would never get one. The pass ends with
+// superseded ends a deploy that git has overtaken: no verdict is passed on it. Once it has touched the service it is let through to its
+// verdict where the newer one may not begin, and as the third in a row, or a busy repository would never get one. The pass ends with
 // it: what was seen was about the one that is left.
 func superseded(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
@@ -64,6 +64,8 @@ func superseded(in Input, rec Record) (Decision, bool) {
 		newer = strings.Join(unknown, ", ") // not even pushed, but what nobody asks for any more is not begun
 	case target.Ask == ro.Target.Ask || !overtakes(rec, target):
 		return Decision{}, false
+	case ro.Deployment != nil && hindered(in, rec, target):
+		return Decision{}, false // who watched it, while the newer one may not begin?
 	}
 	entry := rec.entry(in.Now, ResultSuperseded, fmt.Sprintf("git asked for %s before it had a verdict", newer))
 	if ro.Deployment != nil {
@@ -71,9 +73,27 @@ func superseded(in Input, rec Record) (Decision, bool) {
 	}
 	rec.Overtaken = 0
 	rec.Rollout = nil
-	d := wait(in, rec, saySuperseded(ro.Target.Name(), newer), in.Now)
+	say := saySuperseded(ro.Target.Name(), newer)
+	if in.Want.Policy.MaxConcurrentRollouts > 0 {
+		say.state = StateWaitingConcurrent // nobody who has waited for less long gets the place that it gives up
+	}
+	d := wait(in, rec, say, in.Now)
 	d.History = []Entry{entry}
 	return d, true
+}
+
+// hindered reports whether the target could not be begun now.
+func hindered(in Input, rec Record, target Target) bool {
+	for _, hindrance := range []func() (Decision, bool){
+		func() (Decision, bool) { return held(in, rec) },
+		func() (Decision, bool) { return paused(in, rec) },
+		func() (Decision, bool) { return gated(in, rec, target) },
+	} {
+		if _, ok := hindrance(); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // overtakes reports whether the target is a reason to leave what is in flight: not when it was rejected itself, since

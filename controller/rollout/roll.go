@@ -53,6 +53,9 @@ func ask(in Input, rec Record) Decision {
 // migration ran, and checks that do not fail already. The migration may have taken long, so they are looked at anew.
 func readied(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
+	if d, ok := restrained(in, rec); ok {
+		return d, true
+	}
 	if ro.Migration == nil {
 		if d, ok := crowded(in, rec, ro.Target); ok {
 			return d, true
