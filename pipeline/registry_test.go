@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,76 @@ func TestCopy(t *testing.T) {
 	ask(`{tag: "2b3c4d5"}`)
 	if out, err := copyImages(); err == nil || !strings.Contains(err.Error(), "has no digest for app") {
 		t.Errorf("by tag alone: %v\n%s", err, out)
+	}
+}
+
+// TestCopyController: a controller is rolled where its image is, or where it is brought from an environment before.
+func TestCopyController(t *testing.T) {
+	built, between, target := newRegistry(t), newRegistry(t), newRegistry(t)
+	for _, registry := range []string{built, between} {
+		if out, err := call(t, ".", []string{plainHTTP, "GITHUB_SHA=" + sha}, "publish", archive(t, "built for "+registry), registry+"/deploy-controller"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	digest, other := digestAt(t, built+"/deploy-controller:1a2b3c4"), digestAt(t, between+"/deploy-controller:1a2b3c4")
+	copyController := func(image, to string, from ...string) (string, error) {
+		return call(t, ".", []string{plainHTTP}, "copy-controller", image, to, strings.Join(from, " "))
+	}
+	const missing = "no registry that this environment may read has deploy-controller"
+
+	if out, err := copyController("1a2b3c4", built); err != nil || out != "deploy-controller 1a2b3c4 is there\n" {
+		t.Errorf("where it is built: %v\n%s", err, out)
+	}
+	if out, err := copyController("2b3c4d5", target, built, between); err == nil || out != "" || !strings.Contains(err.Error(), missing+":2b3c4d5") ||
+		!strings.Contains(err.Error(), "\n"+target+": ") || !strings.Contains(err.Error(), "\n"+between+": ") {
+		t.Errorf("nobody has it: %v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target); err == nil || out != "" || !strings.Contains(err.Error(), missing+":1a2b3c4") {
+		t.Errorf("there is nobody to copy from: %v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target, "127.0.0.1:1", built, between); err != nil || out != "deploy-controller 1a2b3c4 copied\n" || digestAt(t, target+"/deploy-controller:1a2b3c4") != digest {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target, between); err != nil || out != "deploy-controller 1a2b3c4 is there\n" || digestAt(t, target+"/deploy-controller:1a2b3c4") != digest {
+		t.Errorf("again, and others have another: %v\n%s", err, out)
+	}
+	// By digest: it gets a tag, without which the registry would throw it away.
+	tag := strings.Replace(other, ":", "-", 1) + ".image"
+	for _, want := range []string{tag + " copied", other + " is there"} {
+		if out, err := copyController(other, target, built, between); err != nil || out != "deploy-controller "+want+"\n" || digestAt(t, target+"/deploy-controller:"+tag) != other {
+			t.Errorf("by digest: %v\n%swant %s", err, out, want)
+		}
+	}
+}
+
+// TestControllersImageComesFirst: no stack is deployed before the image of its controller is in the registry that its task asks.
+func TestControllersImageComesFirst(t *testing.T) {
+	jobs := workflows(t)["infra-deploy"].Jobs
+	for name, j := range jobs {
+		of := func(command string) (step, int) {
+			at := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Run, command+" ") })
+			if at < 0 {
+				t.Fatalf("%s: no step runs %s", name, command)
+			}
+			return j.Steps[at], at
+		}
+		_, environment := of("pipeline/infra-environment")
+		login, second := of("pipeline/login")
+		copying, third := of("pipeline/copy-controller")
+		_, last := of("pipeline/infra-deploy")
+		if environment > second || second > third || third > last || j.Steps[environment].ID != "environment" || copying.If != "" {
+			t.Errorf("%s: the image is not copied before the stacks are deployed", name)
+		}
+		if login.Run != `pipeline/login "$REGION" "$REGISTRY" "$SOURCES"` || copying.Run != `pipeline/copy-controller "$IMAGE" "$REGISTRY" "$SOURCES"` {
+			t.Errorf("%s: %s; %s", name, login.Run, copying.Run)
+		}
+		for variable, output := range map[string]string{"IMAGE": "image", "REGISTRY": "registry", "SOURCES": "sources"} {
+			if want := "${{ steps.environment.outputs." + output + " }}"; copying.Env[variable] != want || login.Env[variable] != want && variable != "IMAGE" {
+				t.Errorf("%s: %s is %q and %q, want %q", name, variable, copying.Env[variable], login.Env[variable], want)
+			}
+		}
+	}
+	if len(jobs) != 2 {
+		t.Errorf("%d jobs deploy stacks, want 2", len(jobs))
 	}
 }

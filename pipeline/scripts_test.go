@@ -279,7 +279,9 @@ func infrastructure(t *testing.T) *repository {
 	t.Helper()
 	tool(t, "jq")
 	r := &repository{t: t, dir: t.TempDir()}
-	r.write("infra/cdk.json", `{"context": {"environments": {"dev": {"account": "012345678901", "region": "eu-central-1"}}}}`)
+	r.write("infra/cdk.json", `{"context": {"environments": {
+		"dev": {"account": "012345678901", "region": "eu-central-1", "controller": {"image": "1a2b3c4"}},
+		"qa": {"account": "112345678901", "region": "eu-west-1", "imagesFrom": ["012345678901", "212345678901"], "controller": {"image": "0a2b3c4"}}}}}`)
 	for _, script := range []string{"infra-environment", "infra-deploy"} {
 		r.write("pipeline/"+script, read(t, script))
 	}
@@ -288,8 +290,14 @@ func infrastructure(t *testing.T) *repository {
 
 func TestInfraEnvironment(t *testing.T) {
 	script := filepath.Join(infrastructure(t).dir, "pipeline", "infra-environment")
-	if out, err := call(t, ".", nil, script, "dev"); err != nil || out != "account=012345678901\nregion=eu-central-1\n" {
-		t.Errorf("%v\n%s", err, out)
+	for env, want := range map[string]string{
+		"dev": "account=012345678901\nregion=eu-central-1\nregistry=012345678901.dkr.ecr.eu-central-1.amazonaws.com\nimage=1a2b3c4\nsources=\n",
+		"qa": "account=112345678901\nregion=eu-west-1\nregistry=112345678901.dkr.ecr.eu-west-1.amazonaws.com\nimage=0a2b3c4\n" +
+			"sources=012345678901.dkr.ecr.eu-west-1.amazonaws.com 212345678901.dkr.ecr.eu-west-1.amazonaws.com\n",
+	} {
+		if out, err := call(t, ".", nil, script, env); err != nil || out != want {
+			t.Errorf("%v\n%swant\n%s", err, out, want)
+		}
 	}
 	if out, err := call(t, ".", nil, script, "nowhere"); err == nil || !strings.Contains(err.Error(), "infra/cdk.json has no environment nowhere") || out != "" {
 		t.Errorf("%v\n%s", err, out)
