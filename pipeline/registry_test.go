@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,37 +193,5 @@ func TestCopyController(t *testing.T) {
 		if out, err := copyController(other, target, built, between); err != nil || out != "deploy-controller "+want+"\n" || digestAt(t, target+"/deploy-controller:"+tag) != other {
 			t.Errorf("by digest: %v\n%swant %s", err, out, want)
 		}
-	}
-}
-
-// TestControllersImageComesFirst: no stack is deployed before the image of its controller is in the registry that its task asks.
-func TestControllersImageComesFirst(t *testing.T) {
-	jobs := workflows(t)["infra-deploy"].Jobs
-	for name, j := range jobs {
-		of := func(command string) (step, int) {
-			at := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Run, command+" ") })
-			if at < 0 {
-				t.Fatalf("%s: no step runs %s", name, command)
-			}
-			return j.Steps[at], at
-		}
-		_, environment := of("pipeline/infra-environment")
-		login, second := of("pipeline/login")
-		copying, third := of("pipeline/copy-controller")
-		_, last := of("pipeline/infra-deploy")
-		if environment > second || second > third || third > last || j.Steps[environment].ID != "environment" || copying.If != "" {
-			t.Errorf("%s: the image is not copied before the stacks are deployed", name)
-		}
-		if login.Run != `pipeline/login "$REGION" "$REGISTRY" "$SOURCES"` || copying.Run != `pipeline/copy-controller "$IMAGE" "$REGISTRY" "$SOURCES"` {
-			t.Errorf("%s: %s; %s", name, login.Run, copying.Run)
-		}
-		for variable, output := range map[string]string{"IMAGE": "image", "REGISTRY": "registry", "SOURCES": "sources"} {
-			if want := "${{ steps.environment.outputs." + output + " }}"; copying.Env[variable] != want || login.Env[variable] != want && variable != "IMAGE" {
-				t.Errorf("%s: %s is %q and %q, want %q", name, variable, copying.Env[variable], login.Env[variable], want)
-			}
-		}
-	}
-	if len(jobs) != 2 {
-		t.Errorf("%d jobs deploy stacks, want 2", len(jobs))
 	}
 }
