@@ -25,7 +25,7 @@ func buildBase(stack awscdk.Stack, s Settings) {
 		Url: text(githubIssuer), ClientIdList: texts("sts.amazonaws.com"),
 	})
 	after(stack, newRole(stack, "DeployRole", deployRole, "GitHub workflows of this environment: push images, deploy the stacks", s.workflowsMayAssume("environment:"+s.Env), s.deployPolicy()), "GitHub")
-	after(stack, newRole(stack, "PlanRole", planRole, "GitHub workflows on pull requests: controller plan", s.workflowsMayAssume("pull_request"), s.controllerReads()), "GitHub")
+	after(stack, newRole(stack, "PlanRole", planRole, "GitHub workflows on pull requests: controller plan", s.workflowsMayAssume("pull_request"), s.planPolicy()), "GitHub")
 	// The value is the same for ever, so that no update of this stack ever sets it back: the controller keeps it, at the last
 	// good revision.
 	awsssm.NewCfnParameter(stack, text("TaskDefinition"), &awsssm.CfnParameterProps{

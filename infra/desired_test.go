@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -82,6 +83,36 @@ func TestDesiredNamesWhatIsThere(t *testing.T) {
 				properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", name)
 			}
 		}
+	}
+}
+
+// The secrets that no stack makes are told to whoever makes them by hand, on both pages, and all are in the bill.
+func TestSecretsByHandAreTold(t *testing.T) {
+	s, main := settingsOf(t, "dev"), templates(t, "dev").main
+	made := len(resources(main, "AWS::SecretsManager::Secret"))
+	byHand := map[string]bool{}
+	for _, found := range regexp.MustCompile(`secret(?:smanager)?:`+s.secret("")+`([a-z]+(?:-[a-z]+)*)`).FindAllSubmatch(write(t, main), -1) {
+		byHand[string(found[1])] = true
+	}
+	if len(byHand) != 3 || made != 3 {
+		t.Errorf("%v are made by hand and %d by the stack; mend the pages, and this test", byHand, made)
+	}
+	bootstrap, err := os.ReadFile("../docs/from-nothing-to-production.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range byHand {
+		if !strings.Contains(string(bootstrap), "/"+name+"`") && !strings.Contains(string(bootstrap), "/"+name+" ") || !strings.Contains(string(steps), "order-processing-ENV/"+name+"`") {
+			t.Errorf("the pages do not both say that %s is to be made", name)
+		}
+	}
+	bill := regexp.MustCompile(`(?m)^\| secrets \| (.*) \| \| .* \| ([0-9.]+) \|$`).FindSubmatch(bootstrap)
+	if bill == nil || string(bill[2]) != fmt.Sprintf("%.2f", 0.40*float64(made+len(byHand))) {
+		t.Errorf("%d secrets cost %q", made+len(byHand), bill)
 	}
 }
 

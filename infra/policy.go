@@ -7,20 +7,21 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 )
 
-// statement is one of a policy that allows something. What each action is authorized on is told by the Service Authorization
+// statement is one of a policy. What each action is authorized on is told by the Service Authorization
 // Reference, https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html.
 type statement struct {
 	sid       string
 	actions   []string
 	resources []string
 	when      map[string]any // conditions, by operator and key
-	why       string         // must be given where the resource is *; goes into the role's metadata
+	why       string         // must be given where everything is allowed of the resource *; goes into the role's metadata
+	deny      bool           // it forbids, whatever another statement allows
 }
 
 // The controller may look at and change its own stack's service, and nothing else. Package controller/permit holds this
 // against every call that its tests make.
 
-// controllerReads is what looking takes; `controller plan` needs no more.
+// controllerReads is what looking takes.
 func (s Settings) controllerReads() []statement {
 	cluster, name := s.stackName(), service
 	return []statement{
@@ -35,7 +36,6 @@ func (s Settings) controllerReads() []statement {
 			why:  "ECS authorizes it on a container instance, and Fargate has none; the condition binds it to the cluster"},
 		{sid: "SeeTargets", actions: []string{"elasticloadbalancing:DescribeTargetHealth"}, resources: []string{"*"},
 			why: "Elastic Load Balancing authorizes no Describe operation on a resource"},
-		{sid: "ReadLogs", actions: []string{"logs:FilterLogEvents", "logs:GetLogEvents"}, resources: []string{s.arn("logs", "log-group:"+s.logGroup("")+":*")}},
 		{sid: "SeeAlarms", actions: []string{"cloudwatch:DescribeAlarms"}, resources: []string{"*"},
 			why: "with a narrower scope CloudWatch leaves composite alarms out of its answer without a word"},
 		{sid: "SeeImages", actions: []string{"ecr:DescribeImages"}, resources: []string{s.arn("ecr", "repository/"+workerRepository)}},
@@ -44,6 +44,23 @@ func (s Settings) controllerReads() []statement {
 		// A secret's ARN ends in six characters that nobody knows before; of a secret that is missing there is the name alone.
 		{sid: "SeeSecrets", actions: []string{"secretsmanager:DescribeSecret"}, resources: []string{s.arn("secretsmanager", "secret:"+s.secret("*"))}},
 	}
+}
+
+// planPolicy is what `controller plan` may do on a pull request, which anybody who may push a branch can write.
+func (s Settings) planPolicy() []statement {
+	return append(s.controllerReads(), s.neverDecrypts("ssm", "secretsmanager"))
+}
+
+// neverDecrypts keeps values from a role that may ask a service for what they are kept in: the keys that AWS manages let every
+// principal of the account decrypt through their service, and GetParameter is one action with and without decryption.
+// https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+func (s Settings) neverDecrypts(services ...string) statement {
+	var via []string
+	for _, name := range services {
+		via = append(via, name+"."+s.Region+".amazonaws.com")
+	}
+	return statement{sid: "NeverDecrypt", deny: true, actions: []string{"kms:Decrypt"}, resources: []string{"*"},
+		when: map[string]any{"StringEquals": map[string]any{"kms:ViaService": via}}}
 }
 
 // controllerPolicy is all that the controller may do.
@@ -56,6 +73,9 @@ func (s Settings) controllerPolicy() []statement {
 		reads = append(reads, statement{sid: "ReadReceivers", actions: []string{"secretsmanager:GetSecretValue"}, resources: secrets})
 	}
 	return append(reads, []statement{
+		s.neverDecrypts("ssm"), // its receivers' secrets it does read
+		// Only what is rolled out is looked for in the logs, and a plan rolls nothing out.
+		{sid: "ReadLogs", actions: []string{"logs:FilterLogEvents", "logs:GetLogEvents"}, resources: []string{s.arn("logs", "log-group:"+s.logGroup("")+":*")}},
 		// Which commit an image was built of, for lead times. Without it they go by the tag, and nothing else is missing.
 		{sid: "ReadLabels", actions: []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}, resources: []string{s.arn("ecr", "repository/"+workerRepository)}},
 		{sid: "Register", actions: []string{"ecs:RegisterTaskDefinition"}, resources: []string{revisions}},
@@ -95,6 +115,9 @@ func document(statements []statement) map[string]any {
 	var list []any
 	for _, st := range statements {
 		one := map[string]any{"Sid": st.sid, "Effect": "Allow", "Action": st.actions, "Resource": st.resources}
+		if st.deny {
+			one["Effect"] = "Deny"
+		}
 		if st.when != nil {
 			one["Condition"] = st.when
 		}

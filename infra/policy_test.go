@@ -42,13 +42,22 @@ func TestEverythingHasAReason(t *testing.T) {
 	}
 }
 
-// allowed are the actions of a role, with the statements that have them.
+// allowed are the actions that a role may do, with the statements that have them.
 func allowed(t *testing.T, template object, role string) map[string][]object {
+	t.Helper()
+	return actions(t, template, role, "Allow")
+}
+
+// actions are those of a role's statements of an effect.
+func actions(t *testing.T, template object, role, effect string) map[string][]object {
 	t.Helper()
 	p := properties(t, template, "AWS::IAM::Role", "RoleName", role)
 	found := map[string][]object{}
 	for _, one := range p["Policies"].([]any) {
 		for _, st := range list(one.(object)["PolicyDocument"].(object)["Statement"]) {
+			if st.(object)["Effect"] != effect {
+				continue
+			}
 			for _, action := range list(st.(object)["Action"]) {
 				found[action.(string)] = append(found[action.(string)], st.(object))
 			}
@@ -73,6 +82,27 @@ func TestSecretsAreReadByExecutionRoles(t *testing.T) {
 		}
 		if secrets != want[name] {
 			t.Errorf("%s reads %d secrets, want %d", name, secrets, want[name])
+		}
+	}
+}
+
+// Who may ask for a parameter gets none in the clear, though the key that AWS manages would let it; a plan no secret either.
+func TestWhoLooksNeverDecrypts(t *testing.T) {
+	for _, env := range all(t) {
+		s, made := settingsOf(t, env), templates(t, env)
+		for _, r := range []struct {
+			template object
+			role     string
+			services []string
+		}{{made.base, planRole, []string{"ssm", "secretsmanager"}}, {made.main, s.named("controller"), []string{"ssm"}}} {
+			var via []any
+			for _, name := range r.services {
+				via = append(via, name+"."+s.Region+".amazonaws.com")
+			}
+			want := object{"Sid": "NeverDecrypt", "Effect": "Deny", "Action": []any{"kms:Decrypt"}, "Resource": []any{"*"}, "Condition": object{"StringEquals": object{"kms:ViaService": via}}}
+			if got := actions(t, r.template, r.role, "Deny")["kms:Decrypt"]; len(got) != 1 || !bytes.Equal(write(t, got[0]), write(t, want)) {
+				t.Errorf("%s: %s decrypts: %v", env, r.role, got)
+			}
 		}
 	}
 }
@@ -115,7 +145,7 @@ func TestPipelineNeverDeploys(t *testing.T) {
 		// A plan looks.
 		for action := range allowed(t, base, planRole) {
 			_, operation, _ := strings.Cut(action, ":")
-			if !slices.ContainsFunc([]string{"Describe", "List", "Get", "Filter"}, func(p string) bool { return strings.HasPrefix(operation, p) }) || operation == "GetSecretValue" {
+			if !slices.ContainsFunc([]string{"Describe", "List", "Get", "Filter"}, func(p string) bool { return strings.HasPrefix(operation, p) }) || operation == "GetSecretValue" || strings.HasPrefix(action, "logs:") {
 				t.Errorf("%s: a plan may %s", env, action)
 			}
 		}

@@ -87,9 +87,45 @@ func TestComment(t *testing.T) {
 			if len(h.comments) != others+2 || h.comments[others] != "<!-- controller plan: dev -->\nsecond\n" || h.comments[others+1] != "<!-- controller plan: qa -->\nanother environment's\n" {
 				t.Errorf("%d comments, the last ones %q", len(h.comments), h.comments[others:])
 			}
-			post("<!-- controller plan: dev -->\n" + strings.Repeat("ä", 70000))
-			if got := h.comments[others]; !strings.HasSuffix(got, "The rest is in the log of the run.") {
-				t.Errorf("a long text ends with %q", got[len(got)-50:])
+		})
+	}
+}
+
+// TestCommentIsCut: a text that is too long ends with a whole line outside of any code, and is in the log of the run as it is, where no
+// line of it is a command to the runner.
+func TestCommentIsCut(t *testing.T) {
+	tool(t, "curl", "jq")
+	const marker, end = "<!-- infra diff -->\n", "\n…\n\nThis is too long for a comment; all of it is in the log of the run.\n"
+	lines := strings.Repeat("+  \"ä\": \"```\" ::x::\n", 4000)
+	for _, tt := range []struct{ name, text, begins, closes string }{
+		{"no code", lines, "", ""},
+		{"open code", "~~~~~~diff\n" + lines + "~~~~~~\n", "~~~~~~diff\n", "~~~~~~\n"},
+		{"code in code", "````\n```\n~~~\n" + lines, "````\n```\n~~~\n", "````\n"},
+		{"code that is closed", "```diff\nx\n``` \n" + lines, "```diff\nx\n``` \n", ""},
+		{"the second is open", "```\nx\n```\n  ~~~\n" + lines, "```\nx\n```\n  ~~~\n", "~~~\n"},
+		{"no fence", "``` a `b` c\n" + lines, "``` a `b` c\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &host{t: t}
+			srv := httptest.NewServer(h)
+			defer srv.Close()
+			file := filepath.Join(t.TempDir(), "diff.md")
+			if err := os.WriteFile(file, []byte(marker+tt.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			out, err := call(t, ".", []string{"GITHUB_TOKEN=a-token", "GITHUB_REPOSITORY=canteen/deploy", "GITHUB_API_URL=" + srv.URL}, "comment", "7", file)
+			if err != nil || len(h.comments) != 1 {
+				t.Fatalf("%v: %d comments", err, len(h.comments))
+			}
+			got, whole := strings.CutSuffix(h.comments[0], tt.closes+end)
+			body, begun := strings.CutPrefix(got, marker+tt.begins)
+			if !whole || !begun || len(body) < 60000 || body != lines[:len(body)] || !strings.HasSuffix(body, "\n") {
+				t.Errorf("it begins with %q and ends with %q", got[:50], h.comments[0][len(h.comments[0])-150:])
+			}
+			first, rest, _ := strings.Cut(out, "\n")
+			token, stops := strings.CutPrefix(first, "::stop-commands::")
+			if !stops || len(token) < 32 || rest != marker+tt.text+"::"+token+"::\n" {
+				t.Errorf("the log has %.100q", out)
 			}
 		})
 	}

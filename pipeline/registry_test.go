@@ -156,3 +156,42 @@ func TestCopy(t *testing.T) {
 		t.Errorf("by tag alone: %v\n%s", err, out)
 	}
 }
+
+// TestCopyController: a controller is rolled where its image is, or where it is brought from an environment before.
+func TestCopyController(t *testing.T) {
+	built, between, target := newRegistry(t), newRegistry(t), newRegistry(t)
+	for _, registry := range []string{built, between} {
+		if out, err := call(t, ".", []string{plainHTTP, "GITHUB_SHA=" + sha}, "publish", archive(t, "built for "+registry), registry+"/deploy-controller"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	digest, other := digestAt(t, built+"/deploy-controller:1a2b3c4"), digestAt(t, between+"/deploy-controller:1a2b3c4")
+	copyController := func(image, to string, from ...string) (string, error) {
+		return call(t, ".", []string{plainHTTP}, "copy-controller", image, to, strings.Join(from, " "))
+	}
+	const missing = "no registry that this environment may read has deploy-controller"
+
+	if out, err := copyController("1a2b3c4", built); err != nil || out != "deploy-controller 1a2b3c4 is there\n" {
+		t.Errorf("where it is built: %v\n%s", err, out)
+	}
+	if out, err := copyController("2b3c4d5", target, built, between); err == nil || out != "" || !strings.Contains(err.Error(), missing+":2b3c4d5") ||
+		!strings.Contains(err.Error(), "\n"+target+": ") || !strings.Contains(err.Error(), "\n"+between+": ") {
+		t.Errorf("nobody has it: %v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target); err == nil || out != "" || !strings.Contains(err.Error(), missing+":1a2b3c4") {
+		t.Errorf("there is nobody to copy from: %v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target, "127.0.0.1:1", built, between); err != nil || out != "deploy-controller 1a2b3c4 copied\n" || digestAt(t, target+"/deploy-controller:1a2b3c4") != digest {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := copyController("1a2b3c4", target, between); err != nil || out != "deploy-controller 1a2b3c4 is there\n" || digestAt(t, target+"/deploy-controller:1a2b3c4") != digest {
+		t.Errorf("again, and others have another: %v\n%s", err, out)
+	}
+	// By digest: it gets a tag, without which the registry would throw it away.
+	tag := strings.Replace(other, ":", "-", 1) + ".image"
+	for _, want := range []string{tag + " copied", other + " is there"} {
+		if out, err := copyController(other, target, built, between); err != nil || out != "deploy-controller "+want+"\n" || digestAt(t, target+"/deploy-controller:"+tag) != other {
+			t.Errorf("by digest: %v\n%swant %s", err, out, want)
+		}
+	}
+}

@@ -273,39 +273,3 @@ func goEnv(t *testing.T, name string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
-
-// infrastructure is a folder with a copy of the two scripts, beside an infra/ of a test's own.
-func infrastructure(t *testing.T) *repository {
-	t.Helper()
-	tool(t, "jq")
-	r := &repository{t: t, dir: t.TempDir()}
-	r.write("infra/cdk.json", `{"context": {"environments": {"dev": {"account": "012345678901", "region": "eu-central-1"}}}}`)
-	for _, script := range []string{"infra-environment", "infra-deploy"} {
-		r.write("pipeline/"+script, read(t, script))
-	}
-	return r
-}
-
-func TestInfraEnvironment(t *testing.T) {
-	script := filepath.Join(infrastructure(t).dir, "pipeline", "infra-environment")
-	if out, err := call(t, ".", nil, script, "dev"); err != nil || out != "account=012345678901\nregion=eu-central-1\n" {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if out, err := call(t, ".", nil, script, "nowhere"); err == nil || !strings.Contains(err.Error(), "infra/cdk.json has no environment nowhere") || out != "" {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInfraDeploy takes the place of the CDK's command line, which asks accounts, by a program that says how it was called.
-func TestInfraDeploy(t *testing.T) {
-	r := infrastructure(t)
-	r.write("cdk", "#!/bin/sh\necho \"$(basename \"$PWD\"): $*\"\n")
-	script := filepath.Join(r.dir, "pipeline", "infra-deploy")
-	env := []string{"CDK=" + filepath.Join(r.dir, "cdk")}
-	if out, err := call(t, ".", env, script, "dev"); err != nil || out != "infra: deploy --all --context env=dev --require-approval never --ci\n" {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if out, err := call(t, ".", env, script, "prod"); err == nil || out != "" || !strings.Contains(err.Error(), "has no environment prod") {
-		t.Errorf("%v\n%s", err, out)
-	}
-}

@@ -22,6 +22,7 @@ var steps = []struct{ command, test, why string }{
 	{"pipeline/promote", "TestPromoteStep", ""},
 	{"pipeline/infra-diff", "TestInfraDiff", ""},
 	{"pipeline/infra-environment", "TestInfraEnvironment", ""},
+	{"pipeline/copy-controller", "TestCopyController", ""},
 	{"pipeline/infra-deploy", "TestInfraDeploy", ""},
 	{"go run ./controller/cmd/controller set-image", "TestFromCommitToTheSecondEnvironment", ""},
 	{"go run ./controller/cmd/controller set-controller", "TestSetController", ""},

@@ -55,6 +55,30 @@ func TestPolicyHasTheActionsOfTheClients(t *testing.T) {
 	}
 }
 
+// Whoever may ask for a parameter sees no value of a SecureString: the key that AWS manages lets every principal of the account decrypt,
+// which is played here by a statement of its own. The controller's receivers have their secrets in Secrets Manager, which it reads.
+func TestNoParameterIsDecrypted(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		policy  func() (iam.Policy, error)
+		allowed map[string]bool // by the service that asks for the key
+	}{
+		{"the controller", permit.Policy, map[string]bool{"ssm.eu-central-1.amazonaws.com": false, "secretsmanager.eu-central-1.amazonaws.com": true}},
+		{"a desk", permit.Look, map[string]bool{"ssm.eu-central-1.amazonaws.com": false, "secretsmanager.us-east-1.amazonaws.com": false, "s3.us-east-1.amazonaws.com": true}},
+	} {
+		p, err := tt.policy()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Statements = append(p.Statements, iam.Statement{Sid: "Key", Effect: "Allow", Actions: []string{"kms:Decrypt"}, Resources: []string{"*"}})
+		for service, allowed := range tt.allowed {
+			if _, ok := p.Allows(iam.Request{Action: "kms:Decrypt", Resource: "arn:aws:kms:r:1:key/k", Context: map[string][]string{"kms:ViaService": {service}}}); ok != allowed {
+				t.Errorf("%s decrypts through %s: %t", tt.name, service, ok)
+			}
+		}
+	}
+}
+
 // Under other names the policy is the same: as many statements, each about those names alone.
 func TestFor(t *testing.T) {
 	p, err := permit.For(permit.Names{Stack: "s-dev", Cluster: "c", Service: "s", LogGroup: "/l", Secrets: "x", Parameters: "p", Execution: "e", Task: "t", Migration: "m", Table: "b", Queue: "q"})

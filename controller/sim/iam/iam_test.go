@@ -67,6 +67,9 @@ func TestEvaluation(t *testing.T) {
 			t.Errorf("%s: allowed %t by %q, want %q", tt.name, ok, by.Sid, tt.by)
 		}
 	}
+	if got := policy(t, deny, tags).Uses(); !slices.Equal(got, []iam.Use{{Sid: "T", Action: "ecs:TagResource"}}) {
+		t.Errorf("what allows something: %v", got)
+	}
 	if by, ok := policy(t).Allows(iam.Request{Action: "ecs:RunTask", Resource: orders}); ok {
 		t.Errorf("a policy without statements allows by %v", by)
 	}

@@ -95,10 +95,13 @@ func ReadPolicy(document []byte) (Policy, error) {
 // Use is one entry of a policy: an action of a statement.
 type Use struct{ Sid, Action string }
 
-// Uses are all entries of the policy, in its order.
+// Uses are all entries of the policy that allow something, in its order.
 func (p Policy) Uses() []Use {
 	var out []Use
 	for _, s := range p.Statements {
+		if s.Effect == "Deny" {
+			continue // nobody needs to be refused
+		}
 		for _, a := range s.Actions {
 			out = append(out, Use{s.Sid, a})
 		}
