@@ -133,7 +133,8 @@ func (s slackAPI) find(ctx context.Context, token string, p post) (string, error
 		method = "conversations.replies"
 		ask.Set("ts", p.thread)
 	}
-	if !p.At.IsZero() {
+	// How long a file is invalid is known of this tenure alone; another one may have told it long before.
+	if !p.At.IsZero() && p.Event != Invalid {
 		ask.Set("oldest", fmt.Sprintf("%d.000000", p.At.Add(-findSkew).Unix()))
 	}
 	for range findPages {

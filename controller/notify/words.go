@@ -150,6 +150,9 @@ func resolved(in Input, m Mark, of Event, o Opened) *Message {
 		msg.Thread = fmt.Sprintf("%s/%s/rollouts/%d", in.Environment, in.Record.Service, t.First)
 	}
 	msg.At = in.Record.Since
+	if of == Invalid {
+		msg.At = in.InvalidAt.UTC()
+	}
 	msg.Summary = in.Record.Service + ": " + overs[of]
 	return msg.plain()
 }
