@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/canteen/deploy/controller/githost/standin"
 )
 
 // The token goes to the API's own host, also where that sends a request on to another path of its own, and to no other host.
@@ -38,5 +42,34 @@ func TestTheTokenStaysAtItsHost(t *testing.T) {
 		if got, asked := shown[where]; !asked || got != want {
 			t.Errorf("%s was asked: %t, and shown %q; want %q", where, asked, got, want)
 		}
+	}
+}
+
+// A ruleset that forbids the push of a revert is named in the error, since the token's permissions look right then.
+func TestARulesetForbidsTheRevert(t *testing.T) {
+	w := newTown(t)
+	good := w.ask("a1", "orders")
+	w.ask("b2", "orders")
+	w.server.Refuse(func(r *http.Request) *standin.Refusal {
+		if r.Method != http.MethodPut {
+			return nil
+		}
+		return &standin.Refusal{Code: http.StatusConflict, Body: `{"message": "Repository rule violations found", "documentation_url": "https://docs.github.com/rest"}`}
+	})
+	_, err := w.host.pull(t.Context(), "revert/dev/orders/1", "desired/dev/orders.yaml", good, "title", "body")
+	if err == nil || !strings.Contains(err.Error(), "rule violations") || !strings.Contains(err.Error(), "a ruleset may forbid the controller's App to push desired/dev/orders.yaml") {
+		t.Errorf("error %v", err)
+	}
+	if _, _, refused := judge(err, time.Now()); !refused {
+		t.Error("it is not held for a refusal any more")
+	}
+	w.server.Refuse(func(r *http.Request) *standin.Refusal {
+		if r.Method != http.MethodPut {
+			return nil
+		}
+		return &standin.Refusal{Code: http.StatusBadGateway, Body: "{}"}
+	})
+	if _, err := w.host.pull(t.Context(), "revert/dev/orders/1", "desired/dev/orders.yaml", good, "title", "body"); err == nil || strings.Contains(err.Error(), "ruleset") {
+		t.Errorf("error %v, which no ruleset has to do with", err)
 	}
 }
