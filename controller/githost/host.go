@@ -73,10 +73,11 @@ func Open(o Options) (*Host, error) {
 	if o.API == "" {
 		o.API = DefaultAPI
 	}
-	if u, err := url.Parse(o.API); err != nil || u.Host == "" || u.Scheme != "https" && !local(u.Hostname()) {
+	u, err := url.Parse(o.API)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !local(u.Hostname()) {
 		return nil, fmt.Errorf("the API's address is %q; it must be https://…, such as %s", o.API, DefaultAPI)
 	}
-	bearer := &bearer{file: o.TokenFile, env: o.TokenEnv}
+	bearer := &bearer{file: o.TokenFile, env: o.TokenEnv, scheme: u.Scheme, host: u.Host}
 	if _, err := bearer.token(); err != nil {
 		return nil, err
 	}
@@ -94,8 +95,8 @@ func Open(o Options) (*Host, error) {
 
 func local(host string) bool { return host == "localhost" || host == "127.0.0.1" || host == "::1" }
 
-// bearer shows the token. No error of its holds it.
-type bearer struct{ file, env string }
+// bearer shows the token to the API's host, and to no other that this may send requests on to. No error of its holds it.
+type bearer struct{ file, env, scheme, host string }
 
 func (b *bearer) token() (string, error) {
 	raw, where := os.Getenv(b.env), "variable "+b.env
@@ -115,6 +116,9 @@ func (b *bearer) token() (string, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != b.scheme || r.URL.Host != b.host {
+		return http.DefaultTransport.RoundTrip(r)
+	}
 	token, err := b.token()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v88/github"
 )
@@ -89,6 +90,9 @@ func (h *Host) put(ctx context.Context, branch, file, text, title string) error 
 	}
 	_, _, err = h.client.Repositories.UpdateFile(ctx, h.owner, h.repo, file,
 		&github.RepositoryContentFileOptions{Message: &title, Content: []byte(text), SHA: &blob, Branch: &branch})
+	if _, _, refused := judge(err, time.Now()); refused {
+		return fmt.Errorf("commit to %s: %w; a ruleset may forbid the controller's App to push %s, and must then have it in its bypass list", branch, err, file)
+	}
 	if err != nil {
 		return fmt.Errorf("commit to %s: %w", branch, err)
 	}

@@ -16,6 +16,7 @@ type Input struct {
 	Record      rollout.Record
 	Entries     []rollout.Entry // its history, in any order: at least all rollouts behind the mark, and a few before
 	Invalid     *string         // why git's newest file is invalid; empty: it is valid; nil: git was not read yet
+	InvalidAt   time.Time       // since when it is invalid, or is not
 	From        time.Time       // what was so before a receiver was known is not told to it
 	Settings    Settings
 }

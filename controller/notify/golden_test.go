@@ -95,6 +95,7 @@ func ofServices() map[string]Message {
 	})
 	broken := func(l *life) {
 		l.tick()
+		l.since = l.now
 		l.invalid = "desired/dev/orders.yaml:3:1: spec.stack is missing; it is required"
 	}
 	one("invalid", Invalid, broken)
@@ -102,7 +103,7 @@ func ofServices() map[string]Message {
 	broken(l)
 	mark, _ := tell(l.input(), Mark{})
 	l.tick()
-	l.invalid = ""
+	l.invalid, l.since = "", l.now
 	_, all := tell(l.input(), mark)
 	out["resolved"] = all[0]
 	hostile := newLife("orders")

@@ -160,7 +160,7 @@ func (l *lane) look(ctx context.Context, service string) bool {
 	if !ok {
 		return true
 	}
-	in := Input{Environment: l.n.opts.Environment, Page: l.n.opts.Config.Page, Record: s.record, Invalid: s.invalid, From: l.marks[""].From, Settings: l.n.opts.Config.Settings()}
+	in := Input{Environment: l.n.opts.Environment, Page: l.n.opts.Config.Page, Record: s.record, Invalid: s.invalid, InvalidAt: s.invalidAt, From: l.marks[""].From, Settings: l.n.opts.Config.Settings()}
 	m := l.marks[service]
 	if behind(in, m) {
 		entries, err := l.n.entries(ctx, l.office.Ledger, s.record, m.Number, in.From)

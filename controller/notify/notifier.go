@@ -57,8 +57,9 @@ type Notifier struct {
 
 // noted is the newest that is known of a service.
 type noted struct {
-	record  rollout.Record
-	invalid *string
+	record    rollout.Record
+	invalid   *string
+	invalidAt time.Time // since when it is invalid, or is not
 }
 
 type kept struct {
@@ -89,7 +90,14 @@ func (n *Notifier) Note(rec rollout.Record, invalid string) {
 	if ok && old.record.Version > rec.Version {
 		return
 	}
-	n.services[rec.Service] = noted{rec, &invalid}
+	s := noted{rec, &invalid, old.invalidAt}
+	switch {
+	case ok && old.invalid == nil:
+		s.invalidAt = n.began // it was so when this tenure began to look, and may have been told before
+	case !ok || (*old.invalid == "") != (invalid == ""):
+		s.invalidAt = n.opts.Clock()
+	}
+	n.services[rec.Service] = s
 	if ok && old.record.Version == rec.Version && old.invalid != nil && *old.invalid == invalid {
 		return
 	}

@@ -133,7 +133,8 @@ func (s slackAPI) find(ctx context.Context, token string, p post) (string, error
 		method = "conversations.replies"
 		ask.Set("ts", p.thread)
 	}
-	if !p.At.IsZero() {
+	// How long a file is invalid is known of this tenure alone; another one may have told it long before.
+	if !p.At.IsZero() && p.Event != Invalid {
 		ask.Set("oldest", fmt.Sprintf("%d.000000", p.At.Add(-findSkew).Unix()))
 	}
 	for range findPages {
@@ -176,6 +177,7 @@ type slackBody struct {
 	Thread    string         `json:"thread_ts,omitempty"`
 	Broadcast bool           `json:"reply_broadcast,omitempty"`
 	Text      string         `json:"text"` // for notifications, and for whoever shows no blocks
+	Markup    bool           `json:"mrkdwn"`
 	Blocks    []slackBlock   `json:"blocks"`
 	Unfurl    bool           `json:"unfurl_links"`
 	Media     bool           `json:"unfurl_media"`
@@ -188,14 +190,21 @@ type slackBlock struct {
 	Elements []slackText `json:"elements,omitempty"`
 }
 
-// slackText is verbatim: Slack makes no links, names or channels of what stands in it.
+// slackText is text as it is: Slack makes nothing bold, no picture of :100:, and no links, names or channels of what stands in it.
 type slackText struct {
 	Type     string `json:"type"`
 	Text     string `json:"text"`
-	Verbatim bool   `json:"verbatim"`
+	Emoji    *bool  `json:"emoji,omitempty"`
+	Verbatim bool   `json:"verbatim,omitempty"`
 }
 
-func mrkdwn(s string) slackText { return slackText{Type: "mrkdwn", Text: s, Verbatim: true} }
+func plainText(s string) slackText { return slackText{Type: "plain_text", Text: s, Emoji: new(bool)} }
+
+// slackLink has an address and words of our own alone, since it is read as markup.
+func slackLink(address, words string) slackText {
+	address = strings.ReplaceAll(escape(address), "|", "%7C")
+	return slackText{Type: "mrkdwn", Text: "<" + address + "|" + words + ">", Verbatim: true}
+}
 
 // slackGlyphs mark an event without relying on colour.
 var slackGlyphs = map[Event]string{
@@ -210,11 +219,7 @@ func slackMessage(m Message) slackBody {
 	if m.Why != "" {
 		text += "\n" + escape(m.Why)
 	}
-	head := title
-	if !strings.ContainsAny(title, "*") {
-		head = "*" + title + "*"
-	}
-	out := slackBody{Text: text, Blocks: []slackBlock{section(slackGlyphs[m.Event] + " " + head)}}
+	out := slackBody{Text: text, Blocks: []slackBlock{section(slackGlyphs[m.Event] + " " + title)}}
 	if m.Why != "" {
 		out.Blocks = append(out.Blocks, section(escape(m.Why)))
 	}
@@ -222,21 +227,22 @@ func slackMessage(m Message) slackBody {
 		out.Blocks = append(out.Blocks, section(escape(named(m.Services, m.Count))))
 	}
 	if m.Next != "" {
-		out.Blocks = append(out.Blocks, section("_Next:_ "+escape(m.Next)))
+		out.Blocks = append(out.Blocks, section("Next: "+escape(m.Next)))
 	}
-	foot := []string{"environment " + escape(m.Environment)}
+	foot := "environment " + escape(m.Environment)
 	if m.Rollout != nil {
-		foot = append(foot, fmt.Sprintf("rollout %d", m.Rollout.Number))
+		foot += fmt.Sprintf(" · rollout %d", m.Rollout.Number)
 	}
+	last := slackBlock{Type: "context", Elements: []slackText{plainText(foot)}}
 	if m.Evidence != "" {
-		foot = append(foot, "<"+strings.ReplaceAll(escape(m.Evidence), "|", "%7C")+"|evidence>")
+		last.Elements = append(last.Elements, slackLink(m.Evidence, "evidence"))
 	}
-	out.Blocks = append(out.Blocks, slackBlock{Type: "context", Elements: []slackText{mrkdwn(strings.Join(foot, " · "))}})
+	out.Blocks = append(out.Blocks, last)
 	return out
 }
 
 func section(s string) slackBlock {
-	t := mrkdwn(s)
+	t := plainText(s)
 	return slackBlock{Type: "section", Text: &t}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -54,5 +55,37 @@ func TestSlackFindsWhatWasPosted(t *testing.T) {
 	t.Setenv("SLACK", "xoxb-2")
 	if _, err := to.take(t.Context(), post{Message: Message{Key: "c"}}); err == nil || troubleOf(err).what != mend {
 		t.Errorf("a wrong token: %v", err)
+	}
+}
+
+// What names, subjects and reasons hold is shown as it is, whatever it means in Slack's markup.
+func TestSlackReadsNoMarkup(t *testing.T) {
+	const hostile = "`a_b_c` ~x~ .*fatal.* orders.yaml:100:5: no"
+	m := Message{Event: Blocked, Summary: hostile, Why: hostile, Next: hostile, Environment: hostile, Services: []string{hostile}, Count: 1, Evidence: "https://deploy.example/*a*|b"}
+	body := slackMessage(m)
+	if body.Markup {
+		t.Error("the text beside the blocks is read as markup")
+	}
+	shown, links := 0, 0
+	see := func(text slackText) {
+		switch {
+		case text.Type == "plain_text" && text.Emoji != nil && !*text.Emoji && strings.Contains(text.Text, hostile):
+			shown++
+		case text.Type == "mrkdwn" && text.Verbatim && text.Text == "<https://deploy.example/*a*%7Cb|evidence>":
+			links++
+		default:
+			t.Errorf("%+v", text)
+		}
+	}
+	for _, b := range body.Blocks {
+		if b.Text != nil {
+			see(*b.Text)
+		}
+		for _, e := range b.Elements {
+			see(e)
+		}
+	}
+	if shown != 5 || links != 1 {
+		t.Errorf("%d texts and %d links are shown, want 5 and 1", shown, links)
 	}
 }

@@ -33,7 +33,7 @@ func standings(in Input) []standing {
 	if rec.Stalled != nil {
 		stalled.since = rec.Stalled.At
 	}
-	invalid := standing{event: Invalid, reason: "InvalidManifest", known: in.Invalid != nil}
+	invalid := standing{event: Invalid, since: in.InvalidAt, reason: "InvalidManifest", known: in.Invalid != nil}
 	if in.Invalid != nil {
 		invalid.holds = *in.Invalid != ""
 	}

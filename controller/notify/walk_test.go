@@ -20,6 +20,7 @@ type life struct {
 	rec     rollout.Record
 	entries []rollout.Entry
 	invalid string
+	since   time.Time // of that
 }
 
 func newLife(service string) *life {
@@ -34,7 +35,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 var testSettings = Settings{BlockedAfter: 15 * time.Minute, OutageAfter: 2 * time.Minute, OutageServices: 5}
 
 func (l *life) input() Input {
-	return Input{Environment: "dev", Page: "https://deploy.example.com", Record: l.rec, Entries: l.entries, Invalid: &l.invalid, Settings: testSettings}
+	return Input{Environment: "dev", Page: "https://deploy.example.com", Record: l.rec, Entries: l.entries, Invalid: &l.invalid, InvalidAt: l.since, Settings: testSettings}
 }
 
 func (l *life) tick() { l.now = l.now.Add(time.Minute); l.rec.Version++ }
@@ -144,6 +145,7 @@ func (l *life) move(t *rapid.T) {
 		l.begin(rollout.KindRestore, "last-good")
 	case 1:
 		l.tick()
+		l.since = l.now
 		l.invalid = rapid.SampledFrom([]string{"", "desired/dev/orders.yaml:3:1: spec.stack is missing; it is required"}).Draw(t, "invalid")
 	case 2:
 		l.tick()

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/canteen/deploy/controller/condition"
 	"github.com/canteen/deploy/controller/rollout"
@@ -148,6 +150,9 @@ func resolved(in Input, m Mark, of Event, o Opened) *Message {
 		msg.Thread = fmt.Sprintf("%s/%s/rollouts/%d", in.Environment, in.Record.Service, t.First)
 	}
 	msg.At = in.Record.Since
+	if of == Invalid {
+		msg.At = in.InvalidAt.UTC()
+	}
 	msg.Summary = in.Record.Service + ": " + overs[of]
 	return msg.plain()
 }
@@ -220,16 +225,20 @@ func inBrackets(reason string) string {
 	return " (" + reason + ")"
 }
 
-// sentence begins with a capital and ends with a stop.
+// position is where an error of a file is; whoever pastes it wants it as it is.
+var position = regexp.MustCompile(`^[^\s:]+:\d+:\d+: `)
+
+// sentence begins with a capital and ends with a stop, unless it begins with a position.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
-	if s == "" {
-		return ""
+	if s == "" || position.MatchString(s) {
+		return s
 	}
-	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+	if last, _ := utf8.DecodeLastRuneInString(s); !strings.ContainsRune(".!?…", last) {
 		s += "."
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // plain makes of all texts what can only be read: one line, and nothing that changes the direction of what follows.

@@ -20,7 +20,7 @@ func TestSetController(t *testing.T) {
 	w.write("infra/cdk.json", cdkFile)
 	older := w.commit("infra")
 	newer := w.commit("controller")
-	r, err := SetController(t.Context(), w.newClone(), "dev", newer)
+	r, err := SetController(t.Context(), w.newClone(), ControllerChange{Env: "dev", Tag: newer})
 	if err != nil || r.Outcome != Written || r.Before.Tag != "0000000" {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -29,12 +29,12 @@ func TestSetController(t *testing.T) {
 		t.Errorf("the file is\n%s\nwant\n%s", got, want)
 	}
 	for tag, outcome := range map[string]Outcome{newer: Already, older: Older} {
-		if r, err := SetController(t.Context(), w.newClone(), "dev", tag); err != nil || r.Outcome != outcome {
+		if r, err := SetController(t.Context(), w.newClone(), ControllerChange{Env: "dev", Tag: tag}); err != nil || r.Outcome != outcome {
 			t.Errorf("%s again: %+v, %v", tag, r, err)
 		}
 	}
 	for _, env := range []string{"bare", "test"} {
-		if _, err := SetController(t.Context(), w.newClone(), env, newer); err == nil || !strings.Contains(err.Error(), "its environments are bare, dev, qa") {
+		if _, err := SetController(t.Context(), w.newClone(), ControllerChange{Env: env, Tag: newer}); err == nil || !strings.Contains(err.Error(), "its environments are bare, dev, qa") {
 			t.Errorf("%s: error %v", env, err)
 		}
 	}

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -40,6 +41,9 @@ type Result struct {
 	Before  desired.Image // what git asked for
 	Commit  string        // where something was written
 }
+
+// ErrRefused is a push that nobody overtook and that the remote did not take all the same.
+var ErrRefused = errors.New("the remote takes no push")
 
 // attemptsMax is how often a push that was overtaken is tried again. Each try that fails means that somebody else's succeeded.
 const attemptsMax = 20
@@ -89,7 +93,9 @@ func pushed(ctx context.Context, repo Repo, make func(tip string) (edit, error))
 		switch {
 		case err == nil && now == e.Commit: // the answer was lost, the push was not
 			return e.Result, nil
-		case err != nil || now == tip || attempt == attemptsMax:
+		case err == nil && now == tip:
+			return Result{}, fmt.Errorf("%w: %w", ErrRefused, push)
+		case err != nil || attempt == attemptsMax:
 			return Result{}, push
 		}
 		select {

@@ -122,6 +122,9 @@ func (p *peers) services(ctx context.Context, peer Peer) (Services, error) {
 		return Services{}, fmt.Errorf("ask: %w", err)
 	}
 	defer func() { _ = answer.Body.Close() }()
+	if to, err := answer.Location(); err == nil && answer.StatusCode >= 300 && answer.StatusCode < 400 {
+		return Services{}, fmt.Errorf("it sends on to %s; name an address at which its controller answers without a login", to.Host)
+	}
 	if answer.StatusCode != http.StatusOK {
 		return Services{}, fmt.Errorf("it answers %s", answer.Status)
 	}

@@ -36,7 +36,7 @@ func TestEnvironments(t *testing.T) {
 	prod.Handler = server.New(prod.config)
 	doc := parsed(t, prod, "/environments?q=menu")
 	page := text(doc)
-	for _, want := range []string{"staging does not tell", "test does not tell: it answers 302 Found", `stage does not tell: it is the controller of "dev"`, "menu 2 runs it ✔ Healthy", "not known not known not known asks for it ▶ Verifying 1"} {
+	for _, want := range []string{"staging does not tell", "test does not tell: it sends on to " + strings.TrimPrefix(peer.URL, "http://") + "; name an address", `stage does not tell: it is the controller of "dev"`, "menu 2 runs it ✔ Healthy", "not known not known not known asks for it ▶ Verifying 1"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q: %s", want, page)
 		}

@@ -24,11 +24,13 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
-	idleTimeout       = 60 * time.Second
-	shutdownTimeout   = 2 * time.Second
-	headerBytesMax    = 32 << 10
-	scrapesMax        = 4
-	streamsMax        = 64
+	// idleTimeout is longer than a load balancer keeps an idle connection (ALB: 60 s), so that it is the one to close it and never
+	// sends a request into a connection that was just closed here.
+	idleTimeout     = 75 * time.Second
+	shutdownTimeout = 2 * time.Second
+	headerBytesMax  = 32 << 10
+	scrapesMax      = 4
+	streamsMax      = 64
 	// connectionsMax leaves the controller itself, with its ledger and its calls, enough of the files that a process may open,
 	// and bounds what connections cost to some tens of MiB.
 	connectionsMax = 2000

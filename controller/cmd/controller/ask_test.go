@@ -192,3 +192,41 @@ func TestAskingGoesWrong(t *testing.T) {
 		})
 	}
 }
+
+// A load balancer that wants a login sends whoever asks to another host. Nobody goes there: its page is no answer, and says nothing of health.
+func TestNobodyFollowsToALogin(t *testing.T) {
+	asked := 0
+	login := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	t.Cleanup(login.Close)
+	there := strings.Replace(login.URL, "127.0.0.1", "localhost", 1)
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, there+"/authorize?client_id=1", http.StatusFound)
+	}))
+	t.Cleanup(gate.Close)
+	_, err := execute(t, newStatusCommand(), "--server", gate.URL)
+	want := gate.URL + " asks for a login at " + strings.TrimPrefix(there, "http://") + "; ask the controller's task itself"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	if _, err := execute(t, newHealthCommand(), "--server", gate.URL); err == nil || !strings.Contains(err.Error(), "302") {
+		t.Errorf("health: error %v, want the gate's 302", err)
+	}
+	if asked > 0 {
+		t.Errorf("the login was asked %d times", asked)
+	}
+
+	// From http to https, or from one path to another, of the same host is followed.
+	here := runningController(t)
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, here+r.URL.Path, http.StatusMovedPermanently)
+	}))
+	t.Cleanup(moved.Close)
+	if out, err := execute(t, newStatusCommand(), "--server", moved.URL); err != nil || !strings.Contains(out, "orders") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	circle := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }))
+	t.Cleanup(circle.Close)
+	if _, err := execute(t, newStatusCommand(), "--server", circle.URL); err == nil {
+		t.Error("a circle is an answer")
+	}
+}

@@ -40,8 +40,8 @@ func healthy(ctx context.Context, base string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	// A transport of its own: a proxy from the environment would answer for the controller.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	// A transport of its own, and no redirects: a proxy from the environment or a page to log in would answer for the controller.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: asker.CheckRedirect}
 	res, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask for health: %w", err)

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestPageNamesWhatExists holds the commands that docs/from-nothing-to-production.md, docs/pipelines.md and docs/adopt.md name to what there is.
+// TestPageNamesWhatExists holds the commands that docs/from-nothing-to-production.md, docs/pipelines.md, docs/adopt.md and
+// the runbook that goes back to an older controller name to what there is.
 func TestPageNamesWhatExists(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
@@ -16,13 +17,13 @@ func TestPageNamesWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	for _, page := range []string{"from-nothing-to-production.md", "pipelines.md", "adopt.md"} {
+	for _, page := range []string{"from-nothing-to-production.md", "pipelines.md", "adopt.md", "runbooks/controller-absent.md"} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range regexp.MustCompile("(?m)(?:^|`)controller [a-z-]+[^`\n]*").FindAllString(string(text), -1) {
-			line, _, _ = strings.Cut(strings.Trim(line, "`"), "  #")
+		for _, line := range regexp.MustCompile("(?m)(?:^ *|`)controller [a-z-]+[^`\n]*").FindAllString(string(text), -1) {
+			line, _, _ = strings.Cut(strings.Trim(line, "` "), "  #")
 			words := strings.Fields(line)
 			cmd, _, err := newRootCommand().Find(words[1:2])
 			if err != nil || cmd.Name() != words[1] {

@@ -39,7 +39,7 @@ func newPlanCommand(kinds desired.Kinds) *cobra.Command {
 			"running controller, and needs no credentials.\n\n" +
 			"The exit code is 0 where nothing would change, 3 where something would, 1 where a file is invalid or something could not be\n" +
 			"found out, and 2 after a wrong call.",
-		Example: "  controller plan --env dev\n  controller plan desired/prod/order-processing.yaml -o markdown\n  controller plan --env prod --server https://deploy.example",
+		Example: "  controller plan --env dev\n  controller plan desired/prod/order-processing.yaml -o markdown\n  controller plan --env prod --server http://10.0.0.1:8080",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), append(args, "")[0])

@@ -37,7 +37,7 @@ func newPromoteCommand(kinds desired.Kinds) *cobra.Command {
 			"or updates the pull request (token in GITHUB_TOKEN; GITHUB_REPOSITORY, GITHUB_API_URL as in a workflow). Whether an image is good is\n" +
 			"asked of the source's controller where --server names it, else read from the deployments that it told GitHub of. What was never\n" +
 			"verified there is refused unless --force gives a reason, which is committed.",
-		Example: "  controller promote --from staging --to prod --server https://deploy.staging.example\n" +
+		Example: "  controller promote --from staging --to prod --server http://10.0.0.1:8080\n" +
 			"  controller promote --from dev --to qa --service order-processing --push --pull-request",
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return promote(cmd.Context(), cmd.OutOrStdout(), kinds, f) },

@@ -26,6 +26,7 @@ const (
 	askTimeout    = 15 * time.Second
 	answerMax     = 64 << 20 // bytes; ten thousand services are about 20 MB
 	problemMax    = 1 << 20  // bytes
+	redirectsMax  = 3
 )
 
 func newStatusCommand() *cobra.Command {
@@ -35,7 +36,7 @@ func newStatusCommand() *cobra.Command {
 		Short: "Show what runs, since when, why, and what comes next, as a running controller tells it",
 		Long: "Ask a running controller for its services, worst first, or for one of them. With a SERVICE, json and yaml hold all that\n" +
 			"the controller knows of it.",
-		Example: "  controller status\n  controller status order-processing -o yaml\n  DEPLOY_SERVER=https://deploy.example controller status",
+		Example: "  controller status\n  controller status order-processing -o yaml\n  DEPLOY_SERVER=http://10.0.0.1:8080 controller status",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -174,6 +175,16 @@ func ask(ctx context.Context, address string) ([]byte, error) {
 	return body, nil
 }
 
+// asker follows nobody to another host: a controller sends nobody there, but a load balancer that wants a login does.
+var asker = &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	if req.URL.Hostname() != via[0].URL.Hostname() || len(via) > redirectsMax {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}}
+
+func isRedirect(code int) bool { return code >= 300 && code < 400 }
+
 // open asks a controller's API and returns the body of an answer that is 200. The caller closes it.
 func open(ctx context.Context, address, accept string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -181,7 +192,7 @@ func open(ctx context.Context, address, accept string) (io.ReadCloser, error) {
 		return nil, usageError{err}
 	}
 	req.Header.Set("Accept", accept)
-	res, err := http.DefaultClient.Do(req)
+	res, err := asker.Do(req)
 	if err != nil {
 		// The method and the address in front of the cause say nothing new.
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
@@ -193,6 +204,9 @@ func open(ctx context.Context, address, accept string) (io.ReadCloser, error) {
 		return res.Body, nil
 	}
 	defer res.Body.Close()
+	if to, err := res.Location(); err == nil && isRedirect(res.StatusCode) {
+		return nil, fmt.Errorf("%s://%s asks for a login at %s; ask the controller's task itself, from inside its network, such as by --server http://10.0.0.1:8080", req.URL.Scheme, req.URL.Host, to.Host)
+	}
 	var p server.Problem
 	if body, err := io.ReadAll(io.LimitReader(res.Body, problemMax)); err == nil && json.Unmarshal(body, &p) == nil && p.Detail != "" {
 		return nil, errors.New(oneLine(p.Detail))
