@@ -199,13 +199,23 @@ func migrated(in Input) Condition {
 		return Condition{Status: False, Reason: "WaitingForLock", Message: rec.Why}
 	case rec.Intent == nil || rec.Intent.Service.Spec.Migration == nil:
 		return Condition{Status: True, Reason: "NotRequired"}
-	case len(rec.Rejected) > 0 && rec.Rejected[0].Check == "migration" && rec.State == rollout.StateReverted:
-		return Condition{Status: False, Reason: rec.Rejected[0].Reason, Message: rec.Rejected[0].Message}
+	case len(rec.Rejected) > 0 && rec.State == rollout.StateReverted && verdict(in).Check == "migration":
+		return Condition{Status: False, Reason: verdict(in).Reason, Message: verdict(in).Message}
 	case ro != nil && ro.Kind == rollout.KindDeploy && slices.Contains(rec.Migrated, ro.Target.Key),
 		ro == nil && rec.State == rollout.StateSettled && len(rec.Migrated) > 0:
 		return Condition{Status: True, Reason: "Applied"}
 	}
 	return Condition{Status: Unknown, Reason: "NotYetRun"}
+}
+
+// verdict is why the last good version runs: the rejection of what git asks, which may be older than the newest one.
+func verdict(in Input) rollout.Rejection {
+	if in.Record.State == rollout.StateReverted {
+		if v := in.Record.Verdict(in.Seen); v != nil {
+			return *v
+		}
+	}
+	return in.Record.Rejected[0]
 }
 
 func synced(in Input) Condition {
@@ -263,7 +273,7 @@ func verified(in Input) Condition {
 	case rec.State == rollout.StateSettled, rec.State == rollout.StateWaitingTemplate:
 		return Condition{Status: True, Reason: "Passed", Message: "every check passed for the whole bake"}
 	case len(rec.Rejected) > 0 && (rec.State == rollout.StateReverted || rec.State == rollout.StateReverting):
-		return Condition{Status: False, Reason: rec.Rejected[0].Reason, Message: rec.Rejected[0].Message}
+		return Condition{Status: False, Reason: verdict(in).Reason, Message: verdict(in).Message}
 	case rec.Stalled != nil:
 		return Condition{Status: Unknown, Reason: "Inconclusive", Message: rec.Stalled.Message}
 	}

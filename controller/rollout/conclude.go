@@ -163,6 +163,12 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 		}
 		return rec
 	}
+	if rec.Good == nil && e.Class != observed.ClassBlocked { // what is only missing is tried again by itself
+		rec.Stalled = stall(in, rec, failed, ReasonNoLastGood, e.Message+"; no version was ever good here, so there is nothing to go back to")
+	}
+	if rec.Good == nil && failed.CountWas > 0 {
+		return rec // tasks ran already: the count is whoever's they were, and was not touched
+	}
 	rec.Generation++
 	next := &Rollout{Number: rec.Generation, Kind: KindRevert, Trigger: TriggerFailure, Stage: StageRoll, StartedAt: in.Now, StageAt: in.Now,
 		CountWas: failed.CountWas, Baseline: failed.Baseline, Wanted: failed.Target.Ask}
@@ -172,9 +178,6 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 		return rec
 	}
 	next.Kind, next.Target = KindUndo, failed.Target
-	if e.Class != observed.ClassBlocked { // what is only missing is tried again by itself
-		rec.Stalled = stall(in, rec, failed, ReasonNoLastGood, e.Message+"; no version was ever good here, so there is nothing to go back to")
-	}
 	rec.Rollout = next
 	return rec
 }
