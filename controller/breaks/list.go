@@ -30,7 +30,7 @@ var breakages = []breakage{
 	{3, "one refusal is taken for the word about the request before", "rollout/migrate.go", "if run.UnsureSince.IsZero() && (run.Refused", "if (run.Refused"},
 	{3, "a migration that may be running is forgotten for a newer one", "rollout/migrate.go", "l.Key != ro.Target.Key && (!l.Ended || l.Lock != m.Lock) {", "l.Key == \"none\" {"},
 	{3, "what git said before a migration was lost is taken for its word about it", "rollout/lost.go", "m != nil && (m.Assume != r.Lost.Assume || spec.Retry > r.Lost.Retry) {", "m != nil {"},
-	{3, "another version's success forgets a migration that was lost", "rollout/migrate.go", "rec.Lost, rec.Unknown = nil, remember(rec.Unknown, l.Key, migratedMax)", "rec.Lost = nil"},
+	{3, "another version's success forgets a migration that was lost", "rollout/migrate.go", "rec = rec.refuse(l.Key)", "_ = l"},
 	{3, "what succeeded is looked for again when its version is registered anew", "rollout/migrate.go", "case rec.SkipsMigration() != SkipNothing:", "case run == nil && rec.SkipsMigration() != SkipNothing:"},
 	{4, "a rejected ask is tried again", "rollout/settle.go", "if verdict != nil && cleared(*verdict, *rec.Intent) {", "if verdict != nil {"},
 	{4, "a bad template is rolled over and over", "rollout/settle.go", "|| condemned(rec, print) {", "{"},

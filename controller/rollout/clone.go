@@ -13,7 +13,6 @@ func (r Record) clone() Record {
 	r.Known = slices.Clone(r.Known)
 	r.Failed = slices.Clone(r.Failed)
 	r.Behind = slices.Clone(r.Behind)
-	r.Unknown = slices.Clone(r.Unknown)
 	r.Lost = copied(r.Lost)
 	r.Tagged = copied(r.Tagged)
 	r.Good = copied(r.Good)

@@ -21,6 +21,21 @@ func (r Record) said() desired.Assumption {
 	return ""
 }
 
+// unknown are the keys of lost migrations before the newest one.
+func (r Record) unknown() []string {
+	if r.Unknown == nil {
+		return nil
+	}
+	return *r.Unknown
+}
+
+// refuse remembers a lost migration that is not the newest any more.
+func (r Record) refuse(key string) Record {
+	keys := Keys(remember(r.unknown(), key, migratedMax))
+	r.Unknown = &keys
+	return r
+}
+
 // lose writes a migration down as lost. The one before stays refused, where it is another one.
 func lose(rec Record, l Lost) Record {
 	old := rec.Lost
@@ -30,7 +45,7 @@ func lose(rec Record, l Lost) Record {
 		return rec
 	}
 	if old != nil {
-		rec.Unknown = remember(rec.Unknown, old.Key, migratedMax)
+		rec = rec.refuse(old.Key)
 	}
 	if rec.Intent != nil {
 		l.Retry = rec.Intent.Service.Spec.Retry
@@ -47,9 +62,10 @@ func found(rec Record, key string) Record {
 	if rec.Lost != nil && rec.Lost.Key == key {
 		rec.Lost = nil
 	}
-	rec.Unknown = slices.DeleteFunc(slices.Clone(rec.Unknown), func(k string) bool { return k == key })
-	if len(rec.Unknown) == 0 {
-		rec.Unknown = nil
+	rest := slices.DeleteFunc(slices.Clone(rec.unknown()), func(k string) bool { return k == key })
+	rec.Unknown = nil
+	if len(rest) > 0 {
+		rec.Unknown = (*Keys)(&rest)
 	}
 	return rec
 }

@@ -63,7 +63,7 @@ func startMigration(in Input, rec Record) Decision {
 			return wait(in, rec, sayLockUnknown(ro.Target.Name(), l.Lock), in.idleAt())
 		}
 	}
-	if contains(rec.Unknown, ro.Target.Key) {
+	if contains(rec.unknown(), ro.Target.Key) {
 		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: m.Lock, Ended: true})
 	}
 	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !(m.Idempotent && m.Assume == "") {
@@ -230,7 +230,8 @@ func migrationDone(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
 	if l := rec.Lost; l != nil && l.Key != ro.Target.Key {
-		rec.Lost, rec.Unknown = nil, remember(rec.Unknown, l.Key, migratedMax) // its lock is free, and it is refused as before
+		rec = rec.refuse(l.Key) // its lock is free, and it is refused as before
+		rec.Lost = nil
 	}
 	rec = found(rec, ro.Target.Key)
 	if ro.Migration != nil {

@@ -12,7 +12,7 @@ import (
 func (p *pool) record(t *rapid.T) Record {
 	rec := Record{
 		Schema: one(t, "schema", 0, Schema), Service: "orders", Generation: anyCount(t, "generation"), Count: anyCount(t, "count"),
-		Superseded: anyCount(t, "superseded"), Overtaken: anyCount(t, "overtaken"), BehindRetry: anyCount(t, "behind retry"),
+		Superseded: int32(anyCount(t, "superseded")), Overtaken: int32(anyCount(t, "overtaken")), BehindRetry: anyCount(t, "behind retry"),
 		Deployed: anyDeployment(t, "deployed"), Migrated: some(t, "migrated", 2, func(l string) string { return p.key(t, l) }),
 		GoodAsks: some(t, "good asks", 3, func(l string) string { return p.ask(t, l) }), Behind: some(t, "behind", 1, func(l string) string { return p.ask(t, l) }),
 		Said: one(t, "said", "Runs", "Runs", saidWritesDown, "Rolls", ""), Why: one(t, "why", "it was so", "it was so", ""), State: one(t, "state", States()...), Since: anyTime(t, "since"),
@@ -54,6 +54,9 @@ func (p *pool) rejection(t *rapid.T, label string) Rejection {
 func (p *pool) remembered(t *rapid.T, rec *Record) {
 	if seldom(t, "lost") {
 		rec.Lost = &Lost{Key: p.key(t, "lost key"), Lock: "db", Task: one(t, "lost task", "", "task/m")}
+		if one(t, "refused besides", false, true) {
+			*rec = rec.refuse(p.key(t, "refused key"))
+		}
 	}
 	if seldom(t, "tagged") {
 		rec.Tagged = &Tagged{At: anyTime(t, "tagged at"), Set: NamedOf(map[string]string{TagGood: anyRevision(t, "tagged good"), TagMigrated: p.key(t, "tagged key")})}

@@ -37,8 +37,8 @@ type Record struct {
 	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
 	BehindRetry int `json:"behindRetry,omitempty"`
 
-	Lost    *Lost    `json:"lost,omitempty"`    // a migration whose outcome nobody knows
-	Unknown []string `json:"unknown,omitempty"` // keys of earlier ones, newest first: refused until git says what became of them
+	Lost    *Lost `json:"lost,omitempty"`    // a migration whose outcome nobody knows
+	Unknown *Keys `json:"unknown,omitempty"` // of earlier ones, newest first: refused until git says what became of them; nil for none
 
 	Tagged *Tagged `json:"tagged,omitempty"` // the newest tags that were written
 	Count  int     `json:"count,omitempty"`  // how often tags were written, this time included
@@ -55,8 +55,8 @@ type Record struct {
 	Stalled    *Stall   `json:"stalled,omitempty"` // needs a person
 	Trouble    *Trouble `json:"trouble,omitempty"` // the passes fail; nil after one that did not
 	WayBack    *WayBack `json:"wayBack,omitempty"` // whether what runs could be started again
-	Superseded int      `json:"superseded,omitempty"`
-	Overtaken  int      `json:"overtaken,omitempty"` // deploys in a row whose place somebody else took
+	Superseded int32    `json:"superseded,omitempty"`
+	Overtaken  int32    `json:"overtaken,omitempty"` // deploys in a row whose place somebody else took
 
 	// Queued is since when the service has waited for a place among those that roll at once: the order in which they get one.
 	Queued time.Time `json:"queued,omitzero"`
@@ -122,6 +122,9 @@ type Failure struct {
 	Fingerprint string `json:"fingerprint"`
 	Retry       int    `json:"retry"` // the value of retry that was spent
 }
+
+// Keys are migration keys. A record has a pointer to them where nearly none has any: ten thousand are kept.
+type Keys []string
 
 // Lost is a migration whose outcome nobody knows. Its lock stays held until git says what became of it.
 type Lost struct {

@@ -264,7 +264,7 @@ func overtaken(in Input, rec Record, primary observed.Deployment) Decision {
 	rec.Drift = &Drift{Since: in.Now, Deployment: primary.ID, TaskDefinition: primary.TaskDefinition, Wanted: wanted(in, rec), Stack: resent(in)}
 	if ro := rec.Rollout; ro.Kind == KindDeploy {
 		if rec.Overtaken++; rec.Overtaken >= overtakenMax {
-			e := failContested(rec.Overtaken)
+			e := failContested(int(rec.Overtaken))
 			entry.Result, entry.Message, entry.Evidence = ResultStalled, e.Message, &e
 			rec.Stalled, rec.Overtaken = stall(in, rec, *ro, e.Reason, e.Message), 0
 		}
