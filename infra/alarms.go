@@ -39,11 +39,6 @@ func newAlarms(stack awscdk.Stack, s Settings, q queues, f front) {
 		{id: "Errors5xx", name: "5xx", description: "The service answers with errors", namespace: "AWS/ApplicationELB", metric: "HTTPCode_Target_5XX_Count",
 			dimensions: map[string]*string{"LoadBalancer": f.balancer.AttrLoadBalancerFullName(), "TargetGroup": f.targets.AttrTargetGroupFullName()},
 			statistic:  "Sum", compare: above, threshold: s.Alarms.Errors5xx, period: 60, periods: 1, missing: missingIsFine},
-		// The same. What no target answers, since it crashed over the request or there is none, the load balancer answers itself and
-		// counts apart, by no target group. With no tasks at all that is each request.
-		{id: "Unanswered", name: "unanswered", description: "The load balancer answers with errors in place of the service", namespace: "AWS/ApplicationELB", metric: "HTTPCode_ELB_5XX_Count",
-			dimensions: map[string]*string{"LoadBalancer": f.balancer.AttrLoadBalancerFullName()},
-			statistic:  "Sum", compare: above, threshold: s.Alarms.Errors5xx, period: 60, periods: 1, missing: missingIsFine},
 		// RDS measures each minute: five without a word are a database that is down. That pages, and holds rollouts back, which no
 		// version would survive.
 		{id: "DatabaseCpu", name: "rds-cpu", description: "The database is busy", namespace: "AWS/RDS", metric: "CPUUtilization",

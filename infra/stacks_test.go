@@ -248,22 +248,12 @@ func TestEgress(t *testing.T) {
 // Every alarm says what no data means, and tells somebody.
 func TestAlarms(t *testing.T) {
 	main := templates(t, "dev").main
-	want := map[string]string{"5xx": "notBreaching", "unanswered": "notBreaching", "rds-cpu": "breaching", "rds-storage": "missing", "rds-connections": "missing",
+	want := map[string]string{"5xx": "notBreaching", "rds-cpu": "breaching", "rds-storage": "missing", "rds-connections": "missing",
 		"queue-age": "notBreaching", "dead-letters": "notBreaching", "controller-heartbeat": "breaching"}
 	for name, missing := range want {
 		p := properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", "order-processing-dev-"+name)
 		if p["TreatMissingData"] != missing || p["AlarmActions"] == nil || p["OKActions"] == nil {
 			t.Errorf("alarm %s: missing data are %v, actions %v and %v", name, p["TreatMissingData"], p["AlarmActions"], p["OKActions"])
-		}
-	}
-	// What the load balancer answers itself, for want of a target that does, it counts by itself and by no target group.
-	for name, count := range map[string]struct {
-		metric     string
-		dimensions int
-	}{"5xx": {"HTTPCode_Target_5XX_Count", 2}, "unanswered": {"HTTPCode_ELB_5XX_Count", 1}} {
-		p := properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", "order-processing-dev-"+name)
-		if p["MetricName"] != count.metric || len(list(p["Dimensions"])) != count.dimensions || !has(p["Dimensions"], `"Front"`) {
-			t.Errorf("alarm %s is about %v of %v", name, p["MetricName"], p["Dimensions"])
 		}
 	}
 	if n := len(resources(main, "AWS::CloudWatch::Alarm")); n != len(want) {
