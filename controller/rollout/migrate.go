@@ -63,14 +63,15 @@ func startMigration(in Input, rec Record) Decision {
 			return wait(in, rec, sayLockUnknown(ro.Target.Name(), l.Lock), in.idleAt())
 		}
 	}
-	if contains(rec.unknown(), ro.Target.Key) {
-		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: m.Lock, Ended: true})
-	}
-	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !(m.Idempotent && m.Assume == "") {
+	again := m.Idempotent && m.Assume == ""
+	if rec.Lost != nil && rec.Lost.Key == ro.Target.Key && !again {
 		return lostMigration(in, rec, "nobody saw how its task ended")
 	}
 	if h := in.Want.LockHolder; h != "" && h != rec.Service {
 		return wait(in, rec, sayLockTaken(ro.Target.Name(), m.Lock, h), in.watchAt())
+	}
+	if contains(rec.unknown(), ro.Target.Key) && !again { // it takes its lock again, once that is free
+		return lostMigration(in, lose(rec, Lost{Key: ro.Target.Key, Lock: m.Lock, Ended: true}), "nobody saw how its task ended")
 	}
 	if d, ok := crowded(in, rec, ro.Target); ok {
 		return d

@@ -84,16 +84,10 @@ func superseded(in Input, rec Record) (Decision, bool) {
 
 // hindered reports whether the target could not be begun now.
 func hindered(in Input, rec Record, target Target) bool {
-	for _, hindrance := range []func() (Decision, bool){
-		func() (Decision, bool) { return held(in, rec) },
-		func() (Decision, bool) { return paused(in, rec) },
-		func() (Decision, bool) { return gated(in, rec, target) },
-	} {
-		if _, ok := hindrance(); ok {
-			return true
-		}
-	}
-	return false
+	_, isHeld := held(in, rec)
+	_, isPaused := paused(in, rec)
+	_, isGated := gated(in, rec, target)
+	return isHeld || isPaused || isGated
 }
 
 // overtakes reports whether the target is a reason to leave what is in flight: not when it was rejected itself, since
