@@ -51,3 +51,12 @@ func TestWordAboutALostMigration(t *testing.T) {
 		t.Errorf("found: %+v, refused besides %v", rec.Lost, rec.Unknown)
 	}
 }
+
+// Another version's success frees the lock of a lost migration, and says nothing about that.
+func TestASuccessSaysNothingOfALostMigration(t *testing.T) {
+	rec := lose(Record{}, Lost{Key: "b2", Lock: "db", Ended: true})
+	rec.Rollout = &Rollout{Stage: StageMigrate, Target: Target{Key: "c3", Migration: &desired.Migration{Lock: "db"}}}
+	if n := migrationDone(Input{}, rec).Record; n.Lost != nil || !slices.Equal(n.unknown(), []string{"b2"}) || !slices.Equal(n.Migrated, []string{"c3"}) {
+		t.Errorf("lost %+v, refused %v, migrated %v", n.Lost, n.unknown(), n.Migrated)
+	}
+}

@@ -122,6 +122,22 @@ var lawsOfMigrating = []law{
 		}
 		return true, ""
 	}},
+	{3, "a lost migration stays refused until its outcome is known, or said", func(s stepped) (bool, string) {
+		refused := slices.Clone(s.before.unknown())
+		if l := s.before.Lost; l != nil {
+			refused = append(refused, l.Key)
+		}
+		if a := s.adopted(); len(refused) == 0 || a.assumes(desired.AssumeDone) || a.assumes(desired.AssumeFailed) {
+			return false, ""
+		}
+		n := s.d.Record
+		for _, key := range refused {
+			if (n.Lost == nil || n.Lost.Key != key) && !contains(n.unknown(), key) && !contains(n.Migrated, key) {
+				return true, key + " is forgotten"
+			}
+		}
+		return true, ""
+	}},
 	{9, "a migration that may be running is let finish", func(s stepped) (bool, string) {
 		ro := s.before.Rollout
 		if ro == nil || ro.Stage != StageMigrate || ro.Migration == nil || ro.Migration.Task == "" || !s.sound() || s.in.Seen.Migration == nil || s.in.Seen.Migration.Stopped() || !s.undisturbed() || s.adopted().SkipsMigration() != SkipNothing {
