@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/canteen/deploy/controller/desired"
 )
@@ -25,6 +26,27 @@ var lawsOfBeginning = []law{
 		}
 		if ro := s.begun(); ro != nil && ro.Kind != KindRevert && ro.Kind != KindUndo {
 			return true, "begins a " + string(ro.Kind)
+		}
+		if ro := a.Rollout; ro != nil && ro.Kind == KindDeploy {
+			if _, migrates := action[RunMigration](s); migrates && ro.Migration == nil {
+				return true, "begins a migration"
+			}
+			if _, rolls := action[Roll](s); rolls && ro.Deployment == nil {
+				return true, "touches the service"
+			}
+		}
+		return true, ""
+	}},
+	{9, "a version that touched the service is left without a verdict only for one that may begin", func(s stepped) (bool, string) {
+		e := s.ended()
+		if e == nil || e.Result != ResultSuperseded || s.before.Rollout.Deployment == nil || !strings.HasPrefix(e.Message, "git asked for ") {
+			return false, ""
+		}
+		_, open := window(s.in.Want.Policy.Windows, s.in.Now)
+		suspended := s.adopted().Intent.Service.Spec.Suspend.Active(s.in.Now)
+		limit := s.in.Want.Policy.MaxConcurrentRollouts
+		if !open || suspended || len(s.in.Want.Waiting) > 0 || limit > 0 && s.in.Want.Others+s.in.Want.Ahead >= limit {
+			return true, "is left"
 		}
 		return true, ""
 	}},
