@@ -62,7 +62,7 @@ func readied(in Input, rec Record) (Decision, bool) {
 		}
 	}
 	if set := tagsDue(in, rec); len(set) > 0 {
-		return act(in, rec, sayWritesDown("that the migration ran"), tag(in, rec, set)), true
+		return act(in, rec, sayWritesDown("that the migration ran", StateUnknown), tag(in, rec, set)), true
 	}
 	if !in.Look.Before {
 		return Decision{Record: rec, Look: &observed.Look{Before: true}}, true

@@ -330,8 +330,9 @@ func saySuperseded(version, newer string) told {
 // saidWritesDown is a write that holds back what follows it.
 const saidWritesDown = "WritesDown"
 
-func sayWritesDown(what string) told {
-	return told{saidWritesDown, StateUnknown, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
+// sayWritesDown: in is StateWritingDown before anything is begun, and none where a rollout has its own.
+func sayWritesDown(what string, in State) told {
+	return told{saidWritesDown, in, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
 }
 
 func sayOlderLedger() told {

@@ -41,9 +41,7 @@ func settled(in Input, rec Record) Decision {
 	case d.Action != nil || d.again:
 		// What must not be lost is written down before anything else is begun. Until it is, what git asks does not run: who depends
 		// on the service waits.
-		say := sayWritesDown(written(a))
-		say.state = StateWritingDown
-		return act(in, rec, say, a)
+		return act(in, rec, sayWritesDown(written(a), StateWritingDown), a)
 	}
 	d.Action, d.WakeAt = a, in.watchAt() // it holds nothing back that is told
 	return d
