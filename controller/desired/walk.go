@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	yaml "go.yaml.in/yaml/v3"
@@ -149,8 +150,15 @@ func paramsType(kind Kind) reflect.Type {
 	return t
 }
 
-// structMembers are the fields of a struct as encoding/json sees them; a field without omitempty or omitzero is required.
+// knownMembers has, by type, what structMembers answers: each file is read into the same few types.
+var knownMembers sync.Map
+
+// structMembers are the fields of a struct as encoding/json sees them; a field without omitempty or omitzero is required. They are not
+// to be changed.
 func structMembers(t reflect.Type) map[string]member {
+	if known, ok := knownMembers.Load(t); ok {
+		return known.(map[string]member)
+	}
 	members := map[string]member{}
 	if t == nil || t.Kind() != reflect.Struct {
 		return members
@@ -166,6 +174,7 @@ func structMembers(t reflect.Type) map[string]member {
 		}
 		members[name] = member{typ: f.Type, required: !strings.Contains(options, "omit")}
 	}
+	knownMembers.Store(t, members)
 	return members
 }
 

@@ -21,26 +21,46 @@ type memo struct {
 
 type memoized struct {
 	version uint64
-	rec     *rollout.Record // nil where nobody has read it since it was written, and nothing is in flight
+	rec     *rollout.Record // nil where it is to be decoded, which makes it lean
+	written int             // how often rec may yet be answered as it was written, 0 for ever
 }
+
+// writtenReads is how often a record in which nothing is in flight is read as it was written. After a verdict it is written a few times
+// more within seconds, and decoding it for each of them would be in vain; one that is read again has come to rest.
+const writtenReads = 2
 
 func newMemo() *memo { return &memo{records: map[string]memoized{}} }
 
-func (m *memo) get(service string) (memoized, bool) {
+func (m *memo) version(service string) (uint64, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.records[service]
-	return k, ok
+	return k.version, ok
 }
 
-// wrote forgets the record before. Of the new one it keeps only the version: it is decoded when somebody reads it, which makes it lean.
-// That of a rollout in flight, which is read and written every few seconds, is kept as it was written.
+// get answers a record to whoever reads it, nil where it is to be decoded.
+func (m *memo) get(service string) *rollout.Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.records[service]
+	if k.written > 0 {
+		left := memoized{version: k.version}
+		if k.written > 1 {
+			left.rec, left.written = k.rec, k.written-1
+		}
+		m.records[service] = left
+	}
+	return k.rec
+}
+
+// wrote forgets the record before. The new one is kept as it was written while a rollout is in flight, in which it is read and written
+// every few seconds, and else for a few reads.
 func (m *memo) wrote(rec rollout.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := memoized{version: rec.Version}
-	if rec.Rollout != nil {
-		k.rec = &rec
+	k := memoized{version: rec.Version, rec: &rec}
+	if rec.Rollout == nil {
+		k.written = writtenReads
 	}
 	m.records[rec.Service] = k
 }
@@ -50,7 +70,7 @@ func (m *memo) read(tx int, service string, rec *rollout.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k, ok := m.records[service]; tx >= m.since && (!ok || k.version <= rec.Version) {
-		m.records[service] = memoized{rec.Version, rec}
+		m.records[service] = memoized{version: rec.Version, rec: rec}
 	}
 }
 
@@ -59,7 +79,7 @@ func (m *memo) share(rec *rollout.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k := m.records[rec.Service]; k.rec != nil && k.rec != rec && k.version == rec.Version && reflect.DeepEqual(*k.rec, *rec) {
-		m.records[rec.Service] = memoized{k.version, rec}
+		m.records[rec.Service] = memoized{k.version, rec, k.written}
 	}
 }
 
@@ -76,8 +96,8 @@ func (m *memo) doubt(tx int) {
 }
 
 func (f *File) load(tx *bbolt.Tx, service string) (rollout.Record, error) {
-	if known, ok := f.memo.get(service); ok && known.rec != nil {
-		return *known.rec, nil
+	if known := f.memo.get(service); known != nil {
+		return *known, nil
 	}
 	data := tx.Bucket(recordsBucket).Get([]byte(service))
 	if data == nil {
@@ -100,8 +120,8 @@ func (f *File) decode(tx *bbolt.Tx, data []byte, service string) (rollout.Record
 
 // version is the stored record's, 0 where there is none.
 func (f *File) version(tx *bbolt.Tx, service string) (uint64, error) {
-	if known, ok := f.memo.get(service); ok {
-		return known.version, nil
+	if known, ok := f.memo.version(service); ok {
+		return known, nil
 	}
 	rec, err := f.load(tx, service)
 	return rec.Version, err

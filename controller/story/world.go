@@ -97,6 +97,7 @@ type World struct {
 	deleted  map[string]*types.Service // services as they were before they were deleted by hand
 	passing  []passing                 // faults that end by themselves
 	updates  map[string]*stackUpdate   // the newest, by service
+	read     map[string]*status.View   // the newest whose words were looked at, by service
 }
 
 // timing is AWS's own with a scheduler's rhythm that meets no other one.
@@ -124,7 +125,7 @@ func New(dir string, opts Options) (*World, error) {
 	w := &World{
 		opts: opts, dir: dir, faults: &wire.Faults{}, images: map[string]image{}, journal: &journal{began: time.Now(), hide: dir},
 		records: map[string]rollout.Record{}, verdicts: map[string]int{}, noted: map[string]string{}, said: map[string]string{}, moments: map[string]time.Time{},
-		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{},
+		two: map[string]*life{}, deleted: map[string]*types.Service{}, updates: map[string]*stackUpdate{}, read: map[string]*status.View{},
 	}
 	w.ears = newEars(w.journal)
 	w.meter.kill(opts.Kill)
@@ -251,9 +252,10 @@ func (w *World) closed() error {
 	var err error
 	for _, name := range w.opts.Services {
 		v := w.view(name)
-		if v == nil {
+		if v == nil || v == w.read[name] {
 			continue
 		}
+		w.read[name] = v
 		for _, c := range v.Status.Conditions {
 			if _, known := slices.BinarySearch(reasons, c.Reason); !known || c.Reason == condition.ReasonOther {
 				err = errors.Join(err, fmt.Errorf("condition %s has the reason %q, which nobody knows", c.Type, c.Reason))
