@@ -80,6 +80,7 @@ const (
 	TagTaken       = "deploy:taken"    // on the service: ask and fingerprint of the revision in TagGood, where it was taken over
 	TagRejected    = "deploy:rejected" // on the service: the newest rejected ask
 	TagMigrated    = "deploy:migrated" // on the service: the newest migration key
+	TagBehind      = "deploy:behind"   // on the service: the newest asks that a breaking migration left behind
 	TagCount       = "deploy:count"    // on the service: how often these tags were written; a record that counted fewer is an older copy
 	TagHold        = "deploy:hold"     // on the service, by a person: <owner>/<until>
 )

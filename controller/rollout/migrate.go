@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"slices"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -225,8 +224,7 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 	return fail(in, rec, failMigrationNotStarted(stop))
 }
 
-// migrationDone goes on to the roll. A breaking migration leaves behind whatever was good before it: no version of then
-// may be asked for or put back without a person's word.
+// migrationDone goes on to the roll.
 func migrationDone(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
@@ -239,10 +237,7 @@ func migrationDone(in Input, rec Record) Decision {
 		ro.Migration.Log = clipped(in.Seen.MigrationLog, outputLinesMax)
 	}
 	if ro.Target.Migration.Compatibility == desired.CompatibilityBreaking {
-		for _, ask := range slices.Backward(rec.GoodAsks) {
-			rec.Behind = remember(rec.Behind, ask, goodAsksMax)
-		}
-		rec.GoodAsks, rec.BehindRetry = nil, ro.Retry
+		rec = rec.leaveBehind()
 	}
 	return moveOn(rec.enter(in.Now, StageRoll))
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
@@ -99,6 +100,48 @@ var lawsOfMoving = []law{
 		}
 		if s.writes() || s.d.Record.Rollout != nil {
 			return true, "goes on"
+		}
+		return true, ""
+	}},
+	{1, "what a breaking migration left behind, as the record or newer tags have it, is begun only where git asks for it and has raised retry since", func(s stepped) (bool, string) {
+		ro, r := s.begun(), s.d.Record
+		behind := slices.Clone(r.Behind)
+		if counted(s.in) > s.before.Count {
+			behind = append(behind, strings.Fields(s.in.Seen.Tags[TagBehind])...)
+		}
+		if ro == nil || ro.Kind == KindUndo || !contains(behind, ro.Target.Ask) {
+			return r.Good != nil && r.Intent != nil && contains(behind, r.Good.Target.Ask), ""
+		}
+		if ro.Kind == KindRevert || ro.Target.Ask != wanted(s.in, r) || r.Intent.Service.Spec.Retry <= r.BehindRetry {
+			return true, "begins a " + string(ro.Kind) + " of " + ro.Target.Ask
+		}
+		return true, ""
+	}},
+	{1, "nothing is done before what newer tags say was left behind is remembered", func(s stepped) (bool, string) {
+		if s.d.Action == nil || s.before.Rollout != nil || counted(s.in) <= s.before.Count {
+			return false, ""
+		}
+		asks := strings.Fields(s.in.Seen.Tags[TagBehind])
+		for _, ask := range asks {
+			if !contains(s.d.Record.Behind, ask) {
+				return true, ask + " is forgotten"
+			}
+		}
+		return len(asks) > 0, ""
+	}},
+	{8, "no version is asked for before the account knows that the last good one was left behind", func(s stepped) (bool, string) {
+		ro, r := s.d.Record.Rollout, s.d.Record
+		if ro == nil || ro.Kind != KindDeploy || r.Good == nil || !contains(r.Behind, r.Good.Target.Ask) {
+			return false, ""
+		}
+		if tag, is := action[Tag](s); is && ro.Stage == StageRoll {
+			return tag.Set[TagBehind] != "", "" // it comes first
+		}
+		if _, is := action[Roll](s); !is || ro.Deployment.Tries > 1 {
+			return false, ""
+		}
+		if mark := r.behindMark(); s.in.Seen.Tags[TagBehind] != mark && (r.Tagged == nil || r.Tagged.Set.Of(TagBehind) != mark) {
+			return true, "the tag says " + s.in.Seen.Tags[TagBehind]
 		}
 		return true, ""
 	}},

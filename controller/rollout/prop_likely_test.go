@@ -33,8 +33,27 @@ func (p *pool) likely(t *rapid.T) (Input, Record) {
 		in.Seen.Images[name] = observed.Image{Tag: reference(c.Image), Digest: pinsOf(git)[reference(c.Image)]}
 	}
 	p.oneThing(t, &in, &rec)
+	p.leftBehind(t, &in, &rec)
 	in.Look = Needs(in.Want, rec).Merge(observed.Look{Fresh: true, Before: rec.Rollout == nil, Template: true, Tasks: true, Startable: []string{td(1), td(2)}, Revisions: []string{td(1), td(2)}})
 	return in, rec
+}
+
+// leftBehind has a breaking migration leave the last good version behind, so that the record, the tags, or both say so.
+func (p *pool) leftBehind(t *rapid.T, in *Input, rec *Record) {
+	if rec.Good == nil || !seldom(t, "left behind") {
+		return
+	}
+	who := rapid.IntRange(1, 3).Draw(t, "who says so")
+	if who&1 != 0 {
+		rec.Behind, rec.BehindRetry = []string{rec.Good.Target.Ask}, rapid.IntRange(0, 2).Draw(t, "retry then")
+	}
+	if who&2 != 0 {
+		in.Seen.Tags[TagBehind], in.Seen.Tags[TagCount] = rec.Good.Target.Ask, one(t, "counted", "0", "1")
+		rec.Generation = one(t, "generation", 3, 3, 0)
+	}
+	if len(rec.Migrated) > 0 {
+		in.Seen.Tags[TagMigrated] = rec.Migrated[0] // or that would be written down first
+	}
 }
 
 // oneThing is what is not as it should be.

@@ -109,6 +109,10 @@ func (p *pool) tags(t *rapid.T) map[string]string {
 	if seldom(t, "tag migrated") {
 		tags[TagMigrated] = p.key(t, "tagged as migrated")
 	}
+	if seldom(t, "tag behind") {
+		tags[TagBehind] = one(t, "tagged as behind", "", p.ask(t, "left behind"), p.ask(t, "left behind")+" "+p.ask(t, "left behind before"), "x  y")
+		tags[TagCount] = one(t, "counted with it", "1", "9")
+	}
 	if seldom(t, "tag count") {
 		tags[TagCount] = one(t, "tagged count", "1", "0", "-7", "x", "", strconv.Itoa(math.MaxInt), "99999999999999999999")
 	}

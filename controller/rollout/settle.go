@@ -70,8 +70,8 @@ func toward(in Input, rec Record, target Target) Decision {
 		if rec.Good == nil {
 			return wait(in, rec, sayNoneGood(target.Name(), verdict.Message), in.idleAt())
 		}
-		if rec.Good.Target.Containers == nil {
-			// Rebuilt from tags: its content is not known, so it can be kept but not rendered anew.
+		if rec.Good.Target.Containers == nil || contains(rec.Behind, rec.Good.Target.Ask) {
+			// Rebuilt from tags its content is not known, and what was left behind is not rolled: it can be kept but not rendered anew.
 			return standing(in, rec, verdict, rec.Good.Fingerprint)
 		}
 		goal, trigger = rec.Good.Target, TriggerTemplate

@@ -39,6 +39,9 @@ func tagsDue(in Input, rec Record) map[string]string {
 	if len(rec.Migrated) > 0 {
 		want[TagMigrated] = rec.Migrated[0]
 	}
+	if mark := rec.behindMark(); mark != in.Seen.Tags[TagBehind] {
+		want[TagBehind] = mark // empty where none is behind any more
+	}
 	for k, v := range want {
 		if in.Seen.Tags[k] == v || written && rec.Tagged.Set.Of(k) == v {
 			delete(want, k)
@@ -91,6 +94,7 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	if rec.Generation > 0 {
 		return rec, nil
 	}
+	rec = rec.behindBefore(in, observed.Revision{})
 	rec.Count = max(rec.Count, counted(in))
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
@@ -134,7 +138,9 @@ func (r Record) believe(in Input, good observed.Revision, target Target) Record 
 	if target.Ask == good.Ask {
 		r.Good.Target = target
 	}
-	r.GoodAsks = remember(r.GoodAsks, good.Ask, goodAsksMax)
+	if !contains(r.Behind, good.Ask) {
+		r.GoodAsks = remember(r.GoodAsks, good.Ask, goodAsksMax)
+	}
 	return r.know(good.Fingerprint, good.ARN)
 }
 
@@ -160,6 +166,7 @@ func catchUp(in Input, rec Record) Decision {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
 		rec = found(rec, key)
 	}
+	rec = rec.behindBefore(in, good)
 	if known := good.Ask != "" && good.Fingerprint != "" && good.Active; known && (rec.Good == nil || rec.Good.Revision != good.ARN) {
 		var target Target
 		if rec.Intent != nil {

@@ -1,0 +1,68 @@
+package rollout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/canteen/deploy/controller/observed"
+)
+
+// A breaking migration leaves behind whatever was good before it: the database has moved past those versions. None of them is put
+// back, or rolled because git returns to it, without a person's word. That must survive the loss of the ledger as the migration
+// itself does, or the next controller would put the version before back on a database that it does not know.
+
+// tagMax is how long the value of a tag may be (Tag in the ECS API reference). An ask is hexadecimal behind its version, and asks
+// are joined by spaces, which a value may have.
+const tagMax = 256
+
+// leaveBehind is the record after the breaking migration of what is in flight. The last good version comes first.
+func (r Record) leaveBehind() Record {
+	for _, ask := range slices.Backward(r.GoodAsks) {
+		r.Behind = remember(r.Behind, ask, goodAsksMax)
+	}
+	if r.Good != nil && r.Good.Target.Ask != r.Rollout.Target.Ask { // not among the good asks where git had it put back all the same
+		r.Behind = remember(r.Behind, r.Good.Target.Ask, goodAsksMax)
+	}
+	r.GoodAsks, r.BehindRetry = nil, r.Rollout.Retry
+	return r
+}
+
+// behindMark is what the tag TagBehind says: of the asks that were left behind the newest ones, as many as a tag holds, which is
+// three. The first is the version that was good when the migration ran, and so the only one that a controller without a ledger
+// would put back: it knows no other good one. The next are those that git most likely returns to.
+func (r Record) behindMark() string {
+	mark := ""
+	for _, ask := range r.Behind {
+		if mark != "" && !fits(mark, ask) || len(ask) > tagMax {
+			break
+		}
+		mark = strings.TrimSpace(mark + " " + ask)
+	}
+	return mark
+}
+
+func fits(mark, ask string) bool { return len(mark)+len(" ")+len(ask) <= tagMax }
+
+// behindBefore takes over what the tag says, where the tags are newer than the record. What they do not name is behind no more, but
+// for what they have no room for. Names that are new to the record mean that a breaking migration ran since: it left behind what
+// the record takes for good too, and no retry that git says already was said of it.
+func (r Record) behindBefore(in Input, good observed.Revision) Record {
+	mark, told := in.Seen.Tags[TagBehind]
+	if !told || counted(in) <= r.Count {
+		return r
+	}
+	asks, before := strings.Fields(mark), r.Behind
+	if slices.ContainsFunc(asks, func(ask string) bool { return !contains(r.Behind, ask) }) {
+		before = slices.Concat(r.GoodAsks, before)
+		r.BehindRetry = max(r.BehindRetry, r.retry())
+	}
+	r.Behind = asks
+	for _, ask := range before {
+		if !fits(mark, ask) && !contains(r.Behind, ask) && ask != good.Ask {
+			r.Behind = append(r.Behind, ask)
+		}
+	}
+	r.Behind = r.Behind[:min(len(r.Behind), goodAsksMax)]
+	r.GoodAsks = slices.DeleteFunc(slices.Clone(r.GoodAsks), func(ask string) bool { return contains(r.Behind, ask) })
+	return r
+}
