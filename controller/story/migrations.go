@@ -32,6 +32,41 @@ func (o *Observer) migrated(key string) bool {
 	return false
 }
 
+// leaves notes what a breaking migration has left behind, once the version that it ran for is rolled: then the controller knows that
+// it succeeded, whatever it forgets later.
+func (o *Observer) leaves(s *serviceSeen, r *revision, word *desired.Service) {
+	if word == nil || word.Spec.Migration == nil || word.Spec.Migration.Compatibility != desired.CompatibilityBreaking {
+		return
+	}
+	key := o.keyOf(r, word.Spec.Migration)
+	for _, m := range o.migrations {
+		if m.key != key || !m.breaking || m.code == nil || *m.code != 0 {
+			continue
+		}
+		m.breaking = false
+		for arn := range s.good {
+			if ask := o.revisions[arn].ask; ask != r.ask {
+				s.behind[ask] = m.retry
+			}
+		}
+	}
+}
+
+// returns holds property 1 for what was left behind: it is rolled only where git asks for it and has raised retry since.
+func (o *Observer) returns(s *serviceSeen, service string, r *revision) {
+	retry, behind := s.behind[r.ask]
+	if !behind {
+		return
+	}
+	for _, word := range o.asks(service) {
+		if o.says(word, r) && word.Spec.Retry > retry {
+			delete(s.behind, r.ask)
+			return
+		}
+	}
+	o.violation(1, "%s was rolled to %s, which a breaking migration has left behind", service, last(r.arn))
+}
+
 // ran holds property 3, and 6: what was good here is never migrated again.
 func (o *Observer) ran(in *awsecs.RunTaskInput, was *types.Service, out *awsecs.RunTaskOutput) {
 	if len(out.Tasks) == 0 {
@@ -55,7 +90,8 @@ func (o *Observer) ran(in *awsecs.RunTaskInput, was *types.Service, out *awsecs.
 		o.violation(3, "a task of %s was run although git asks for no migration of it", last(arn))
 		return
 	}
-	m := &migrationSeen{service: service, lock: word.Spec.Migration.Lock, key: o.keyOf(r, word.Spec.Migration), container: word.Spec.Migration.Container, startedAt: time.Now()}
+	m := &migrationSeen{service: service, lock: word.Spec.Migration.Lock, key: o.keyOf(r, word.Spec.Migration), container: word.Spec.Migration.Container, startedAt: time.Now(),
+		breaking: word.Spec.Migration.Compatibility == desired.CompatibilityBreaking, retry: word.Spec.Retry}
 	for _, c := range r.definition.ContainerDefinitions {
 		if aws.ToString(c.Name) == m.container {
 			m.tag = o.world.tagOf(service, aws.ToString(c.Image))

@@ -55,6 +55,7 @@ type serviceSeen struct {
 	good     map[string]time.Time  // revisions that were called good
 	rejected map[string]rejectedAt // by ask
 	tries    map[string]int        // by ask that is being rolled out: the retry that git said when it began
+	behind   map[string]int        // asks that a breaking migration left behind, and the retry that git said when it began
 	back     time.Time             // when it was last rolled to a revision that had been good
 }
 
@@ -70,6 +71,8 @@ type migrationSeen struct {
 	container               string
 	startedAt, endedAt      time.Time
 	code                    *int32
+	breaking                bool // until its version was rolled and what was good before is noted as left behind
+	retry                   int  // what git said when it began
 }
 
 func newObserver(w *World) *Observer {
@@ -96,7 +99,7 @@ func (o *Observer) violation(number int, format string, args ...any) {
 func (o *Observer) of(service string) *serviceSeen {
 	s := o.services[service]
 	if s == nil {
-		s = &serviceSeen{rolled: map[string]time.Time{}, deployed: map[string]string{}, good: map[string]time.Time{}, rejected: map[string]rejectedAt{}, tries: map[string]int{}}
+		s = &serviceSeen{rolled: map[string]time.Time{}, deployed: map[string]string{}, good: map[string]time.Time{}, rejected: map[string]rejectedAt{}, tries: map[string]int{}, behind: map[string]int{}}
 		o.services[service] = s
 	}
 	return s

@@ -29,6 +29,10 @@ func TestObserverSees(t *testing.T) {
 		"a roll before the migration": {"image a1 runs\npush image b2\nstop\ncommit image b2", func(w *World, c *awsecs.Client) error {
 			return rollTo(w, c, registerAs(w, c, "b2"))
 		}, "property 2 is broken"},
+		"a roll to what a breaking migration left behind": {"image a1 runs\ncommit also onFailure: freeze\ncommit also migration: {container: app, command: [/worker, migrate], timeout: 5m, lock: orders-db, compatibility: breaking}\n" +
+			"push image b2: panics after 70s\ncommit image b2\nexpect ended deploy rejected by logs\nadvance 1m\nstop", func(w *World, c *awsecs.Client) error {
+			return rollTo(w, c, strings.TrimSuffix(revisionTwo(w), "2")+"1")
+		}, "property 1 is broken: orders was rolled to orders:1, which a breaking migration has left behind"},
 		"a second migration of the same": {"image a1 runs\nadvance 2m\nstop\ncommit orders.yaml with spec.containers.app.env.LOG_LEVEL debug", func(w *World, c *awsecs.Client) error {
 			return migrateAs(w, c, registerAs(w, c, "a1"))
 		}, "property 3 is broken: the migration of a1 ran again after it had succeeded"},

@@ -174,6 +174,7 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 		o.violation(1, "%s was rolled to %s, which the controller never registered", service, last(to))
 		return
 	}
+	o.returns(s, service, r)
 	if s.good[to].IsZero() && o.again(s, r) {
 		s.good[to] = time.Now()
 	}
@@ -182,6 +183,7 @@ func (o *Observer) rolled(s *serviceSeen, service, to string) {
 		return // properties 1 and 6 allow it, and no migration is due
 	}
 	word := o.wordFor(service, r)
+	o.leaves(s, r, word)
 	if word == nil {
 		if !o.goodBefore(s, r) {
 			o.violation(1, "%s was rolled to %s, which is neither what git asks nor was it ever good", service, last(to))
