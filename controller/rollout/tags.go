@@ -83,7 +83,7 @@ func written(a Action) string {
 	if _, ok := a.(Keep); ok {
 		return "the last good revision"
 	}
-	return "what was good, rejected and migrated"
+	return "what was good, rejected, migrated and left behind"
 }
 
 // rebuild takes what the account remembers into a record that remembers nothing: a controller whose ledger was lost

@@ -210,8 +210,8 @@ func fromAccount(ctx context.Context, in intent, p plan.Plan) (plan.Plan, error)
 	if err := a.CheckIdentity(ctx); err != nil {
 		return p, err
 	}
-	p.Notes = []string{"The account was looked at; no controller was asked. Of the past it tells the last good revision, the newest rejection and the newest migration, " +
-		"and nothing of what else is going on, of files that were removed, or of how long rollouts take. --server asks a controller."}
+	p.Notes = []string{"The account was looked at; no controller was asked. Of the past it tells the last good revision, the newest rejection, the newest migration and what a breaking one " +
+		"left behind, and nothing of what else is going on, of files that were removed, or of how long rollouts take. --server asks a controller."}
 	r := rehearsal.New(live{a}, in.snapshot, nil)
 	p.Services = append(p.Services, in.rehearse(ctx, r, func(string) []rollout.Entry { return nil })...)
 	if note := p.MassNote(spec.MassChange); note != "" {
