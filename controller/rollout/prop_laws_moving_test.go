@@ -137,8 +137,8 @@ var lawsOfMoving = []law{
 		if tag, is := action[Tag](s); is && ro.Stage == StageRoll {
 			return tag.Set[TagBehind] != "", "" // it comes first
 		}
-		if _, is := action[Roll](s); !is || ro.Deployment.Tries > 1 {
-			return false, ""
+		if _, is := action[Roll](s); !is || s.before.Rollout != nil && s.before.Rollout.Deployment != nil {
+			return false, "" // a request that is repeated is one that was made
 		}
 		if mark := r.behindMark(); s.in.Seen.Tags[TagBehind] != mark && (r.Tagged == nil || r.Tagged.Set.Of(TagBehind) != mark) {
 			return true, "the tag says " + s.in.Seen.Tags[TagBehind]
