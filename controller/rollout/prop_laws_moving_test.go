@@ -95,7 +95,7 @@ var lawsOfMoving = []law{
 		ask := wanted(s.in, a)
 		verdict := a.RejectionOf(ask)
 		well := serves(s.in, a) && s.in.Seen.Primary().Rollout == observed.RolloutCompleted
-		if ask == "" || ask != st.Wanted || well || verdict != nil && cleared(*verdict, *a.Intent) || s.before.Generation == 0 {
+		if ask == "" || ask != st.Wanted || well || verdict != nil && cleared(*verdict, *a.Intent) || s.before.Generation <= 0 {
 			return false, ""
 		}
 		if s.writes() || s.d.Record.Rollout != nil {
