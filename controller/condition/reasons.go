@@ -68,6 +68,7 @@ var steps = map[string]string{
 	"TargetsUnavailable":              "Turn the target group's health check on.",
 	"HealthUnknown":                   "Mend the container's health check in the template: it has no answer.",
 	"OldTasksRemain":                  "Find out why ECS does not stop the tasks of before: most often their scale-in protection.",
+	"AlarmMissing":                    "Create the alarm that the message names, or name another in git.",
 	"DeploymentFailed":                "Look at what ECS says of the service.",
 	"NetworkTimeout":                  "Find out why the network does not reach the registry: routes, endpoints, security groups.",
 	"PullThrottled":                   "Pull through a registry of the account's own, or have the registry's limit raised.",
@@ -83,7 +84,7 @@ var steps = map[string]string{
 	// Product: the sentences say what to do.
 	rollout.ReasonMigrationFailed: "", rollout.ReasonMigrationTimeout: "", rollout.ReasonRolledBack: "",
 	"Crashed": "", "Exited": "", "OutOfMemory": "", "Unhealthy": "", "CannotStart": "", "WrongPlatform": "", "ImageTooLarge": "",
-	"AlarmRed": "", "ForbiddenLogLine": "", "Remembered": "",
+	rollout.ReasonAlarmRed: "", "AlarmHolds": "", "ForbiddenLogLine": "", "Remembered": "",
 
 	// Health of what runs.
 	"TasksMissing": "Look at the service's events and stopped tasks in ECS: tasks stop, or others cannot start.",

@@ -2,6 +2,8 @@ package health_test
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +103,9 @@ func TestAlarms(t *testing.T) {
 		"quiet":                   {during, state(observed.AlarmOK, observed.AlarmOK), observed.Pass},
 		"turned red":              {during, state(observed.AlarmRed, observed.AlarmOK), observed.Fail},
 		"red before":              {rollout.Subject{Kind: rollout.KindDeploy, Deployment: "d", Baseline: state(observed.AlarmRed, observed.AlarmOK)}, state(observed.AlarmRed, observed.AlarmOK), observed.Pass},
+		"red of the one before":   {rollout.Subject{Kind: rollout.KindDeploy, Deployment: "d", Baseline: state(observed.AlarmRed, observed.AlarmOK), Inherits: true}, state(observed.AlarmRed, observed.AlarmOK), observed.NoData},
+		"green after that one":    {rollout.Subject{Kind: rollout.KindDeploy, Deployment: "d", Baseline: state(observed.AlarmRed, observed.AlarmOK), Inherits: true}, state(observed.AlarmOK, observed.AlarmOK), observed.Pass},
+		"red of its own after it": {rollout.Subject{Kind: rollout.KindDeploy, Deployment: "d", Baseline: state(observed.AlarmOK, observed.AlarmOK), Inherits: true}, state(observed.AlarmRed, observed.AlarmOK), observed.Fail},
 		"held":                    {during, state(observed.AlarmOK, observed.AlarmRed), observed.NoData},
 		"too little data":         {during, state(observed.AlarmInsufficient, observed.AlarmInsufficient), observed.Pass},
 		"gone":                    {during, nil, observed.NoData},
@@ -115,6 +120,50 @@ func TestAlarms(t *testing.T) {
 	}
 	if _, ok := check.Read(rollout.Subject{Kind: rollout.KindRevert, Deployment: "d"}, observed.Service{}); ok {
 		t.Error("a revert is judged by alarms")
+	}
+}
+
+// Only a red alarm of revertOn has the reason that may be excused before the start, and another failure is told before it.
+func TestReasonsOfAlarms(t *testing.T) {
+	check, err := alarms.New([]byte(`{"revertOn":["5xx","4xx"],"holdOn":["cpu"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	red := func(names ...string) (out []observed.Alarm) {
+		for _, name := range []string{"5xx", "4xx", "cpu"} {
+			switch a := (observed.Alarm{Name: name, State: observed.AlarmOK}); {
+			case slices.Contains(names, "no "+name):
+			case slices.Contains(names, name):
+				a.State = observed.AlarmRed
+				fallthrough
+			default:
+				out = append(out, a)
+			}
+		}
+		return out
+	}
+	for name, tc := range map[string]struct {
+		alarms []observed.Alarm
+		reason string
+		about  string
+	}{
+		"revertOn":                     {red("5xx"), rollout.ReasonAlarmRed, "5xx"},
+		"two of revertOn":              {red("5xx", "4xx"), rollout.ReasonAlarmRed, "5xx"},
+		"holdOn":                       {red("cpu"), "AlarmHolds", "cpu"},
+		"both":                         {red("5xx", "cpu"), "AlarmHolds", "cpu"},
+		"one is missing":               {red("no 4xx"), "AlarmMissing", "4xx"},
+		"one is red, one is missing":   {red("5xx", "no 4xx"), "AlarmMissing", "4xx"},
+		"one is missing, one is red":   {red("no 5xx", "4xx"), "AlarmMissing", "5xx"},
+		"red, and holdOn's is missing": {red("5xx", "no cpu"), "AlarmMissing", "cpu"},
+	} {
+		r, _ := check.Read(rollout.Subject{Before: true}, observed.Service{Alarms: tc.alarms})
+		if r.Verdict != observed.Fail || r.Reason != tc.reason || !strings.Contains(r.Detail, tc.about) {
+			t.Errorf("%s: %s %s (%s), want %s of %s", name, r.Verdict, r.Reason, r.Detail, tc.reason, tc.about)
+		}
+	}
+	unread := observed.Service{Missing: []observed.Missing{{Fact: observed.FactAlarms, Kind: "blocked", Reason: "AccessDenied", Message: "it may not"}}, Alarms: red("5xx")}
+	if r, _ := check.Read(rollout.Subject{Before: true}, unread); r.Verdict != observed.Fail || r.Reason == rollout.ReasonAlarmRed {
+		t.Errorf("alarms that could not be read: %s %s", r.Verdict, r.Reason)
 	}
 }
 

@@ -49,6 +49,21 @@ func bake(in Input, rec Record) Decision {
 	return good(in, rec)
 }
 
+// completedAt is when ECS finished, as far as it lies between the last two looks: then the bake does not wait for a poll.
+// Outside of them the account's clock is not ours, and now is the safe answer.
+func completedAt(in Input, ro Rollout, before time.Time) time.Time {
+	d, _ := in.Seen.Deployment(ro.Deployment.ID)
+	at := d.UpdatedAt
+	if sd := in.Seen.ServiceDeployment; sd != nil && sd.FinishedAt.After(at) {
+		at = sd.FinishedAt
+	}
+	at = at.Add(time.Millisecond) // AWS's times are cut to the millisecond
+	if before.IsZero() || at.Before(before) || at.After(in.Now) || in.Now.Sub(before) > 2*in.Want.Pace.Watch {
+		return in.Now
+	}
+	return at
+}
+
 // bakeFrom begins the bake, or begins it anew.
 func (r Record) bakeFrom(at time.Time) Record {
 	ro := r.Rollout

@@ -44,7 +44,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if d, ok := unstartable(in, rec); ok {
 		return d
 	}
-	if d, ok := unhealthy(in, rec, goal); ok {
+	if d, ok := unhealthy(in, rec, goal, excused(in, rec)...); ok {
 		return d
 	}
 	if in.Seen.Desired == 0 && rec.Good != nil && !bare(in) {
@@ -174,22 +174,43 @@ func unstartable(in Input, rec Record) (Decision, bool) {
 }
 
 // unhealthy holds back an ask that was never good here while a check already fails: its verdict would mean nothing.
-func unhealthy(in Input, rec Record, goal Target) (Decision, bool) {
-	r, bad := failing(in)
+func unhealthy(in Input, rec Record, goal Target, excused ...string) (Decision, bool) {
+	r, bad := failing(in, excused...)
 	if !bad || contains(rec.GoodAsks, goal.Ask) || rec.Intent.Service.Spec.Emergency.Active(in.Now) {
 		return Decision{}, false
 	}
 	return wait(in, rec, sayUnhealthyBefore(goal.Name(), r.Detail), in.watchAt()), true
 }
 
-// failing returns a reading that fails before anything was begun.
-func failing(in Input) (observed.Reading, bool) {
+// failing returns a reading that fails before anything was begun, for another reason than those that are excused.
+func failing(in Input, excused ...string) (observed.Reading, bool) {
 	for _, r := range in.Readings {
-		if r.Deployment == "" && r.Verdict == observed.Fail {
+		if r.Deployment == "" && r.Verdict == observed.Fail && !contains(excused, r.Reason) {
 			return r, true
 		}
 	}
 	return observed.Reading{}, false
+}
+
+// excused are the reasons for which a check may fail that does not hold a new version back: an alarm that is red where what serves may
+// be its cause. Nobody would put that back, and what is held back may be the cure.
+func excused(in Input, rec Record) []string {
+	if unjudged(in, rec) {
+		return []string{ReasonAlarmRed}
+	}
+	return nil
+}
+
+// unjudged reports whether a version of ours serves that has no good verdict: it was left for a newer one, or it was condemned and
+// not put back. A revert that did not come true leaves tasks of it beside the last good revision.
+func unjudged(in Input, rec Record) bool {
+	primary := in.Seen.Primary()
+	if rec.Good == nil || primary.TaskDefinition != rec.Good.Revision {
+		return primary.ID != "" && ours(primary, rec)
+	}
+	return slices.ContainsFunc(in.Seen.Deployments, func(d observed.Deployment) bool {
+		return d.Running > 0 && d.TaskDefinition != rec.Good.Revision && registered(d, rec)
+	})
 }
 
 // holdTag reads <owner>/<until>; a value that cannot be read holds nothing, since nobody could tell when it ends. It is told.

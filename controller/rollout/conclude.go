@@ -32,6 +32,10 @@ const (
 // no failure.
 const ReasonDraining = "Draining"
 
+// ReasonAlarmRed is the alarms check's word for an alarm of revertOn that is red, before anything was begun as well as later: the only
+// failure that another version may be the cure of.
+const ReasonAlarmRed = "AlarmRed"
+
 const (
 	checkMigration = "migration"
 	checkRequest   = "request"

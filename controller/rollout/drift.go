@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
 )
 
 // final reports whether the stall forbids every further write, whatever the goal.
@@ -15,13 +16,20 @@ func final(s Stall) bool { return s.Reason == ReasonFrozen || s.Reason == Reason
 // know what was asked for, only which revisions are its own.
 func foreign(in Input, rec Record) bool {
 	primary := in.Seen.Primary()
-	switch {
-	case rec.Good == nil || primary.ID == "" || primary.TaskDefinition == rec.Good.Revision:
-		return false
-	case rec.Deployed != "":
-		return primary.ID != rec.Deployed
+	return rec.Good != nil && primary.ID != "" && primary.TaskDefinition != rec.Good.Revision && !ours(primary, rec)
+}
+
+// ours reports whether the controller asked for the deployment, as far as the record knows.
+func ours(d observed.Deployment, rec Record) bool {
+	if rec.Deployed != "" {
+		return d.ID == rec.Deployed
 	}
-	return !slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == primary.TaskDefinition })
+	return registered(d, rec)
+}
+
+// registered reports whether the deployment is of a revision that the controller has registered.
+func registered(d observed.Deployment, rec Record) bool {
+	return slices.ContainsFunc(rec.Known, func(k Known) bool { return k.Revision == d.TaskDefinition })
 }
 
 // noticed writes down a foreign deployment, and whose doing it is, as far as that can be told.

@@ -17,6 +17,7 @@ type Subject struct {
 	RolledAt   time.Time // when the deployment was asked for
 	BakeFrom   time.Time // zero while rolling
 	Baseline   []observed.Alarm
+	Inherits   bool // an alarm that was red in Baseline may be the doing of a version that had no good verdict either
 }
 
 // Subject is what the checks are about in this pass, and whether there is anything for them.
@@ -29,7 +30,7 @@ func (r Record) Subject(now time.Time, look observed.Look) (Subject, bool) {
 		return Subject{}, false
 	}
 	return Subject{Now: now, Kind: ro.Kind, Stage: ro.Stage, Deployment: ro.Deployment.ID, Revision: ro.Revision, RolledAt: ro.Deployment.RequestedAt,
-		BakeFrom: ro.BakeFrom, Baseline: ro.Baseline}, ro.Deployment.ID != ""
+		BakeFrom: ro.BakeFrom, Baseline: ro.Baseline, Inherits: ro.Inherits}, ro.Deployment.ID != ""
 }
 
 // Needs says what one pass must see, besides what the checks ask for.

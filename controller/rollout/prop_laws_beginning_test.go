@@ -88,13 +88,25 @@ var lawsOfBeginning = []law{
 		}
 		return true, ""
 	}},
-	{11, "an ask that was never good here does not begin while a check fails already, unless it is an emergency", func(s stepped) (bool, string) {
+	{11, "an ask that was never good here does not begin, nor touch the service, while a check fails already, unless it is an emergency, or all that fails are red alarms and what serves is none that was good", func(s stepped) (bool, string) {
 		ro := s.begun()
+		if _, rolls := action[Roll](s); rolls && s.before.Rollout != nil && s.before.Rollout.Deployment == nil {
+			ro = s.d.Record.Rollout
+		}
 		if _, bad := failing(s.in); !bad || ro == nil || ro.Kind != KindDeploy {
 			return false, ""
 		}
-		if !contains(s.d.Record.GoodAsks, ro.Target.Ask) && !s.d.Record.Intent.Service.Spec.Emergency.Active(s.in.Now) {
-			return true, "begins"
+		if contains(s.d.Record.GoodAsks, ro.Target.Ask) || s.d.Record.Intent.Service.Spec.Emergency.Active(s.in.Now) || s.onlyRed() && s.servesUnjudged() && !ro.TakesOver {
+			return true, ""
+		}
+		return true, "begins"
+	}},
+	{11, "a red alarm alone does not keep a version of the controller's serving that is none that was good", func(s stepped) (bool, string) {
+		if !s.onlyRed() || !s.servesUnjudged() || !s.undisturbed() {
+			return false, ""
+		}
+		if s.d.Record.Said == SaidUnhealthyBefore && !metRunning(s.in, s.adopted(), s.in.Seen.Primary()) {
+			return true, "waits"
 		}
 		return true, ""
 	}},

@@ -153,6 +153,38 @@ func (s stepped) undisturbed() bool {
 	return s.before.Trouble == nil && !older(s.in, a) && s.in.Seen.Status == observed.StatusActive
 }
 
+// onlyRed reports whether checks fail before anything is begun, and all of them by an alarm that is red.
+func (s stepped) onlyRed() bool {
+	red := 0
+	for _, r := range s.in.Readings {
+		if r.Deployment == "" && r.Verdict == observed.Fail {
+			if r.Reason != "AlarmRed" {
+				return false
+			}
+			red++
+		}
+	}
+	return red > 0
+}
+
+// servesUnjudged reports whether a version that the controller made or asked for serves, and is not the last good one; or still serves
+// beside that one.
+func (s stepped) servesUnjudged() bool {
+	a, primary := s.adopted(), s.in.Seen.Primary()
+	made := func(d observed.Deployment) bool {
+		return slices.ContainsFunc(a.Known, func(k Known) bool { return k.Revision == d.TaskDefinition })
+	}
+	switch {
+	case primary.ID == "" && (a.Good == nil || primary.TaskDefinition != a.Good.Revision):
+		return false
+	case a.Good == nil || primary.TaskDefinition != a.Good.Revision:
+		return primary.ID == a.Deployed || a.Deployed == "" && made(primary)
+	}
+	return slices.ContainsFunc(s.in.Seen.Deployments, func(d observed.Deployment) bool {
+		return d.TaskDefinition != a.Good.Revision && d.Running > 0 && made(d)
+	})
+}
+
 func (s stepped) isHeld() bool {
 	_, until, holds := holdTag(s.in.Seen.Tags[TagHold])
 	return holds && s.in.Now.Before(until)

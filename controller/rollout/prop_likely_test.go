@@ -80,7 +80,11 @@ func (p *pool) oneThing(t *rapid.T, in *Input, rec *Record) {
 	case 2: // this template was tried with the last good ask
 		rec.Failed = []Failure{{fingerprint(rec.Good.Target.Ask, *in.Seen.Template, one(t, "tried with", versions...)), rapid.IntRange(0, 2).Draw(t, "tried at retry")}}
 	case 3: // a check fails before anything is begun
-		in.Readings = []observed.Reading{{Check: "alarms", Verdict: observed.Fail, Class: observed.ClassProduct, Detail: "an alarm is red"}}
+		in.Readings = []observed.Reading{{Check: "alarms", Verdict: observed.Fail, Class: observed.ClassProduct, Reason: one(t, "by", "AlarmRed", "AlarmRed", "AlarmMissing"), Detail: "an alarm is red"}}
+		if maybe(t, "a version that was left serves") {
+			rec.Known = append([]Known{{"v1:left", td(2)}}, rec.Known...)
+			in.Seen.TaskDefinition, in.Seen.Deployments[0].TaskDefinition = td(2), td(2)
+		}
 	case 4: // git's ask was rejected
 		r := p.rejection(t, "rejected")
 		r.Ask = wanted(*in, *rec)

@@ -14,7 +14,7 @@ import (
 func anyReading(t *rapid.T, label string) observed.Reading {
 	return observed.Reading{Check: one(t, label+" check", CheckSteady, CheckSteady, "logs"), At: anyTime(t, label+" at"), Deployment: one(t, label+" about", "", "ecs-svc/1", "ecs-svc/2", "ecs-svc/2"),
 		Verdict: one(t, label+" verdict", observed.Pass, observed.Pass, observed.Fail, observed.NoData, ""), Class: one(t, label+" class", observed.ClassProduct, observed.ClassBlocked, observed.ClassInfrastructure, ""),
-		Reason: one(t, label+" reason", "Crashed", ReasonDraining, ""), Detail: one(t, label+" detail", "so it is", ""), Lines: some(t, label+" lines", 4, func(l string) string { return anyText(t, l) })}
+		Reason: one(t, label+" reason", "Crashed", ReasonDraining, ReasonAlarmRed, ReasonAlarmRed, ""), Detail: one(t, label+" detail", "so it is", ""), Lines: some(t, label+" lines", 4, func(l string) string { return anyText(t, l) })}
 }
 
 func anyAlarm(t *rapid.T, label string) observed.Alarm {

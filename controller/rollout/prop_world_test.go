@@ -120,7 +120,11 @@ func (w *world) readings(look observed.Look, trouble bool) []observed.Reading {
 	if !trouble {
 		return out
 	}
-	switch rapid.IntRange(0, 12).Draw(w.t, "checks") {
+	switch rapid.IntRange(0, 13).Draw(w.t, "checks") {
+	case 13:
+		if subject.Before {
+			out = append(out, observed.Reading{Check: "alarms", Verdict: observed.Fail, Class: observed.ClassBlocked, Reason: ReasonAlarmRed, Detail: "alarm 5xx is red already"})
+		}
 	case 12:
 		out = append(out, observed.Reading{Check: "logs", Deployment: subject.Deployment, Verdict: observed.NoData, Detail: "no line yet", Class: one(w.t, "silent for", "", observed.ClassBlocked, observed.ClassInfrastructure)})
 	case 11:

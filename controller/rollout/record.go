@@ -225,6 +225,7 @@ type Rollout struct {
 	CountWas   int         `json:"countWas"` // desired count before the first write
 
 	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout
+	Inherits  bool               `json:"inherits,omitempty"` // a version of ours without a good verdict served then: a red one may be its doing
 	WatchedAt time.Time          `json:"watchedAt,omitzero"` // last look at the deployment
 	BakeFrom  time.Time          `json:"bakeFrom,omitzero"`
 	BakeUntil time.Time          `json:"bakeUntil,omitzero"`

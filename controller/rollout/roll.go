@@ -67,10 +67,11 @@ func readied(in Input, rec Record) (Decision, bool) {
 	if !in.Look.Before {
 		return Decision{Record: rec, Look: &observed.Look{Before: true}}, true
 	}
-	if d, ok := unhealthy(in, rec, ro.Target); ok {
+	if d, ok := unhealthy(in, rec, ro.Target, excused(in, rec)...); ok {
 		return d, true
 	}
 	ro.Baseline = in.Seen.Alarms
+	ro.Inherits = unjudged(in, rec) && !rec.Intent.Service.Spec.Emergency.Active(in.Now) // who rolls in an emergency knows of the alarm
 	return Decision{}, false
 }
 
@@ -189,21 +190,6 @@ func watch(in Input, rec Record) Decision {
 // ones: a target group's deregistration delay is an hour at most, a container's stop timeout two minutes
 // (ModifyTargetGroupAttributes and ContainerDefinition in the API references).
 const drainFor = 65 * time.Minute
-
-// completedAt is when ECS finished, as far as it lies between the last two looks: then the bake does not wait for a poll.
-// Outside of them the account's clock is not ours, and now is the safe answer.
-func completedAt(in Input, ro Rollout, before time.Time) time.Time {
-	d, _ := in.Seen.Deployment(ro.Deployment.ID)
-	at := d.UpdatedAt
-	if sd := in.Seen.ServiceDeployment; sd != nil && sd.FinishedAt.After(at) {
-		at = sd.FinishedAt
-	}
-	at = at.Add(time.Millisecond) // AWS's times are cut to the millisecond
-	if before.IsZero() || at.Before(before) || at.After(in.Now) || in.Now.Sub(before) > 2*in.Want.Pace.Watch {
-		return in.Now
-	}
-	return at
-}
 
 // replaced covers a PRIMARY that is not the deployment that is followed. One read may be stale, so it takes ECS's own record
 // or staleFor of the same answer to believe it.

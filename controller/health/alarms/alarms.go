@@ -1,5 +1,6 @@
 // Package alarms judges what CloudWatch alarms say. An alarm of revertOn that turns red during the rollout condemns it;
-// one of holdOn holds the verdict back. Either, red before anything was begun, holds the start back.
+// one of holdOn holds the verdict back. Either, red before anything was begun, holds the start back, but for one of revertOn that is red
+// under a version without a good verdict (rollout.Subject.Inherits).
 package alarms
 
 import (
@@ -15,6 +16,12 @@ import (
 
 // Name is the check's name in git.
 const Name = "alarms"
+
+// The reasons besides rollout.ReasonAlarmRed. Before anything was begun only that one may be what the next version mends.
+const (
+	reasonHolds   = "AlarmHolds"
+	reasonMissing = "AlarmMissing"
+)
 
 // Params are the check's parameters.
 type Params struct {
@@ -98,34 +105,46 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 	}
 	r.Value, r.Threshold = fmt.Sprintf("%d red", red), "none red that was not before"
 	for _, name := range c.names() {
-		if v, class, detail := c.judge(name, s, seen); v != observed.Pass {
-			r.Verdict, r.Class, r.Reason, r.Detail = v, class, "AlarmRed", detail
-			if v == observed.Fail {
-				return r, true
-			}
+		v, class, reason, detail := c.judge(name, s, seen)
+		// Of what fails before the start, that is told which no version mends.
+		mends := s.Before && reason == rollout.ReasonAlarmRed
+		if v == observed.Pass || mends && r.Verdict == observed.Fail {
+			continue
+		}
+		r.Verdict, r.Class, r.Reason, r.Detail = v, class, reason, detail
+		if v == observed.Fail && !mends {
+			return r, true
 		}
 	}
 	return r, true
 }
 
-func (c Check) judge(name string, s rollout.Subject, seen observed.Service) (observed.Verdict, observed.Class, string) {
+func (c Check) judge(name string, s rollout.Subject, seen observed.Service) (v observed.Verdict, class observed.Class, reason, detail string) {
 	state := stateOf(seen.Alarms, name)
+	reason = rollout.ReasonAlarmRed
+	if slices.Contains(c.params.HoldOn, name) {
+		reason = reasonHolds
+	}
 	switch {
 	case s.Before && state == observed.AlarmMissing:
-		return observed.Fail, observed.ClassBlocked, fmt.Sprintf("alarm %s does not exist in this account", name)
+		return observed.Fail, observed.ClassBlocked, reasonMissing, fmt.Sprintf("alarm %s does not exist in this account", name)
 	case s.Before && state == observed.AlarmRed:
-		return observed.Fail, observed.ClassBlocked, fmt.Sprintf("alarm %s is red already", name)
+		return observed.Fail, observed.ClassBlocked, reason, fmt.Sprintf("alarm %s is red already", name)
 	case s.Before || state == observed.AlarmOK || state == observed.AlarmInsufficient:
 		// Too little data is what a new or quiet metric has; the alarm's treatMissingData says when that is bad.
-		return observed.Pass, "", ""
+		return observed.Pass, "", "", ""
 	case state == observed.AlarmMissing:
-		return observed.NoData, "", fmt.Sprintf("alarm %s no longer exists", name)
-	case slices.Contains(c.params.HoldOn, name):
-		return observed.NoData, "", fmt.Sprintf("alarm %s is red and holds the verdict back", name)
-	case stateOf(s.Baseline, name) == observed.AlarmRed:
-		return observed.Pass, "", "" // it was red before: not this rollout's doing
+		return observed.NoData, "", reasonMissing, fmt.Sprintf("alarm %s no longer exists", name)
+	case reason == reasonHolds:
+		return observed.NoData, "", reason, fmt.Sprintf("alarm %s is red and holds the verdict back", name)
+	case stateOf(s.Baseline, name) != observed.AlarmRed:
+		return observed.Fail, observed.ClassProduct, reason, fmt.Sprintf("alarm %s turned red during the rollout", name)
+	case s.Inherits:
+		// Whose doing it is only its end can tell: to call this version good would call good what may have the same fault, and to
+		// condemn it would condemn it for the one before.
+		return observed.NoData, "", reason, fmt.Sprintf("alarm %s was red already under a version without a good verdict, and holds this one's back", name)
 	}
-	return observed.Fail, observed.ClassProduct, fmt.Sprintf("alarm %s turned red during the rollout", name)
+	return observed.Pass, "", "", "" // it was red before: not this rollout's doing
 }
 
 func stateOf(alarms []observed.Alarm, name string) observed.AlarmState {
