@@ -26,6 +26,8 @@ var breakages = []breakage{
 	{2, "a running migration is not waited for", "rollout/migrate.go", "case !task.Stopped():", "case false:"},
 	{2, "the ledger is believed that a version may roll", "rollout/sound.go", "if ro.Kind == KindDeploy && r.SkipsMigration() == SkipNothing {", "if false {"},
 	{3, "every request has a token of its own", "rollout/migrate.go", "Token: run.Token,", "Token: run.Token + run.RequestedAt.String(),"},
+	{3, "a try has the token of a task that is over", "rollout/migrate.go", "Token: token(rec, rec.over())", "Token: token(rec, attempt-1)"},
+	{3, "a token holds a number of the ledger's", "rollout/ask.go", "strconv.Itoa(over), \"1\"}", "strconv.Itoa(over), strconv.Itoa(ro.Number)}"},
 	{3, "a key that succeeded runs again", "rollout/foresee.go", "return SkipDone\n\tcase slices.Contains(r.GoodAsks, ro.Target.Ask):\n\t\treturn SkipGood", "return SkipNothing"},
 	{3, "a lost outcome is run again without git's word", "rollout/migrate.go", "case m.Idempotent && run != nil &&", "case run != nil &&"},
 	{3, "an outcome is called lost while the queue of events may tell it", "events/events.go", "if l.began.IsZero() || l.drained ||", "if true || l.drained ||"},

@@ -9,6 +9,32 @@ import (
 // A lost migration is one of which nobody knows whether it succeeded. It is refused, and the newest keeps its lock, until git says what
 // became of it. A word that stood in git before a migration was lost was not said about it.
 
+// Unsettled is what is remembered of other migrations that came to no end. A record has a pointer to it where nearly none has any: ten
+// thousand are kept.
+type Unsettled struct {
+	Unknown []string `json:"unknown,omitempty"` // keys of lost ones, newest first: refused until git says what became of them
+	Tries   []Try    `json:"tries,omitempty"`   // of those whose tasks have ended and said nothing about them, newest first
+}
+
+// unsettled is the record with nothing else in doubt.
+func (r Record) unsettled(unknown []string, tries []Try) Record {
+	if r.Unsettled = nil; len(unknown)+len(tries) > 0 {
+		r.Unsettled = &Unsettled{unknown, tries}
+	}
+	return r
+}
+
+// Lost is a migration whose outcome nobody knows. Its lock stays held until git says what became of it.
+type Lost struct {
+	Key   string `json:"key"`
+	Lock  string `json:"lock"`
+	Task  string `json:"task"`
+	Ended bool   `json:"ended,omitempty"` // its task surely runs no more, however it ended
+	// Assume and Retry are what git said when it was lost: the same word is none about it, unless retry is raised.
+	Assume desired.Assumption `json:"assume,omitempty"`
+	Retry  int                `json:"retry,omitempty"`
+}
+
 // said is what git says of the lost migration, empty where it has said nothing since the loss.
 func (r Record) said() desired.Assumption {
 	if r.Lost == nil || r.Intent == nil {
@@ -23,17 +49,15 @@ func (r Record) said() desired.Assumption {
 
 // unknown are the keys of lost migrations before the newest one.
 func (r Record) unknown() []string {
-	if r.Unknown == nil {
+	if r.Unsettled == nil {
 		return nil
 	}
-	return *r.Unknown
+	return r.Unsettled.Unknown
 }
 
 // refuse remembers a lost migration that is not the newest any more.
 func (r Record) refuse(key string) Record {
-	keys := Keys(remember(r.unknown(), key, migratedMax))
-	r.Unknown = &keys
-	return r
+	return r.unsettled(remember(r.unknown(), key, migratedMax), r.tries())
 }
 
 // lose writes a migration down as lost. The one before stays refused, where it is another one.
@@ -62,12 +86,7 @@ func found(rec Record, key string) Record {
 	if rec.Lost != nil && rec.Lost.Key == key {
 		rec.Lost = nil
 	}
-	rest := slices.DeleteFunc(slices.Clone(rec.unknown()), func(k string) bool { return k == key })
-	rec.Unknown = nil
-	if len(rest) > 0 {
-		rec.Unknown = (*Keys)(&rest)
-	}
-	return rec
+	return rec.unsettled(without(rec.unknown(), func(k string) bool { return k == key }), rec.tries())
 }
 
 // assumed takes git's word about a migration other than the one that the target has, so that its lock is free also where nothing is to
@@ -96,6 +115,15 @@ func settledBy(rec Record, word desired.Assumption) Record {
 	key := rec.Lost.Key
 	if word == desired.AssumeDone {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
+		rec = untried(rec, key)
 	}
 	return found(rec, key)
+}
+
+// without is what is left of a list, nil where nothing is.
+func without[T any](list []T, gone func(T) bool) []T {
+	if rest := slices.DeleteFunc(slices.Clone(list), gone); len(rest) > 0 {
+		return rest
+	}
+	return nil
 }

@@ -47,8 +47,8 @@ func TestWordAboutALostMigration(t *testing.T) {
 	if again.Lost.Key != "c3" || !slices.Equal(again.unknown(), []string{"b2"}) {
 		t.Errorf("after another loss: %+v, refused besides %v", again.Lost, again.unknown())
 	}
-	if rec := found(again, "b2"); rec.Unknown != nil || rec.Lost == nil {
-		t.Errorf("found: %+v, refused besides %v", rec.Lost, rec.Unknown)
+	if rec := found(again, "b2"); rec.Unsettled != nil || rec.Lost == nil {
+		t.Errorf("found: %+v, refused besides %v", rec.Lost, rec.unknown())
 	}
 }
 

@@ -84,7 +84,7 @@ func newRun(rec Record, attempt int) *Migration {
 	if run := rec.Rollout.Migration; run != nil {
 		lock = run.Lock // the one that is held
 	}
-	return &Migration{Key: t.Key, Lock: lock, Attempt: attempt, Token: token(rec, attempt)}
+	return &Migration{Key: t.Key, Lock: lock, Attempt: attempt, Token: token(rec, rec.over())}
 }
 
 // requestMigration sends the request, or sends it again: the client token makes it the same task. Only a request whose
@@ -158,11 +158,15 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		if run.Task == "" {
 			rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock}) // it may be running, which does no harm to its like only
 		}
+		rec = spend(rec)
 		ro.Migration = newRun(rec, run.Attempt+1)
 		return moveOn(rec)
 	}
 	switch {
 	case run != nil:
+		if run.Task != "" {
+			rec = spend(rec) // one that nobody heard of is asked for again under its token, which may find it
+		}
 		// A task that was seen and is not visible any more, or is STOPPED, runs no more: running ones are always visible.
 		rec = lose(rec, Lost{Key: ro.Target.Key, Lock: run.Lock, Task: run.Task, Ended: run.Task != ""})
 	case rec.Lost == nil:
@@ -210,6 +214,7 @@ func migrationEnded(in Input, rec Record, task observed.Task) Decision {
 
 // migrationNotStarted tries again, since no code of the program's ran.
 func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
+	rec = spend(rec)
 	ro, run := rec.Rollout, rec.Rollout.Migration
 	if stop.Class == "" {
 		stop = Stop{observed.ClassInfrastructure, "Interrupted", "its task was stopped before it had started"}
@@ -228,6 +233,7 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 func migrationDone(in Input, rec Record) Decision {
 	ro := rec.Rollout
 	rec.Migrated = remember(rec.Migrated, ro.Target.Key, migratedMax)
+	rec = untried(rec, ro.Target.Key)
 	if l := rec.Lost; l != nil && l.Key != ro.Target.Key {
 		rec = rec.refuse(l.Key) // its lock is free, and it is refused as before
 		rec.Lost = nil

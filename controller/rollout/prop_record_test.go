@@ -58,6 +58,9 @@ func (p *pool) remembered(t *rapid.T, rec *Record) {
 			*rec = rec.refuse(p.key(t, "refused key"))
 		}
 	}
+	if seldom(t, "tried") {
+		*rec = rec.unsettled(rec.unknown(), []Try{{Key: p.key(t, "tried key"), Token: "token", Over: anyCount(t, "over")}})
+	}
 	if seldom(t, "tagged") {
 		rec.Tagged = &Tagged{At: anyTime(t, "tagged at"), Set: NamedOf(map[string]string{TagGood: anyRevision(t, "tagged good"), TagMigrated: p.key(t, "tagged key")})}
 	}

@@ -239,6 +239,9 @@ func (w *world) happens(a Action) Outcome {
 func (w *world) starts(a RunMigration) string {
 	lock := w.rec.Rollout.Migration.Lock
 	if r := w.runs[a.Token]; r != nil {
+		if m := w.rec.Rollout.Migration; r.task.Stopped() && m.Requests == 1 && !w.amnesia {
+			w.t.Fatalf("invariant 3: the first request of a try has the token of one that is over: %s", a.Token)
+		}
 		return r.task.ARN
 	}
 	for _, token := range tokensOf(w.runs) {

@@ -37,8 +37,8 @@ type Record struct {
 	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
 	BehindRetry int `json:"behindRetry,omitempty"`
 
-	Lost    *Lost `json:"lost,omitempty"`    // a migration whose outcome nobody knows
-	Unknown *Keys `json:"unknown,omitempty"` // of earlier ones, newest first: refused until git says what became of them; nil for none
+	Lost       *Lost `json:"lost,omitempty"` // a migration whose outcome nobody knows
+	*Unsettled       // nil for none
 
 	Tagged *Tagged `json:"tagged,omitempty"` // the newest tags that were written
 	Count  int     `json:"count,omitempty"`  // how often tags were written, this time included
@@ -121,20 +121,6 @@ type Rejection struct {
 type Failure struct {
 	Fingerprint string `json:"fingerprint"`
 	Retry       int    `json:"retry"` // the value of retry that was spent
-}
-
-// Keys are migration keys. A record has a pointer to them where nearly none has any: ten thousand are kept.
-type Keys []string
-
-// Lost is a migration whose outcome nobody knows. Its lock stays held until git says what became of it.
-type Lost struct {
-	Key   string `json:"key"`
-	Lock  string `json:"lock"`
-	Task  string `json:"task"`
-	Ended bool   `json:"ended,omitempty"` // its task surely runs no more, however it ended
-	// Assume and Retry are what git said when it was lost: the same word is none about it, unless retry is raised.
-	Assume desired.Assumption `json:"assume,omitempty"`
-	Retry  int                `json:"retry,omitempty"`
 }
 
 // Tagged are tags that were written. A read may show the service without them for a while.
