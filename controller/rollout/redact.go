@@ -22,8 +22,9 @@ var secretShapes = []struct {
 	// All of a cookie's line: which of its values is the secret one is not known.
 	{regexp.MustCompile(`(?i)\b(cookie:\s*)[^\s"\\][^"\r\n\\]*`), "${1}[redacted]"},
 	{regexp.MustCompile(`(?i)([?&;](?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig)=)[^\s"'&;<>]+`), "${1}[redacted]"},
-	// What is in quotes is taken whole, with what is escaped in it, and where its end was cut off.
-	{regexp.MustCompile(`(?is)(` + secretName + `\\*["']?\s*[:=]\s*)(?:(")(?:[^"\\]|\\.)+|(')(?:[^'\\]|\\.)+|(\\+["'])[^"'\\]+)`), "${1}${2}${3}${4}[redacted]"},
+	// What is in quotes is taken whole, with what is escaped in it, and where its end was cut off. There a sentence counts as well
+	// (DB_PASSWORD is "x"): what it costs is a word such as "expired".
+	{regexp.MustCompile(`(?is)(` + secretName + `\\*["']?(?:\s*[:=]|\s+(?:is|was)\s*:?)\s*)(?:(")(?:[^"\\]|\\.)+|(')(?:[^'\\]|\\.)+|(\\+["'])[^"'\\]+)`), "${1}${2}${3}${4}[redacted]"},
 	// One name may follow the other (password= token: x), and quotes may be escaped, as they are in JSON within JSON.
 	{regexp.MustCompile(`(?i)((?:` + secretName + `\\*["']?\s*[:=]\s*\\*["']?)+)[^\s"',;&}]*[^\s"',;&}\\]`), "${1}[redacted]"},
 }

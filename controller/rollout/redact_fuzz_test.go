@@ -22,6 +22,7 @@ var secretLines = []func(secret string) string{
 	func(s string) string { return "api_key=" + s + "&x=1" },
 	func(s string) string { return "Secret = '" + s + "'" },
 	func(s string) string { return "token: " + s },
+	func(s string) string { return `DB_PASSWORD is "` + s + `"` },
 	func(s string) string {
 		return "-----BEGIN RSA PRIVATE KEY-----\n" + s + "\n-----END RSA PRIVATE KEY-----"
 	},

@@ -30,6 +30,10 @@ func TestRedact(t *testing.T) {
 		"level=warn cookie=abc msg=hello":                            "level=warn cookie=[redacted] msg=hello",
 		"amqp://a:b@mq/ and mail to ada@canteen.example":             "amqp://a:[redacted]@mq/ and mail to ada@canteen.example",
 		"authorization=\"Bearer a.b\"":                               "authorization=\"Bearer [redacted]\"",
+		`DB_PASSWORD is "hunter2"`:                                   `DB_PASSWORD is "[redacted]"`,
+		"the Api-Key was 'a b' before":                               "the Api-Key was '[redacted]' before",
+		`{"msg":"\"DB_PASSWORD\" is \"a b\""}`:                       `{"msg":"\"DB_PASSWORD\" is \"[redacted]\""}`,
+		`token is: "abc" and kept`:                                   `token is: "[redacted]" and kept`,
 	} {
 		if got := Redact(line); got != want {
 			t.Errorf("%q became %q, want %q", line, got, want)
@@ -38,7 +42,8 @@ func TestRedact(t *testing.T) {
 			t.Errorf("%q became %q the second time", want, twice)
 		}
 	}
-	for _, line := range []string{"cookies are on", "design=3", "GET /o?signal=1", "https://host:8080/ada@home", "listening on 8080", "order 4711 accepted", "panic: runtime error: index out of range"} {
+	for _, line := range []string{"cookies are on", "design=3", "GET /o?signal=1", "https://host:8080/ada@home", "listening on 8080", "order 4711 accepted", "panic: runtime error: index out of range",
+		"the password is wrong", "token is expired", `the token is not "bearer"`, `the password of "ada" is wrong`, `this is "fine"`, "password is 15 characters long"} {
 		if got := Redact(line); got != line {
 			t.Errorf("%q became %q", line, got)
 		}
