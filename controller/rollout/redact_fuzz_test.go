@@ -43,6 +43,9 @@ func FuzzRedact(f *testing.F) {
 		if once := Redact(before + after); len(once) > 20*len(before+after)+100 {
 			t.Errorf("%q grew to %d bytes", before+after, len(once))
 		}
+		if quick, whole := Redact(before+after), redactAll(before+after); quick != whole {
+			t.Errorf("%q became %q, and %q by every shape", before+after, quick, whole)
+		}
 		if c := clip(before + after); len(c) > evidenceLineMax+len("…") || utf8.ValidString(before+after) && !utf8.ValidString(c) {
 			t.Errorf("%q was clipped to %q", before+after, c)
 		}
