@@ -25,15 +25,16 @@ const (
 	logStreamsMax = 100         // FilterLogEvents' limit of stream names
 	logMatchesMax = 20          // lines kept for each pattern, the first ones
 	logTailMax    = 200
-	logLineMax    = 2000 // bytes kept of a line; patterns see all of it
+	logIDsMax     = 100_000 // event ids kept for certain; beyond, a line may be counted twice that a long reading comes to again
+	logLineMax    = 2000    // bytes kept of a line; patterns see all of it
 )
 
 // logState is what has been read of one deployment's logs: a look reads on from there, with an overlap for lines that
 // arrive late.
 type logState struct {
-	subject string // deployment, revision, beginning and patterns; another subject begins anew
-	high    map[string]time.Time
-	recent  map[string]time.Time // event ids within the overlap
+	subject string                          // deployment, revision, beginning and patterns; another subject begins anew
+	reach   map[string]logReach             // by group
+	recent  map[string]map[string]time.Time // by group, the ids of events that may be read again
 	logs    observed.Logs
 }
 
@@ -64,14 +65,11 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	state = state.clone()
 	var failed []error
 	for _, group := range slices.Sorted(maps.Keys(streams)) {
-		from := since
-		if high, ok := state.high[group]; ok && high.Add(-logOverlap).After(from) {
-			from = high.Add(-logOverlap)
-		}
-		events, err := a.filterLogs(ctx, group, streams[group], from, begun(s.Tasks, look.Deployment))
+		events, reach, err := a.readGroup(ctx, group, streams[group], since, state.reach[group], begun(s.Tasks, look.Deployment))
 		if err != nil {
 			failed = append(failed, err)
 		}
+		state.reach[group] = reach
 		state.add(group, events, patterns)
 	}
 	a.logs.put(s.ARN, state)
@@ -124,69 +122,12 @@ func begun(tasks []observed.Task, deployment string) bool {
 	return !slices.ContainsFunc(tasks, func(t observed.Task) bool { return t.Deployment == deployment && t.LastStatus == "PROVISIONING" })
 }
 
-// filterLogs answers the streams' events since from. Naming a stream that does not exist yet fails the whole request, so then, and where
-// the streams are not said to exist, they are asked for by their common prefixes.
-func (a *Account) filterLogs(ctx context.Context, group string, streams []string, from time.Time, exist bool) ([]cwl.FilteredLogEvent, error) {
-	var events []cwl.FilteredLogEvent
-	for chunk := range slices.Chunk(streams, logStreamsMax) {
-		var part []cwl.FilteredLogEvent
-		var err error
-		if exist {
-			part, err = a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: chunk, StartTime: millis(from)})
-		}
-		if !exist || fault.Is(err, fault.NotFound) {
-			part, err = a.filterByPrefix(ctx, group, chunk, from)
-		}
-		events = append(events, part...)
-		if err != nil {
-			return events, err
-		}
-	}
-	return events, nil
-}
-
-func (a *Account) filterByPrefix(ctx context.Context, group string, streams []string, from time.Time) ([]cwl.FilteredLogEvent, error) {
-	prefixes := map[string]bool{}
-	for _, s := range streams {
-		prefixes[s[:strings.LastIndexByte(s, '/')+1]] = true
-	}
-	var events []cwl.FilteredLogEvent
-	for _, prefix := range slices.Sorted(maps.Keys(prefixes)) {
-		part, err := a.filterPages(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNamePrefix: &prefix, StartTime: millis(from)})
-		for _, e := range part {
-			if slices.Contains(streams, aws.ToString(e.LogStreamName)) {
-				events = append(events, e)
-			}
-		}
-		if err != nil {
-			return events, err
-		}
-	}
-	return events, nil
-}
-
-func (a *Account) filterPages(ctx context.Context, in *cloudwatchlogs.FilterLogEventsInput) ([]cwl.FilteredLogEvent, error) {
-	var events []cwl.FilteredLogEvent
-	for range logPagesMax {
-		out, err := a.aws.Logs.FilterLogEvents(ctx, in)
-		if err != nil {
-			return events, deed(err, "read log group %s", aws.ToString(in.LogGroupName))
-		}
-		events = append(events, out.Events...)
-		// A page may be empty and still have a successor.
-		if aws.ToString(out.NextToken) == "" {
-			return events, nil
-		}
-		in.NextToken = out.NextToken
-	}
-	return events, fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", aws.ToString(in.LogGroupName), logPagesMax)
-}
-
 func (s logState) clone() logState {
-	s.high, s.recent = maps.Clone(s.high), maps.Clone(s.recent)
-	if s.high == nil {
-		s.high, s.recent = map[string]time.Time{}, map[string]time.Time{}
+	reach, recent := map[string]logReach{}, map[string]map[string]time.Time{}
+	for group, r := range s.reach {
+		reach[group], recent[group] = r, maps.Clone(s.recent[group])
 	}
+	s.reach, s.recent = reach, recent
 	matches := map[string][]observed.LogLine{}
 	for p, lines := range s.logs.Matches {
 		matches[p] = slices.Clone(lines)
@@ -196,15 +137,17 @@ func (s logState) clone() logState {
 }
 
 func (s *logState) add(group string, events []cwl.FilteredLogEvent, patterns map[string]*regexp.Regexp) {
+	recent := s.recent[group]
+	if recent == nil {
+		recent = map[string]time.Time{}
+		s.recent[group] = recent
+	}
 	for _, e := range events {
 		at, id := time.UnixMilli(aws.ToInt64(e.Timestamp)), aws.ToString(e.EventId)
-		if _, seen := s.recent[id]; seen {
+		if _, seen := recent[id]; seen {
 			continue
 		}
-		s.recent[id] = at
-		if at.After(s.high[group]) {
-			s.high[group] = at
-		}
+		recent[id] = at
 		s.logs.Seen = true
 		line := observed.LogLine{At: at, Task: name(aws.ToString(e.LogStreamName)), Message: bounded(aws.ToString(e.Message))}
 		for p, re := range patterns {
@@ -218,8 +161,11 @@ func (s *logState) add(group string, events []cwl.FilteredLogEvent, patterns map
 	if extra := len(s.logs.Tail) - logTailMax; extra > 0 {
 		s.logs.Tail = slices.Delete(s.logs.Tail, 0, extra)
 	}
-	oldest := slices.MinFunc(append(slices.Collect(maps.Values(s.high)), time.Now()), time.Time.Compare)
-	maps.DeleteFunc(s.recent, func(_ string, at time.Time) bool { return at.Before(oldest.Add(-2 * logOverlap)) })
+	again := s.reach[group].from
+	if len(recent) > logIDsMax {
+		again = s.reach[group].likely()
+	}
+	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return at.Before(again.Add(-logOverlap)) })
 }
 
 // answer is a copy that the caller may keep, with the last tail lines.

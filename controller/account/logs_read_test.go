@@ -1,0 +1,184 @@
+package account_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/canteen/deploy/controller/observed"
+	"github.com/canteen/deploy/controller/sim"
+	"github.com/canteen/deploy/controller/sim/script"
+	"github.com/canteen/deploy/controller/sim/wire"
+)
+
+const pageLines = 2 // of a page, where AWS has 10,000: so ten pages are soon full
+
+// crowd is a deployment whose two tasks write what the test writes for them, so that one without a line has no stream, in a group where
+// an old version's tasks write under the same prefix.
+type crowd struct {
+	*world
+	look observed.Look
+	own  []string // streams of the deployment's tasks
+}
+
+func (w *world) crowd() crowd {
+	w.sim.Faults.Add(wire.Fault{Operation: "FilterLogEvents", When: func(c *wire.Call) bool {
+		c.Input.(*cloudwatchlogs.FilterLogEventsInput).Limit = aws.Int32(pageLines)
+		return false
+	}})
+	revision := w.mustAct(w.register("v2")).Revision
+	id := w.mustAct(roll(revision)).Deployment
+	c := crowd{world: w, look: observed.Look{Deployment: id, Logs: &observed.LogLook{Revision: revision, Since: time.Now(), Patterns: []string{"panic"}, Tail: 200}}}
+	s := w.until(5*time.Minute, c.look, func(s observed.Service) bool { return len(c.running(s)) == 2 })
+	c.own = c.running(s)
+	return c
+}
+
+func (c crowd) running(s observed.Service) (streams []string) {
+	for _, t := range s.Tasks {
+		if t.Deployment == c.look.Deployment && t.LastStatus == "RUNNING" {
+			streams = append(streams, "app/"+container+"/"+t.ID())
+		}
+	}
+	return streams
+}
+
+// others has the old version write so many lines now.
+func (c crowd) others(lines int) { c.write("app/"+container+"/old", lines) }
+
+func (c crowd) write(stream string, lines int) {
+	for i := range lines {
+		c.sim.Logs.Put(group, stream, time.Now().Add(time.Duration(i)*time.Millisecond), "panic: old")
+	}
+}
+
+// read looks, and holds the look to its pages and one request that is refused for a stream that does not exist.
+func (c crowd) read() observed.Service {
+	c.Helper()
+	asked := c.sim.Calls.Count("logs", "FilterLogEvents")
+	s := c.observe(c.look)
+	if asked = c.sim.Calls.Count("logs", "FilterLogEvents") - asked; asked > 11 {
+		c.Errorf("one look asked for %d pages", asked)
+	}
+	return s
+}
+
+// TestLinesBehindManyAreReached has more written in a minute than one look reads: by the old version for as long as the new one is silent,
+// or by the new one itself.
+func TestLinesBehindManyAreReached(t *testing.T) {
+	for name, own := range map[string]bool{"others": false, "our own": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, sim.Config{Seed: 21, Book: script.Book{}}, func(w *world) {
+				c := w.crowd()
+				turn := func() observed.Service {
+					for i := range 2 {
+						if own {
+							w.sim.Logs.Put(group, c.own[i%2], time.Now(), "chatter")
+						}
+					}
+					c.others(2)
+					time.Sleep(5 * time.Second)
+					return c.read()
+				}
+				for range 120 {
+					turn()
+				}
+				w.sim.Logs.Put(group, c.own[0], time.Now(), "panic: new")
+				for range 24 {
+					if m := turn().Logs.Matches["panic"]; len(m) > 0 {
+						if len(m) > 1 || m[0].Message != "panic: new" {
+							w.Errorf("matches %+v", m)
+						}
+						return
+					}
+				}
+				w.Error("a line was not found two minutes after it was written")
+			})
+		})
+	}
+}
+
+// TestEachContainerIsRead has more written by either of two containers than one look reads, and by one of them more than by the other.
+func TestEachContainerIsRead(t *testing.T) {
+	bubble(t, sim.Config{Seed: 22, Book: script.Book{}}, func(w *world) {
+		two := taskDefinition("orders-template", "placeholder:1")
+		second := two.ContainerDefinitions[0]
+		second.Name, second.Image, second.PortMappings = aws.String("Beside"), aws.String(w.sim.ECR.Registry()+"/orders@"+digest("v1")), nil
+		two.ContainerDefinitions = append(two.ContainerDefinitions, second)
+		must(w.sim.ECS.RegisterTaskDefinition(w.ctx(), two))
+		c := w.crowd()
+		beside := func(stream string) string { return strings.Replace(stream, container, "Beside", 1) }
+		for turn := range 30 {
+			if turn == 15 {
+				w.sim.Logs.Put(group, c.own[0], time.Now(), "panic: own")
+				w.sim.Logs.Put(group, beside(c.own[0]), time.Now(), "panic: beside")
+			}
+			c.others(8)
+			c.write(beside("app/"+container+"/old"), 1)
+			time.Sleep(5 * time.Second)
+		}
+		var s observed.Service
+		for range 60 {
+			if s = c.read(); len(s.Logs.Matches["panic"]) == 2 {
+				return
+			}
+			c.others(2)
+			time.Sleep(5 * time.Second)
+		}
+		w.Errorf("not both containers' lines were found: %+v", s.Logs.Matches)
+	})
+}
+
+// TestEachOwnLineOnce has lines come up to a minute late, among others' that come in gusts: each is read once.
+func TestEachOwnLineOnce(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, sim.Config{Seed: seed, Book: script.Book{}}, func(w *world) {
+				c, dice := w.crowd(), rand.New(rand.NewPCG(seed, 1))
+				var wrote []string
+				gust, both := 0, seed%2 == 0
+				for second := range 300 {
+					if second%30 == 0 {
+						gust = dice.IntN(9)
+					}
+					c.others(dice.IntN(gust + 1))
+					if dice.IntN(8) == 0 {
+						w.sim.Logs.SetDelay(time.Duration(dice.IntN(2)*58) * time.Second)
+						own := c.own[0]
+						if both {
+							own = c.own[dice.IntN(2)]
+						}
+						line := fmt.Sprintf("line %d", second)
+						w.sim.Logs.Put(group, own, time.Now(), line)
+						w.sim.Logs.SetDelay(0)
+						wrote = append(wrote, line)
+					}
+					time.Sleep(time.Second)
+					if second%5 == 0 {
+						c.read()
+					}
+				}
+				time.Sleep(time.Minute) // the last line is there
+				// What is still read of others is gone through twice, the second time for what came while the first went on.
+				for whole := 0; whole < 2; time.Sleep(5 * time.Second) {
+					if _, lacks := c.read().Lacks(observed.FactLogs); !lacks {
+						whole++
+					}
+				}
+				var got []string
+				for _, line := range c.read().Logs.Tail {
+					got = append(got, line.Message)
+				}
+				if !slices.Equal(got, wrote) {
+					w.Errorf("read %d lines of %d: %v\nwant %v", len(got), len(wrote), got, wrote)
+				}
+			})
+		})
+	}
+}
