@@ -13,21 +13,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is longer than the server's own second for the database, so that its reason gets through, and shorter
-// than the 5 s that ECS and Docker give a check.
+// healthTimeout is shorter than the 5 s that ECS and Docker give a check, so that its reason gets through.
 const healthTimeout = 3 * time.Second
 
 func healthCommand(env environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
-		Short: "Ask the server on this machine for its health: exit 0 if it is well",
-		Args:  cobra.NoArgs,
+		Short: "Ask the server on this machine whether it lives: exit 0 if it does",
+		Long: "Ask the server on this machine whether it lives: exit 0 if it does. It is the container's health check, for which a task\n" +
+			"is killed; so it asks nothing of the database, which a new process would not mend.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			port, err := number(env.getenv, "PORT", 8080, 1, 65535)
 			if err != nil {
 				return err
 			}
-			return health(cmd.Context(), "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port))+"/health")
+			return health(cmd.Context(), "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port))+"/live")
 		},
 	}
 }

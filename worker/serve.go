@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// databaseWait is how long a starting server waits for a database that does not answer: a failover should not look
-	// like a release that cannot start.
+	// databaseWait is how long a starting server waits for a database that does not answer: one that restarts should not look like
+	// a release that cannot start. Longer, as a failover takes, would be for the checks of container and load balancer to end.
 	databaseWait = 15 * time.Second
 	// drainMax leaves the last requests their time within the 10 s that a stop may take.
 	drainMax = 3 * time.Second

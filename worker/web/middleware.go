@@ -91,7 +91,7 @@ func (s *Server) account(out *recorder, r *http.Request, start time.Time) {
 	s.metrics.requests.WithLabelValues(method, route, strconv.Itoa(out.status)).Inc()
 	s.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
 	log := s.logger(r).Info
-	if route == "/health" || route == "/ready" || route == "/metrics" {
+	if route == "/health" || route == "/ready" || route == "/live" || route == "/metrics" {
 		log = s.logger(r).Debug // every few seconds for ever
 	}
 	log("request", zap.String("method", method), zap.String("route", route), zap.Int("status", out.status),

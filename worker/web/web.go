@@ -21,6 +21,9 @@ const (
 	requestTimeout = 5 * time.Second
 	// healthTimeout is when a database counts as not answering. Load balancers give up after 5 s or so.
 	healthTimeout = time.Second
+	// failoverMax is how long a task that was able stays so for the load balancer while its database is away. A failover of RDS typically
+	// takes 60 to 120 s (docs/decisions/023-a-failover-kills-no-task.md).
+	failoverMax = 150 * time.Second
 )
 
 // Orders is what the endpoints need of the store; its errors wrap those of package order.
@@ -37,7 +40,7 @@ type Config struct {
 	Log      *zap.Logger
 	Registry *prometheus.Registry // gets the server's metrics, and is what /metrics shows
 	// InFlightMax bounds the requests worked on at once; one more is answered 503 at once, for the client to try again.
-	// /health and /metrics do not count: a busy task is not an unhealthy one.
+	// /health, /live and /metrics do not count: a busy task is not an unhealthy one.
 	InFlightMax int
 	// Placed is called after each new order; it must not wait. Nil is nobody.
 	Placed func()
@@ -50,6 +53,7 @@ type Server struct {
 	metrics  metrics
 	slots    chan struct{}
 	placed   func()
+	answered atomic.Pointer[time.Time] // when the database answered last that was asked for its health; nil: never
 	draining atomic.Bool
 	handler  http.Handler
 }
@@ -63,6 +67,7 @@ func New(c Config) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /ready", s.ready)
+	mux.HandleFunc("GET /live", s.live)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(c.Log)}))
 	mux.Handle("POST /orders", s.limited(s.placeOrder))
 	mux.Handle("GET /orders", s.limited(s.listOrders))
@@ -74,40 +79,55 @@ func New(c Config) *Server {
 // Handler answers requests; safe for concurrent use.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// health answers 200 while the process lives and the database answers, also while the server drains: the load balancer
-// has already been told to send nothing more, and a red check would only raise a false alarm.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	if !s.databaseAnswers(w, r) {
-		return
-	}
-	s.json(w, r, http.StatusOK, map[string]string{"status": "ok"})
+// live answers 200 while the process answers at all. A container is killed for the opposite, and a new
+// process mends no database.
+func (s *Server) live(w http.ResponseWriter, r *http.Request) {
+	s.json(w, r, http.StatusOK, map[string]string{"status": "live"})
 }
 
-// ready answers 200 while new requests are welcome: as health, and not while the server drains.
+// health answers 200 while the process lives and is able, which is while the database answers and for as long as a failover takes
+// after it last did: ECS replaces tasks that the load balancer finds unhealthy, in a failover all of them at once. It does so also while
+// the server drains: the load balancer has already been told to send nothing more, and a red check would only raise a false alarm.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	reason, away := s.askDatabase(r)
+	if reason == "" {
+		s.json(w, r, http.StatusOK, map[string]string{"status": "ok"})
+		return
+	}
+	if last := s.answered.Load(); away && last != nil && time.Since(*last) <= failoverMax {
+		s.json(w, r, http.StatusOK, map[string]string{"status": "ok", "database": reason + "; it answered last " + time.Since(*last).Round(time.Second).String() + " ago"})
+		return
+	}
+	s.problem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: reason})
+}
+
+// ready answers 200 while new requests are welcome: while the database answers, and not while the server drains.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		s.problem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: "this process is stopping: ask another one"})
 		return
 	}
-	if !s.databaseAnswers(w, r) {
+	if reason, _ := s.askDatabase(r); reason != "" {
+		s.problem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: reason})
 		return
 	}
 	s.json(w, r, http.StatusOK, map[string]string{"status": "ready"})
 }
 
-// databaseAnswers asks the database, and answers the request where it does not.
-func (s *Server) databaseAnswers(w http.ResponseWriter, r *http.Request) bool {
+// askDatabase answers why the database did not answer as it should, and whether it is away, in contrast to an answer that something
+// is wrong.
+func (s *Server) askDatabase(r *http.Request) (reason string, away bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 	defer cancel()
 	err := s.orders.Ping(ctx)
 	if err == nil {
-		return true
+		now := time.Now()
+		s.answered.Store(&now)
+		return "", false
 	}
 	s.logger(r).Warn("unhealthy", zap.Error(err))
-	reason := "the database cannot be asked"
 	if errors.Is(err, context.DeadlineExceeded) {
-		reason = "the database did not answer within " + healthTimeout.String()
+		return "the database did not answer within " + healthTimeout.String(), true
 	}
-	s.problem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: reason})
-	return false
+	return "the database cannot be asked", errors.Is(err, order.ErrUnavailable)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/canteen/deploy/worker/order"
 	"github.com/canteen/deploy/worker/store"
@@ -311,6 +312,43 @@ func TestHealthSaysWhy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A task that was able is healthy for as long as a failover of the database takes, and no longer; one that never was is not, nor one whose
+// database answers that something is wrong. It lives all the time.
+func TestHealthOutlastsAFailover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ping error
+		s, _ := newServer(fake{ping: func(context.Context) error { return ping }}, 1)
+		expect := func(when string, health, ready int) {
+			t.Helper()
+			for path, want := range map[string]int{"/health": health, "/ready": ready, "/live": http.StatusOK} {
+				if got := get(s.Handler(), path); got.Code != want {
+					t.Errorf("%s: %s answers %d %s, want %d", when, path, got.Code, got.Body, want)
+				}
+			}
+		}
+		ping = order.ErrUnavailable
+		expect("never able", 503, 503)
+		for range 2 {
+			ping = nil
+			expect("able", 200, 200)
+			ping = order.ErrUnavailable
+			for range 15 {
+				time.Sleep(10 * time.Second)
+				expect("in the failover", 200, 503)
+			}
+			if got := get(s.Handler(), "/health"); !strings.Contains(got.Body.String(), "answered last 2m30s ago") {
+				t.Errorf("in the failover /health says %s", got.Body)
+			}
+			time.Sleep(10 * time.Second)
+			expect("away for longer", 503, 503)
+		}
+		ping = nil
+		expect("able again", 200, 200)
+		ping = errors.New("permission denied for table orders")
+		expect("a defect", 503, 503)
+	})
 }
 
 func TestFailuresOfTheStore(t *testing.T) {
