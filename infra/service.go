@@ -105,7 +105,8 @@ func newBalancer(stack awscdk.Stack, id, name, scheme string, subnets *[]*string
 	})
 }
 
-// newTargets makes a target group of tasks. Two checks of 10 s each turn a target; a task that ends gets its requests done within 30 s.
+// newTargets makes a target group of tasks. Two checks of 10 s each turn a target, and ECS replaces a task whose target is unhealthy: so what
+// the path answers must outlast a failover of the database by itself (docs/decisions/023). A task that ends gets its requests done within 30 s.
 func newTargets(stack awscdk.Stack, id, name, path string, n network) elb.CfnTargetGroup {
 	return elb.NewCfnTargetGroup(stack, &id, &elb.CfnTargetGroupProps{
 		Name: &name, Port: number(port), Protocol: text("HTTP"), TargetType: text("ip"), VpcId: n.vpc.VpcId(),
@@ -152,6 +153,7 @@ func newTemplate(stack awscdk.Stack, s Settings, d database, q queues) {
 			Name: text(container), Image: text(s.repositoryURI(workerRepository) + ":template"), // nobody starts it: git names the image
 			Essential: true, Command: texts("/worker", "serve"), StopTimeout: number(30), ReadonlyRootFilesystem: true,
 			PortMappings: []any{&awsecs.CfnTaskDefinition_PortMappingProperty{ContainerPort: number(port), Protocol: text("tcp")}},
+			// Whether it lives, and nothing of the database: ECS kills for it.
 			HealthCheck: &awsecs.CfnTaskDefinition_HealthCheckProperty{
 				Command: texts("CMD", "/worker", "health"), Interval: number(10), Timeout: number(5), Retries: number(3), StartPeriod: number(30),
 			},

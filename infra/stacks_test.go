@@ -169,14 +169,17 @@ func TestResources(t *testing.T) {
 			"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "repo:canteen/deploy:environment:production"}}})}})}},
 		{main, "AWS::ECS::Service", object{"ServiceName": "controller", "DesiredCount": 1, "DeploymentConfiguration": like(object{"MinimumHealthyPercent": 0, "MaximumPercent": 100})}},
 		{main, "AWS::ElasticLoadBalancingV2::LoadBalancer", object{"Name": "order-processing-production-deploy", "Scheme": "internal"}},
-		{main, "AWS::ElasticLoadBalancingV2::TargetGroup", object{"Name": "order-processing-production", "HealthCheckPath": "/health", "TargetType": "ip"}},
+		{main, "AWS::ElasticLoadBalancingV2::TargetGroup", object{"Name": "order-processing-production", "HealthCheckPath": "/health", "TargetType": "ip",
+			// A new version that is never able is found within 20 s; that a failover lasts longer, /health knows (decision 023).
+			"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2}},
 		{main, "AWS::RDS::DBInstance", object{"Engine": "postgres", "MultiAZ": true, "StorageEncrypted": true, "PubliclyAccessible": false, "DeletionProtection": true}},
 		{main, "AWS::DynamoDB::Table", object{"KeySchema": []any{object{"AttributeName": "pk", "KeyType": "HASH"}, object{"AttributeName": "sk", "KeyType": "RANGE"}},
 			"TimeToLiveSpecification": object{"AttributeName": "expires", "Enabled": true}}},
 		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-orders.fifo", "FifoQueue": true, "ContentBasedDeduplication": true, "RedrivePolicy": like(object{"maxReceiveCount": 5})}},
 		{main, "AWS::SQS::Queue", object{"QueueName": "order-processing-production-dead-letters.fifo", "FifoQueue": true}},
 		{main, "AWS::Logs::LogGroup", object{"LogGroupName": "/ecs/order-processing-production", "RetentionInDays": 90}},
-		{main, "AWS::ECS::TaskDefinition", object{"Family": "order-processing-production-template", "Cpu": "512", "Memory": "1024"}},
+		{main, "AWS::ECS::TaskDefinition", object{"Family": "order-processing-production-template", "Cpu": "512", "Memory": "1024",
+			"ContainerDefinitions": []any{like(object{"HealthCheck": like(object{"Command": []any{"CMD", "/worker", "health"}})})}}},
 	} {
 		r.in.HasResourceProperties(&r.kind, r.props)
 	}
