@@ -15,6 +15,8 @@ var breakages = []breakage{
 	{1, "what a breaking migration left behind is put back", "rollout/conclude.go", "behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)", "behind := false"},
 	{1, "a raised retry does not roll what was left behind", "rollout/settle.go", "rec.Intent.Service.Spec.Retry <= rec.BehindRetry", "true"},
 	{1, "what a breaking migration left behind is lost with the ledger", "rollout/tags.go", "rec = rec.behindBefore(in, observed.Revision{})", "_ = rec"},
+	{1, "a lost breaking migration that was done leaves nothing behind", "rollout/lost.go", "if behind := rec.Lost.Behind; len(behind) > 0 {", "if behind := rec.Lost.Behind; false {"},
+	{1, "what was good since a migration was lost is left behind", "rollout/bake.go", ".provenSince(ro.Target.Ask)", ""},
 	{1, "an older ledger is believed that nothing was left behind", "rollout/tags.go", "rec = rec.behindBefore(in, good)", "_ = rec"},
 	{1, "what was left behind is rolled onto a new template", "rollout/settle.go", " || contains(rec.Behind, rec.Good.Target.Ask) {", " {"},
 	{8, "a version is asked for before the account knows what its migration left behind", "rollout/tags.go", "want[TagBehind] = mark", "_ = mark"},

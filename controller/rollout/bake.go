@@ -90,7 +90,7 @@ func good(in Input, rec Record) Decision {
 	entry := rec.entry(in.Now, ResultSucceeded, "every check passed for the whole bake")
 	rec.Good = &Good{Target: ro.Target, Fingerprint: ro.Fingerprint, Revision: ro.Revision, Secrets: ro.Secrets, At: in.Now}
 	rec.GoodAsks = remember(rec.GoodAsks, ro.Target.Ask, goodAsksMax)
-	rec = rec.forgive(ro.Target.Ask)
+	rec = rec.forgive(ro.Target.Ask).provenSince(ro.Target.Ask)
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
 	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded, rec.Overtaken = nil, nil, nil, 0, 0

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -15,15 +16,35 @@ import (
 // are joined by spaces, which a value may have.
 const tagMax = 256
 
-// leaveBehind is the record after the breaking migration of what is in flight. The last good version comes first.
-func (r Record) leaveBehind() Record {
-	for _, ask := range slices.Backward(r.GoodAsks) {
+// breaks reports whether the target's migration is a breaking one.
+func breaks(t Target) bool {
+	return t.Migration != nil && t.Migration.Compatibility == desired.CompatibilityBreaking
+}
+
+// leaves are what a breaking migration of the ask leaves behind now, the last good version first.
+func (r Record) leaves(ask string) []string {
+	if good := r.Good; good != nil && good.Target.Ask != ask { // not among the good asks where git had it put back all the same
+		return remember(r.GoodAsks, good.Target.Ask, goodAsksMax)
+	}
+	return slices.Clone(r.GoodAsks)
+}
+
+// leave is the record after a breaking migration that left the asks behind. retry is what git said of it.
+func (r Record) leave(asks []string, retry int) Record {
+	for _, ask := range slices.Backward(asks) {
 		r.Behind = remember(r.Behind, ask, goodAsksMax)
 	}
-	if r.Good != nil && r.Good.Target.Ask != r.Rollout.Target.Ask { // not among the good asks where git had it put back all the same
-		r.Behind = remember(r.Behind, r.Good.Target.Ask, goodAsksMax)
+	r.GoodAsks = without(r.GoodAsks, func(ask string) bool { return contains(asks, ask) })
+	r.BehindRetry = retry
+	return r
+}
+
+// provenSince is the record after an ask was good: if a migration that is lost was done, it was so on what that has left.
+func (r Record) provenSince(ask string) Record {
+	if r.Lost != nil && contains(r.Lost.Behind, ask) {
+		r.Lost = copied(r.Lost)
+		r.Lost.Behind = without(r.Lost.Behind, func(one string) bool { return one == ask })
 	}
-	r.GoodAsks, r.BehindRetry = nil, r.Rollout.Retry
 	return r
 }
 

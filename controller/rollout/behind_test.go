@@ -128,7 +128,8 @@ func TestBehindMark(t *testing.T) {
 	if mark := r.behindMark(); mark != askNo(8)+" "+askNo(7)+" "+askNo(6) || len(mark) > tagMax {
 		t.Errorf("%d characters: %s", len(mark), mark)
 	}
-	r = Record{GoodAsks: []string{askNo(2), askNo(1)}, Good: &Good{Target: Target{Ask: askNo(2)}}, Behind: r.Behind, Rollout: &Rollout{Retry: 4}}.leaveBehind()
+	r = Record{GoodAsks: []string{askNo(2), askNo(1)}, Good: &Good{Target: Target{Ask: askNo(2)}}, Behind: r.Behind}
+	r = r.leave(r.leaves(askNo(5)), 4)
 	if !strings.HasPrefix(r.behindMark(), askNo(2)+" "+askNo(1)) || len(r.GoodAsks) != 0 || r.BehindRetry != 4 {
 		t.Errorf("the last good version is not the first: %s", r.behindMark())
 	}

@@ -33,6 +33,8 @@ type Lost struct {
 	// Assume and Retry are what git said when it was lost: the same word is none about it, unless retry is raised.
 	Assume desired.Assumption `json:"assume,omitempty"`
 	Retry  int                `json:"retry,omitempty"`
+	// Behind is what it leaves behind where it was done, the last good version first: nothing, unless it is breaking.
+	Behind []string `json:"behind,omitempty"`
 }
 
 // said is what git says of the lost migration, empty where it has said nothing since the loss.
@@ -64,7 +66,7 @@ func (r Record) refuse(key string) Record {
 func lose(rec Record, l Lost) Record {
 	old := rec.Lost
 	if old != nil && old.Key == l.Key {
-		l.Assume, l.Retry = old.Assume, old.Retry
+		l.Assume, l.Retry, l.Behind = old.Assume, old.Retry, old.Behind
 		rec.Lost = &l
 		return rec
 	}
@@ -76,6 +78,9 @@ func lose(rec Record, l Lost) Record {
 		if m := rec.Intent.Service.Spec.Migration; m != nil {
 			l.Assume = m.Assume
 		}
+	}
+	if ro := rec.Rollout; ro != nil && ro.Target.Key == l.Key && breaks(ro.Target) {
+		l.Behind = rec.leaves(ro.Target.Ask)
 	}
 	rec.Lost = &l
 	return rec
@@ -116,6 +121,9 @@ func settledBy(rec Record, word desired.Assumption) Record {
 	if word == desired.AssumeDone {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
 		rec = untried(rec, key)
+		if behind := rec.Lost.Behind; len(behind) > 0 {
+			rec = rec.leave(behind, rec.Intent.Service.Spec.Retry)
+		}
 	}
 	return found(rec, key)
 }

@@ -60,3 +60,44 @@ func TestASuccessSaysNothingOfALostMigration(t *testing.T) {
 		t.Errorf("lost %+v, refused %v, migrated %v", n.Lost, n.unknown(), n.Migrated)
 	}
 }
+
+// A lost migration that was breaking leaves behind what was good when it was lost and not since, once git says that it was done.
+func TestALostBreakingMigrationLeavesBehind(t *testing.T) {
+	with := func(c desired.Compatibility, assume desired.Assumption) Record {
+		m := &desired.Migration{Lock: "db", Compatibility: c}
+		rec := Record{
+			GoodAsks: []string{askNo(2), askNo(1)}, Good: &Good{Target: Target{Ask: askNo(2)}},
+			Intent:  &Intent{Service: desired.Service{Spec: desired.ServiceSpec{Retry: 3, Migration: &desired.Migration{Lock: "db", Compatibility: desired.CompatibilityBackward}}}},
+			Rollout: &Rollout{Stage: StageMigrate, Target: Target{Ask: askNo(3), Key: "b2", Migration: m}},
+		}
+		rec = lose(rec, Lost{Key: "b2", Lock: "db"})
+		rec = lose(rec, Lost{Key: "b2", Lock: "db", Ended: true}) // the same once more
+		rec.Rollout = nil
+		rec.Intent.Service.Spec.Migration.Assume = assume
+		return rec
+	}
+	for name, c := range map[string]struct {
+		rec          Record
+		behind, good []string
+	}{
+		"done":               {with(desired.CompatibilityBreaking, desired.AssumeDone), []string{askNo(2), askNo(1)}, nil},
+		"done, good since":   {with(desired.CompatibilityBreaking, desired.AssumeDone).provenSince(askNo(1)), []string{askNo(2)}, []string{askNo(1)}},
+		"failed":             {with(desired.CompatibilityBreaking, desired.AssumeFailed), nil, []string{askNo(2), askNo(1)}},
+		"done, not breaking": {with(desired.CompatibilityBackward, desired.AssumeDone), nil, []string{askNo(2), askNo(1)}},
+	} {
+		rec := assumed(c.rec, Target{Key: "c3"})
+		if rec.Lost != nil || !slices.Equal(rec.Behind, c.behind) || !slices.Equal(rec.GoodAsks, c.good) {
+			t.Errorf("%s: lost %+v, behind %v, good %v, want %v and %v", name, rec.Lost, rec.Behind, rec.GoodAsks, c.behind, c.good)
+		}
+		if retry := rec.BehindRetry; len(c.behind) > 0 && retry != 3 {
+			t.Errorf("%s: retry %d counts as said of them, want git's", name, retry)
+		}
+	}
+
+	rec := with(desired.CompatibilityBreaking, "")
+	before := rec.Lost
+	rec.Rollout = &Rollout{Stage: StageBake, Target: Target{Ask: askNo(1)}}
+	if now := good(Input{}, rec).Record; !slices.Equal(now.Lost.Behind, []string{askNo(2)}) || !slices.Equal(before.Behind, []string{askNo(2), askNo(1)}) {
+		t.Errorf("after another verdict it leaves %v behind, in the record before %v", now.Lost.Behind, before.Behind)
+	}
+}

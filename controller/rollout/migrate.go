@@ -242,8 +242,8 @@ func migrationDone(in Input, rec Record) Decision {
 	if ro.Migration != nil {
 		ro.Migration.Log = clipped(in.Seen.MigrationLog, outputLinesMax)
 	}
-	if ro.Target.Migration.Compatibility == desired.CompatibilityBreaking {
-		rec = rec.leaveBehind()
+	if breaks(ro.Target) {
+		rec = rec.leave(rec.leaves(ro.Target.Ask), ro.Retry)
 	}
 	return moveOn(rec.enter(in.Now, StageRoll))
 }

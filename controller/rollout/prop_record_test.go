@@ -54,6 +54,9 @@ func (p *pool) rejection(t *rapid.T, label string) Rejection {
 func (p *pool) remembered(t *rapid.T, rec *Record) {
 	if seldom(t, "lost") {
 		rec.Lost = &Lost{Key: p.key(t, "lost key"), Lock: "db", Task: one(t, "lost task", "", "task/m")}
+		if one(t, "lost a breaking one", false, true) {
+			rec.Lost.Behind = []string{p.ask(t, "left behind by the lost one")}
+		}
 		if one(t, "refused besides", false, true) {
 			*rec = rec.refuse(p.key(t, "refused key"))
 		}
