@@ -25,15 +25,14 @@ const (
 	logStreamsMax = 100         // FilterLogEvents' limit of stream names
 	logMatchesMax = 20          // lines kept for each pattern, the first ones
 	logTailMax    = 200
-	logIDsMax     = 100_000 // event ids kept for certain; beyond, a line may be counted twice that a long reading comes to again
-	logLineMax    = 2000    // bytes kept of a line; patterns see all of it
+	logLineMax    = 2000 // bytes kept of a line; patterns see all of it
 )
 
 // logState is what has been read of one deployment's logs: a look reads on from there, with an overlap for lines that
 // arrive late.
 type logState struct {
 	subject string                          // deployment, revision, beginning and patterns; another subject begins anew
-	reach   map[string]logReach             // by group
+	from    map[string]time.Time            // by group, where the next look reads on
 	recent  map[string]map[string]time.Time // by group, the ids of events that may be read again
 	logs    observed.Logs
 }
@@ -65,11 +64,11 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	state = state.clone()
 	var failed []error
 	for _, group := range slices.Sorted(maps.Keys(streams)) {
-		events, reach, err := a.readGroup(ctx, group, streams[group], since, state.reach[group], begun(s.Tasks, look.Deployment))
+		events, from, err := a.readGroup(ctx, group, streams[group], newest(since, state.from[group]), begun(s.Tasks, look.Deployment))
 		if err != nil {
 			failed = append(failed, err)
 		}
-		state.reach[group] = reach
+		state.from[group] = from
 		state.add(group, events, patterns)
 	}
 	a.logs.put(s.ARN, state)
@@ -123,11 +122,11 @@ func begun(tasks []observed.Task, deployment string) bool {
 }
 
 func (s logState) clone() logState {
-	reach, recent := map[string]logReach{}, map[string]map[string]time.Time{}
-	for group, r := range s.reach {
-		reach[group], recent[group] = r, maps.Clone(s.recent[group])
+	from, recent := map[string]time.Time{}, map[string]map[string]time.Time{}
+	for group, at := range s.from {
+		from[group], recent[group] = at, maps.Clone(s.recent[group])
 	}
-	s.reach, s.recent = reach, recent
+	s.from, s.recent = from, recent
 	matches := map[string][]observed.LogLine{}
 	for p, lines := range s.logs.Matches {
 		matches[p] = slices.Clone(lines)
@@ -161,11 +160,8 @@ func (s *logState) add(group string, events []cwl.FilteredLogEvent, patterns map
 	if extra := len(s.logs.Tail) - logTailMax; extra > 0 {
 		s.logs.Tail = slices.Delete(s.logs.Tail, 0, extra)
 	}
-	again := s.reach[group].from
-	if len(recent) > logIDsMax {
-		again = s.reach[group].likely()
-	}
-	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return at.Before(again.Add(-logOverlap)) })
+	again := s.from[group].Truncate(time.Millisecond) // as a request has it
+	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return at.Before(again) })
 }
 
 // answer is a copy that the caller may keep, with the last tail lines.

@@ -15,17 +15,6 @@ import (
 	"github.com/canteen/deploy/controller/fault"
 )
 
-// logReach is how far one group has been read. What is read comes in the order of time, so that a reading which is too long for one
-// look is gone on with by the next, at the place where it was left; where others write much under the same prefix, that is the only way
-// to reach what our own tasks wrote. A line that comes late lands behind that place. So each reading that came to its end is followed by
-// one that begins before the lines which were yet to come while it went on.
-type logReach struct {
-	from  time.Time // everything before has been read
-	at    time.Time // where the reading that goes on was left; zero: none goes on
-	began time.Time // when that one began
-	met   time.Time // the newest line that it met, others' too
-}
-
 // logQuery asks for streams by their names, or for all with a prefix, of which some are ours.
 type logQuery struct {
 	names  []string
@@ -39,13 +28,11 @@ type logAnswer struct {
 	more   bool      // the pages that were given to it were too few
 }
 
-// readGroup reads on in a group, and answers the streams' own events with how far it is read now. Naming a stream that does not exist
-// yet fails the whole request, so then, and where the streams are not said to exist, they are asked for by their common prefixes.
-func (a *Account) readGroup(ctx context.Context, group string, streams []string, since time.Time, reach logReach, exist bool) ([]cwl.FilteredLogEvent, logReach, error) {
-	from := newest(since, reach.from, reach.at)
-	if reach.at.IsZero() {
-		reach.began, reach.met = time.Now(), time.Time{}
-	}
+// readGroup reads on in a group from a place, and answers the streams' own events with the place at which the next look reads on. Naming a
+// stream that does not exist yet fails the whole request, so then, and where the streams are not said to exist, they are asked for by their
+// common prefixes.
+func (a *Account) readGroup(ctx context.Context, group string, streams []string, from time.Time, exist bool) ([]cwl.FilteredLogEvent, time.Time, error) {
+	began := time.Now()
 	queries := byPrefix(streams)
 	if exist {
 		queries = byName(streams)
@@ -55,9 +42,9 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 		own[s] = true
 	}
 	var events []cwl.FilteredLogEvent
-	var left time.Time // the first place at which a query was left
+	var left time.Time // the first place at which a query was left; zero: none was
 	var failed error
-	for pages := logPagesMax; len(queries) > 0; {
+	for pages := logPagesMax; len(queries) > 0 && failed == nil; {
 		q, rest := queries[0], queries[1:]
 		if queries = rest; asked[q.prefix] { // for other names, but all that are ours were taken of it
 			continue
@@ -73,55 +60,32 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 				events = append(events, e)
 			}
 		}
-		reach.met = newest(reach.met, answer.at)
-		if err != nil { // of this query, and of those after it, nothing is sure
-			failed, left = err, from
-			break
+		if failed = err; err != nil || answer.more {
+			left = earliest(left, newest(from, answer.at))
 		}
-		if at := newest(from, answer.at); answer.more && (left.IsZero() || at.Before(left)) {
-			left = at
+		if err != nil && len(queries) > 0 {
+			left = from // nothing is known of those that were not asked
 		}
 	}
 	if failed == nil && !left.IsZero() {
 		failed = fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", group, logPagesMax)
 	}
-	return events, reach.after(from, left, events), failed
+	return events, readOn(from, began, left, lastOf(events)), failed
 }
 
-// after is the reach once a look has read from one place to another; zero is the end. A line that came late since the reading began
-// is newer than the newest one, but for as long as the reading took and as lines may differ in their delay. That newest one is our own as
-// long as one look comes to the end: so others' lines never hide that ours are still to come, but where they are too many.
-func (r logReach) after(from, left time.Time, own []cwl.FilteredLogEvent) logReach {
-	goesOn := !r.at.IsZero()
+// readOn is the place at which the next look reads on, so that a line that comes up to logOverlap late is read all the same. What was read
+// to its end is read on a little before the newest line that is our own: by the clock that wrote it, and others' lines never hide that ours
+// are still to come. What was too long for one look is read on where it was left, whoever wrote so much, but not where lines may still come:
+// that is told by our clock, as the lines themselves only tell how much there is. In both a line whose time is ahead of ours counts as
+// of now.
+func readOn(from, began, left, own time.Time) time.Time {
 	if !left.IsZero() {
-		if goesOn || left.After(from) {
-			r.at = left
-		}
-		return r
+		return newest(from, earliest(left, began.Add(-logOverlap)))
 	}
-	met := r.met
-	if !goesOn {
-		met = lastOf(own)
+	if own.IsZero() {
+		return from
 	}
-	r.at = time.Time{}
-	r.from = newest(r.from, r.behind(met))
-	return r
-}
-
-// behind is the place after which lines may still come that a reading would have met which has come to that newest line now.
-func (r logReach) behind(met time.Time) time.Time {
-	return met.Add(-time.Since(r.began) - logOverlap)
-}
-
-// likely is the place from which on lines will be read once more, if the reading that goes on does not become slower.
-func (r logReach) likely() time.Time {
-	if r.at.IsZero() {
-		return r.from
-	}
-	if b := r.behind(r.met); b.Before(r.at) {
-		return b
-	}
-	return r.at
+	return newest(from, earliest(own, began).Add(-logOverlap))
 }
 
 func byName(streams []string) (out []logQuery) {
@@ -171,6 +135,14 @@ func lastOf(events []cwl.FilteredLogEvent) (last time.Time) {
 		last = newest(last, time.UnixMilli(aws.ToInt64(e.Timestamp)))
 	}
 	return last
+}
+
+// earliest is the earlier one; zero is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func newest(first time.Time, others ...time.Time) time.Time {

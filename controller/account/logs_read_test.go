@@ -182,3 +182,53 @@ func TestEachOwnLineOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestManyLinesDelayNoLineForLong has others write most of what looks can read, or a line whose time is ahead, or pages fail: what our own
+// tasks write is found soon after all the same.
+func TestManyLinesDelayNoLineForLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines  int           // of others, each look; one look reads twenty
+		ahead  time.Duration // of one line of theirs
+		fails  int           // the page of each look that is throttled, with all after it; 0: none
+		within time.Duration
+	}{
+		"few":             {lines: 4, within: 80 * time.Second},
+		"many":            {lines: 11, within: 80 * time.Second},
+		"nearly all":      {lines: 15, within: 80 * time.Second},
+		"a time ahead":    {lines: 4, ahead: 5 * time.Minute, within: 80 * time.Second},
+		"pages throttled": {lines: 4, fails: 7, within: 3 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, sim.Config{Seed: 21, Book: script.Book{}}, func(w *world) {
+				cr, page := w.crowd(), 0
+				w.sim.Faults.Add(wire.Fault{Operation: "FilterLogEvents", Refuse: func(call *wire.Call) error {
+					if page++; call.Input.(*cloudwatchlogs.FilterLogEventsInput).NextToken == nil {
+						page = 1
+					}
+					if c.fails > 0 && page >= c.fails {
+						return wire.Throttled()
+					}
+					return nil
+				}})
+				cr.others(100) // too long for one look
+				if c.ahead > 0 {
+					w.sim.Logs.Put(group, "app/"+container+"/old", time.Now().Add(c.ahead), "panic: old")
+				}
+				turn := func() []observed.LogLine {
+					cr.others(c.lines)
+					time.Sleep(5 * time.Second)
+					return w.observe(cr.look).Logs.Matches["panic"]
+				}
+				for range 100 {
+					turn()
+				}
+				w.sim.Logs.Put(group, cr.own[0], time.Now(), "panic: new")
+				for at := time.Now(); len(turn()) == 0; {
+					if since := time.Since(at); since > c.within {
+						w.Fatalf("not found in %s", since)
+					}
+				}
+			})
+		})
+	}
+}

@@ -336,7 +336,7 @@ func sayWritesDown(what string, in State) told {
 }
 
 func sayOlderLedger() told {
-	return told{"OlderLedger", StateUnknown, "The ledger is an older copy than the service's tags: what they say of good, rejected and migrated versions counts.", nextByItself}
+	return told{"OlderLedger", StateUnknown, "The ledger is an older copy than the service's tags: what they say of good, rejected, migrated and left-behind versions counts.", nextByItself}
 }
 
 func sayUnsound(version, why string) told {

@@ -3,7 +3,7 @@ package rollout
 // A migration's task may end and say nothing about the migration: it never started, or was stopped from outside. The next one needs
 // another client token, since under the same one ECS answers with the task that is over. So it is counted how many are, for each
 // migration by itself: what git asks in between takes nothing back. A controller without its ledger counts from the beginning, is
-// answered with the same tasks, and so comes to the one that runs.
+// answered with the same tasks for as long as ECS remembers their tokens, and so comes to the one that runs.
 
 // Try is how many tasks of a migration are over.
 type Try struct {
