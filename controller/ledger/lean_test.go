@@ -66,13 +66,20 @@ func TestShareTakesWhatIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Share(&stored) // before it was read
+	told := stored
+	if f.Share(&told); f.memo.records["orders"].rec != &told {
+		t.Error("the same record is kept twice as it was written")
+	}
 	var rec rollout.Record
-	for range writtenReads + 1 { // until it is kept for good
+	for range writtenReads + 1 { // until it is kept for good, decoded
 		if rec, err = f.Load(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	told := rec
+	if f.memo.records["orders"].rec == &told {
+		t.Error("what was written is kept for good because somebody shares it")
+	}
+	told = rec
 	if f.Share(&told); f.memo.records["orders"].rec != &told {
 		t.Error("the same record is kept twice")
 	}
