@@ -37,7 +37,7 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 	if exist {
 		queries = byName(streams)
 	}
-	own, asked := map[string]bool{}, map[string]bool{}
+	own := map[string]bool{}
 	for _, s := range streams {
 		own[s] = true
 	}
@@ -45,16 +45,13 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 	var left time.Time // the first place at which a query was left; zero: none was
 	var failed error
 	for pages := logPagesMax; len(queries) > 0 && failed == nil; {
-		q, rest := queries[0], queries[1:]
-		if queries = rest; asked[q.prefix] { // for other names, but all that are ours were taken of it
-			continue
-		}
-		answer, used, err := a.filterPages(ctx, group, q, from, max(1, pages/(len(rest)+1)))
+		q := queries[0]
+		answer, used, err := a.filterPages(ctx, group, q, from, max(1, pages/len(queries)))
 		if pages -= used; len(q.names) > 0 && fault.Is(err, fault.NotFound) {
-			queries = append(byPrefix(q.names), rest...)
+			queries = byPrefix(streams)
 			continue
 		}
-		asked[q.prefix] = q.prefix != ""
+		queries = queries[1:]
 		for _, e := range answer.events {
 			if own[aws.ToString(e.LogStreamName)] {
 				events = append(events, e)

@@ -40,6 +40,19 @@ func (w *world) crowd() crowd {
 	return c
 }
 
+// twoContainers is a crowd whose tasks have a second container.
+func (w *world) twoContainers() crowd {
+	two := taskDefinition("orders-template", "placeholder:1")
+	second := two.ContainerDefinitions[0]
+	second.Name, second.Image, second.PortMappings = aws.String("Beside"), aws.String(w.sim.ECR.Registry()+"/orders@"+digest("v1")), nil
+	two.ContainerDefinitions = append(two.ContainerDefinitions, second)
+	must(w.sim.ECS.RegisterTaskDefinition(w.ctx(), two))
+	return w.crowd()
+}
+
+// beside is the stream of the second container beside that one.
+func (crowd) beside(stream string) string { return strings.Replace(stream, container, "Beside", 1) }
+
 func (c crowd) running(s observed.Service) (streams []string) {
 	for _, t := range s.Tasks {
 		if t.Deployment == c.look.Deployment && t.LastStatus == "RUNNING" {
@@ -107,20 +120,14 @@ func TestLinesBehindManyAreReached(t *testing.T) {
 // TestEachContainerIsRead has more written by either of two containers than one look reads, and by one of them more than by the other.
 func TestEachContainerIsRead(t *testing.T) {
 	bubble(t, sim.Config{Seed: 22, Book: script.Book{}}, func(w *world) {
-		two := taskDefinition("orders-template", "placeholder:1")
-		second := two.ContainerDefinitions[0]
-		second.Name, second.Image, second.PortMappings = aws.String("Beside"), aws.String(w.sim.ECR.Registry()+"/orders@"+digest("v1")), nil
-		two.ContainerDefinitions = append(two.ContainerDefinitions, second)
-		must(w.sim.ECS.RegisterTaskDefinition(w.ctx(), two))
-		c := w.crowd()
-		beside := func(stream string) string { return strings.Replace(stream, container, "Beside", 1) }
+		c := w.twoContainers()
 		for turn := range 30 {
 			if turn == 15 {
 				w.sim.Logs.Put(group, c.own[0], time.Now(), "panic: own")
-				w.sim.Logs.Put(group, beside(c.own[0]), time.Now(), "panic: beside")
+				w.sim.Logs.Put(group, c.beside(c.own[0]), time.Now(), "panic: beside")
 			}
 			c.others(8)
-			c.write(beside("app/"+container+"/old"), 1)
+			c.write(c.beside("app/"+container+"/old"), 1)
 			time.Sleep(5 * time.Second)
 		}
 		var s observed.Service
@@ -189,6 +196,7 @@ func TestManyLinesDelayNoLineForLong(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines  int           // of others, each look; one look reads twenty
 		ahead  time.Duration // of one line of theirs
+		own    time.Duration // by which one line of our own is ahead
 		fails  int           // the page of each look that is throttled, with all after it; 0: none
 		within time.Duration
 	}{
@@ -196,6 +204,7 @@ func TestManyLinesDelayNoLineForLong(t *testing.T) {
 		"many":            {lines: 11, within: 80 * time.Second},
 		"nearly all":      {lines: 15, within: 80 * time.Second},
 		"a time ahead":    {lines: 4, ahead: 5 * time.Minute, within: 80 * time.Second},
+		"our time ahead":  {own: 5 * time.Minute, within: 70 * time.Second},
 		"pages throttled": {lines: 4, fails: 7, within: 3 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +231,10 @@ func TestManyLinesDelayNoLineForLong(t *testing.T) {
 				for range 100 {
 					turn()
 				}
+				if c.own > 0 {
+					w.sim.Logs.Put(group, cr.own[0], time.Now().Add(c.own), "ahead")
+					turn()
+				}
 				w.sim.Logs.Put(group, cr.own[0], time.Now(), "panic: new")
 				for at := time.Now(); len(turn()) == 0; {
 					if since := time.Since(at); since > c.within {
@@ -231,4 +244,41 @@ func TestManyLinesDelayNoLineForLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAFailedPageSkipsNoOther has a page of the first container's log throttled, long behind which the second container's was not asked for.
+func TestAFailedPageSkipsNoOther(t *testing.T) {
+	bubble(t, sim.Config{Seed: 22, Book: script.Book{}}, func(w *world) {
+		c := w.twoContainers()
+		throttled, page := true, 0
+		w.sim.Faults.Add(wire.Fault{Operation: "FilterLogEvents", Refuse: func(call *wire.Call) error {
+			if page++; call.Input.(*cloudwatchlogs.FilterLogEventsInput).NextToken == nil {
+				page = 1
+			}
+			if throttled && page >= 3 {
+				return wire.Throttled()
+			}
+			return nil
+		}})
+		w.sim.Logs.Put(group, c.own[0], time.Now(), "panic: own")
+		w.sim.Logs.Put(group, c.beside(c.own[0]), time.Now(), "panic: beside")
+		for range 50 {
+			c.write("app/"+container+"/old", 1)
+			c.write(c.beside("app/"+container+"/old"), 1)
+			time.Sleep(2 * time.Second)
+		}
+		time.Sleep(2 * time.Minute)
+		for range 40 {
+			w.observe(c.look)
+			time.Sleep(5 * time.Second)
+		}
+		throttled = false
+		for range 20 {
+			if len(c.read().Logs.Matches["panic"]) == 2 {
+				return
+			}
+			time.Sleep(5 * time.Second)
+		}
+		w.Error("a container's line was skipped")
+	})
 }
