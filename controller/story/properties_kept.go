@@ -34,6 +34,9 @@ func (o *Observer) tagged(in *awsecs.TagResourceInput, was *types.Service) {
 			if words := o.asks(service); value != "" && len(words) > 0 {
 				word := words[len(words)-1]
 				retry, tried := s.tries[value]
+				if _, before := s.rejected[value]; before && !tried {
+					break // an older verdict, written down again because the service was made anew
+				}
 				if !tried {
 					retry = word.Spec.Retry
 				}

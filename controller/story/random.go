@@ -38,6 +38,7 @@ var familiesDrawn = []family{
 	{"dependency", 12, (*drawing).dependency, false},
 	{"recreate", 8, (*drawing).recreate, false},
 	{"freeze", 6, (*drawing).freeze, false},
+	{"breaking", 8, (*drawing).breaking, false},
 	{"emergency", 5, (*drawing).emergency, false},
 	{"secretChange", 12, (*drawing).secretChange, false},
 	{"force-push", 10, (*drawing).forcePush, false},

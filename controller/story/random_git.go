@@ -101,6 +101,16 @@ func (d *drawing) freeze(service string) {
 	d.say("perhaps commit %s also onFailure: %s", service, pick(d, "freeze", "revert"))
 }
 
+// breaking lets a service's migrations take from the version before what it needs, or no longer.
+func (d *drawing) breaking(service string) {
+	if d.chance(4) {
+		d.say("perhaps commit %s.yaml with spec.migration.compatibility backward", service)
+		return
+	}
+	d.say("perhaps commit %s also onFailure: freeze", service) // a file that asks for a revert beside it is refused
+	d.say("perhaps commit %s.yaml with spec.migration.compatibility breaking", service)
+}
+
 func (d *drawing) emergency(service string) {
 	d.say("perhaps commit %s also emergency: {reason: lunch, owner: kitchen, until: %s}", service, d.clock(4))
 }

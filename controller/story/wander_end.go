@@ -97,8 +97,12 @@ func (t *Telling) mendFile(name string) error {
 			return err
 		}
 	}
-	return errors.Join(t.repo.drop(file, "suspend"),
+	err := errors.Join(t.repo.drop(file, "suspend"),
 		t.repo.edit(file, func(b []byte) ([]byte, error) { return bytes.ReplaceAll(b, []byte(garbage), nil), nil }))
+	if text, readErr := os.ReadFile(t.repo.path(file)); err != nil || readErr != nil || !bytes.Contains(text, []byte(desired.CompatibilityBreaking)) {
+		return errors.Join(err, readErr)
+	}
+	return errors.Join(t.repo.drop(file, "onFailure"), t.repo.add(file, "onFailure: freeze")) // a revert would be refused
 }
 
 // assume says that a migration failed of which nobody but a person can know what became. Until then its lock is held.
