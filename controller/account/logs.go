@@ -32,7 +32,7 @@ const (
 // arrive late.
 type logState struct {
 	subject string                          // deployment, revision, beginning and patterns; another subject begins anew
-	from    map[string]time.Time            // by group, where the next look reads on
+	places  map[string]logPlace             // by group, where the next look reads on
 	recent  map[string]map[string]time.Time // by group, the ids of events that may be read again
 	logs    observed.Logs
 }
@@ -64,11 +64,13 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	state = state.clone()
 	var failed []error
 	for _, group := range slices.Sorted(maps.Keys(streams)) {
-		events, from, err := a.readGroup(ctx, group, streams[group], newest(since, state.from[group]), begun(s.Tasks, look.Deployment))
+		at := state.places[group]
+		at.from = newest(since, at.from)
+		events, next, err := a.readGroup(ctx, group, streams[group], at, begun(s.Tasks, look.Deployment))
 		if err != nil {
 			failed = append(failed, err)
 		}
-		state.from[group] = from
+		state.places[group] = next
 		state.add(group, events, patterns)
 	}
 	a.logs.put(s.ARN, state)
@@ -122,11 +124,11 @@ func begun(tasks []observed.Task, deployment string) bool {
 }
 
 func (s logState) clone() logState {
-	from, recent := map[string]time.Time{}, map[string]map[string]time.Time{}
-	for group, at := range s.from {
-		from[group], recent[group] = at, maps.Clone(s.recent[group])
+	places, recent := map[string]logPlace{}, map[string]map[string]time.Time{}
+	for group, at := range s.places {
+		places[group], recent[group] = at, maps.Clone(s.recent[group])
 	}
-	s.from, s.recent = from, recent
+	s.places, s.recent = places, recent
 	matches := map[string][]observed.LogLine{}
 	for p, lines := range s.logs.Matches {
 		matches[p] = slices.Clone(lines)
@@ -160,7 +162,7 @@ func (s *logState) add(group string, events []cwl.FilteredLogEvent, patterns map
 	if extra := len(s.logs.Tail) - logTailMax; extra > 0 {
 		s.logs.Tail = slices.Delete(s.logs.Tail, 0, extra)
 	}
-	again := s.from[group].Truncate(time.Millisecond) // as a request has it
+	again := s.places[group].from.Truncate(time.Millisecond) // as a request has it
 	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return at.Before(again) })
 }
 

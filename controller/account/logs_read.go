@@ -21,18 +21,34 @@ type logQuery struct {
 	prefix string
 }
 
+// key is the same for the same request of a later look.
+func (q logQuery) key() string { return q.prefix + strings.Join(q.names, "\n") }
+
+// logPlace is where a group is read on.
+type logPlace struct {
+	from  time.Time          // lines of this time on
+	empty map[string]logPage // by query, the page behind those that were empty
+}
+
+// logPage is the page that a look would have asked for next. In a large group AWS answers pages without any line, and a look that saw nothing
+// else knows no time from which to read on.
+type logPage struct {
+	token string
+	began time.Time // when the first page was asked for
+}
+
 // logAnswer is what a query's pages have shown.
 type logAnswer struct {
 	events []cwl.FilteredLogEvent
 	at     time.Time // of the last line, others' too
-	more   bool      // the pages that were given to it were too few
+	began  time.Time // when the first of the pages was asked for, which an earlier look may have done
+	next   string    // the page after them, where the pages that were given to it were too few
 }
 
 // readGroup reads on in a group from a place, and answers the streams' own events with the place at which the next look reads on. Naming a
 // stream that does not exist yet fails the whole request, so then, and where the streams are not said to exist, they are asked for by their
 // common prefixes.
-func (a *Account) readGroup(ctx context.Context, group string, streams []string, from time.Time, exist bool) ([]cwl.FilteredLogEvent, time.Time, error) {
-	began := time.Now()
+func (a *Account) readGroup(ctx context.Context, group string, streams []string, at logPlace, exist bool) ([]cwl.FilteredLogEvent, logPlace, error) {
 	queries := byPrefix(streams)
 	if exist {
 		queries = byName(streams)
@@ -43,11 +59,12 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 	}
 	var events []cwl.FilteredLogEvent
 	var left time.Time // the first place at which a query was left; zero: none was
+	began, pages := time.Now(), map[string]logPage{}
 	var failed error
-	for pages := logPagesMax; len(queries) > 0 && failed == nil; {
+	for most := logPagesMax; len(queries) > 0 && failed == nil; {
 		q := queries[0]
-		answer, used, err := a.filterPages(ctx, group, q, from, max(1, pages/len(queries)))
-		if pages -= used; len(q.names) > 0 && fault.Is(err, fault.NotFound) {
+		answer, used, err := a.filterPages(ctx, group, q, at, max(1, most/len(queries)))
+		if most -= used; len(q.names) > 0 && fault.Is(err, fault.NotFound) {
 			queries = byPrefix(streams)
 			continue
 		}
@@ -57,17 +74,27 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 				events = append(events, e)
 			}
 		}
-		if failed = err; err != nil || answer.more {
-			left = earliest(left, newest(from, answer.at))
+		if answer.began.Before(began) {
+			began = answer.began
+		}
+		if answer.next != "" && answer.at.IsZero() {
+			pages[q.key()] = logPage{answer.next, answer.began}
+		}
+		if failed = err; err != nil || answer.next != "" {
+			left = earliest(left, newest(at.from, answer.at))
 		}
 		if err != nil && len(queries) > 0 {
-			left = from // nothing is known of those that were not asked
+			left = at.from // nothing is known of those that were not asked
 		}
 	}
 	if failed == nil && !left.IsZero() {
 		failed = fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", group, logPagesMax)
 	}
-	return events, readOn(from, began, left, lastOf(events)), failed
+	next := logPlace{from: readOn(at.from, began, left, lastOf(events))}
+	if next.from.Equal(at.from) { // a page is one of those from there on
+		next.empty = pages
+	}
+	return events, next, failed
 }
 
 // readOn is the place at which the next look reads on, so that a line that comes up to logOverlap late is read all the same. What was read
@@ -104,10 +131,14 @@ func byPrefix(streams []string) (out []logQuery) {
 }
 
 // filterPages answers at most so many pages, and how many it asked for.
-func (a *Account) filterPages(ctx context.Context, group string, q logQuery, from time.Time, most int) (out logAnswer, used int, err error) {
-	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: q.names, StartTime: millis(from)}
+func (a *Account) filterPages(ctx context.Context, group string, q logQuery, at logPlace, most int) (out logAnswer, used int, err error) {
+	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, LogStreamNames: q.names, StartTime: millis(at.from)}
 	if q.prefix != "" {
 		in.LogStreamNamePrefix = &q.prefix
+	}
+	out.began = time.Now()
+	if page, ok := at.empty[q.key()]; ok {
+		in.NextToken, out.began = &page.token, page.began
 	}
 	for used < most {
 		page, err := a.aws.Logs.FilterLogEvents(ctx, in)
@@ -123,7 +154,7 @@ func (a *Account) filterPages(ctx context.Context, group string, q logQuery, fro
 		}
 		in.NextToken = page.NextToken
 	}
-	out.more = true
+	out.next = aws.ToString(in.NextToken)
 	return out, used, nil
 }
 

@@ -117,6 +117,25 @@ func TestLinesBehindManyAreReached(t *testing.T) {
 	}
 }
 
+// TestEmptyPagesDelayNoLineForLong has the old version write so much that all pages of a look are empty: a page searches only so many lines,
+// whoever wrote them.
+func TestEmptyPagesDelayNoLineForLong(t *testing.T) {
+	bubble(t, sim.Config{Seed: 23, Book: script.Book{}}, func(w *world) {
+		c := w.crowd()
+		w.sim.Logs.SetSearched(pageLines)
+		c.others(25 * pageLines)
+		w.sim.Logs.Put(group, c.own[1], time.Now().Add(time.Second), "listening")
+		w.sim.Logs.Put(group, c.own[0], time.Now().Add(time.Second), "panic: new")
+		for range 4 {
+			time.Sleep(5 * time.Second)
+			if m := c.read().Logs.Matches["panic"]; len(m) > 0 {
+				return
+			}
+		}
+		w.Error("a line was not found twenty seconds after it was written")
+	})
+}
+
 // TestEachContainerIsRead has more written by either of two containers than one look reads, and by one of them more than by the other.
 func TestEachContainerIsRead(t *testing.T) {
 	bubble(t, sim.Config{Seed: 22, Book: script.Book{}}, func(w *world) {

@@ -26,6 +26,8 @@ type Engine struct {
 	groups map[string]*group
 	events uint64 // how many there ever were: the source of event ids
 
+	searched int // lines that a page of FilterLogEvents searches, whoever wrote them; 0: all
+
 	groupBytes int
 }
 
@@ -71,6 +73,15 @@ func (e *Engine) SetDelay(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.delay = d
+}
+
+// SetSearched lets a page of FilterLogEvents search so many lines of its group at most, whoever wrote them: it may be empty then and still
+// have a successor, as one may in a large group.
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+func (e *Engine) SetSearched(lines int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.searched = lines
 }
 
 // GroupExists says whether a log driver may write to the group.

@@ -45,6 +45,22 @@ func filter(t *testing.T, e *logs.Engine, in cloudwatchlogs.FilterLogEventsInput
 	}
 }
 
+func TestPagesMayBeEmpty(t *testing.T) {
+	e := engine(t, t.Context())
+	e.SetSearched(2)
+	for i, stream := range []string{"old", "old", "old", "new", "old"} {
+		e.Put(group, stream, time.UnixMilli(1_000_000+int64(i)), "line")
+	}
+	in := cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String(group), LogStreamNames: []string{"new"}}
+	first, err := e.FilterLogEvents(t.Context(), &in)
+	if err != nil || len(first.Events) > 0 || first.NextToken == nil {
+		t.Errorf("the first page: %+v, %v", first, err)
+	}
+	if diff := cmp.Diff([]string{"new: line"}, filter(t, e, in)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestFilterLogEvents(t *testing.T) {
 	e := engine(t, t.Context())
 	at := func(s int) time.Time { return time.UnixMilli(1_000_000 + int64(s)*1000) }

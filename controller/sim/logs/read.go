@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -51,10 +52,21 @@ func (e *Engine) FilterLogEvents(_ context.Context, in *cloudwatchlogs.FilterLog
 		return nil, err
 	}
 	found := matches(streams, aws.ToInt64(in.StartTime), in.EndTime, p)
-	page, next, ok := wire.Page(found, filtered.key, in.NextToken, fitting(found, size))
+	size = fitting(found, size)
+	own := func(filtered) bool { return true }
+	if e.searched > 0 {
+		keys := map[string]bool{}
+		for _, f := range found {
+			keys[f.key()] = true
+		}
+		own = func(f filtered) bool { return keys[f.key()] }
+		found, size = matches(slices.Collect(maps.Values(g.streams)), aws.ToInt64(in.StartTime), in.EndTime, pattern{}), min(size, e.searched)
+	}
+	page, next, ok := wire.Page(found, filtered.key, in.NextToken, size)
 	if !ok {
 		return nil, invalid("The specified nextToken is invalid.")
 	}
+	page = slices.DeleteFunc(page, func(f filtered) bool { return !own(f) })
 	out := &cloudwatchlogs.FilterLogEventsOutput{Events: []types.FilteredLogEvent{}, NextToken: next, SearchedLogStreams: []types.SearchedLogStream{}}
 	for _, f := range page {
 		out.Events = append(out.Events, types.FilteredLogEvent{
