@@ -33,6 +33,9 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if d, ok := gated(in, rec, goal); ok {
 		return d
 	}
+	if errant(in, rec) && locked(in, rec, goal) { // else it is begun, and waits for its lock while the last good version serves
+		return wait(in, rec, sayLockTaken(goal.Name(), goal.Migration.Lock, in.Want.LockHolder), in.watchAt())
+	}
 	if !in.Look.Fresh {
 		look := beforeLook(rec)
 		look.Containers = goal.digests()

@@ -117,7 +117,8 @@ func templateRejected(in Input, rec Record, e Evidence) Record {
 }
 
 func stall(in Input, rec Record, ro Rollout, reason, message string) *Stall {
-	return &Stall{Wanted: wanted(in, rec), Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Retry: ro.Retry, Reason: reason, Message: message, At: in.Now, Rollout: ro.Number}
+	m := ro.Target.Migration
+	return &Stall{Idempotent: reason == ReasonMigrationLost && m != nil && m.Idempotent, Wanted: wanted(in, rec), Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Retry: ro.Retry, Reason: reason, Message: message, At: in.Now, Rollout: ro.Number}
 }
 
 // wanted is git's ask now, empty while an image of it is not known.
@@ -142,7 +143,7 @@ func (s *Stall) holds(target Target, rec Record) bool {
 	case s.Reason != ReasonMigrationLost || m == nil:
 		return true
 	case m.Assume == "":
-		return !m.Idempotent
+		return !m.Idempotent || s.Idempotent
 	}
 	return rec.Lost != nil && rec.said() == ""
 }

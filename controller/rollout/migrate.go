@@ -160,6 +160,7 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		}
 		rec = spend(rec)
 		ro.Migration = newRun(rec, run.Attempt+1)
+		ro.Migration.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		return moveOn(rec)
 	}
 	switch {

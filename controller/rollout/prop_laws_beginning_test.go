@@ -45,7 +45,11 @@ var lawsOfBeginning = []law{
 		_, open := window(s.in.Want.Policy.Windows, s.in.Now)
 		suspended := s.adopted().Intent.Service.Spec.Suspend.Active(s.in.Now)
 		limit := s.in.Want.Policy.MaxConcurrentRollouts
-		if !open || suspended || len(s.in.Want.Waiting) > 0 || limit > 0 && s.in.Want.Others+s.in.Want.Ahead >= limit {
+		waits := !open || len(s.in.Want.Waiting) > 0 || limit > 0 && s.in.Want.Others+s.in.Want.Ahead >= limit
+		if good := s.before.Good; good != nil && good.Target.Ask == wanted(s.in, s.adopted()) {
+			waits = false // what is put back waits for none of these
+		}
+		if waits || suspended {
 			return true, "is left"
 		}
 		return true, ""

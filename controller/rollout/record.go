@@ -164,6 +164,8 @@ type Stall struct {
 	Message     string    `json:"message"`
 	At          time.Time `json:"at"`
 	Rollout     int       `json:"rollout"`
+	// Idempotent is what git said of a migration that was lost all the same: it was tried often enough.
+	Idempotent bool `json:"idempotent,omitempty"`
 	// Cause is what stalled the deploy whose revert failed: it stands again once the revert has come true after all.
 	Cause *Stall `json:"cause,omitempty"`
 }
@@ -206,6 +208,7 @@ type Rollout struct {
 	Registers  int         `json:"registers,omitempty"` // how often registration was asked for
 	Revision   string      `json:"revision,omitempty"`
 	AskedAt    time.Time   `json:"askedAt,omitzero"` // first request to ECS
+	TriedAt    time.Time   `json:"triedAt,omitzero"` // newest request to ECS
 	Migration  *Migration  `json:"migration,omitempty"`
 	Deployment *Deployment `json:"deployment,omitempty"`
 	CountWas   int         `json:"countWas"` // desired count before the first write

@@ -52,6 +52,9 @@ func register(in Input, rec Record) Decision {
 // it: what was seen was about the one that is left.
 func superseded(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
+	if d, ok := unwanted(in, rec); ok {
+		return d, true
+	}
 	if ro.Kind != KindDeploy || rec.Intent == nil || in.Want.Removed || ro.Deployment != nil && rec.Superseded >= supersededMax {
 		return Decision{}, false
 	}
@@ -82,12 +85,29 @@ func superseded(in Input, rec Record) (Decision, bool) {
 	return d, true
 }
 
-// hindered reports whether the target could not be begun now.
+// unwanted ends a deploy whose file is gone before it has touched the service or begun its migration: what git has nothing to say of is told,
+// and not touched. What was begun goes on to its verdict.
+func unwanted(in Input, rec Record) (Decision, bool) {
+	ro := rec.Rollout
+	m := ro.Migration
+	asked := m != nil && (m.Task != "" || !m.UnsureSince.IsZero() || m.Requests > 0 && !m.Refused)
+	if ro.Kind != KindDeploy || !in.Want.Removed || ro.Deployment != nil || asked {
+		return Decision{}, false
+	}
+	entry := rec.entry(in.Now, ResultSuperseded, "its file was removed before it had touched the service")
+	rec.Rollout = nil
+	return moveOn(rec, entry), true
+}
+
+// hindered reports whether the target could not be begun now. Going back to the last good version waits for no window and no other.
 func hindered(in Input, rec Record, target Target) bool {
 	_, isHeld := held(in, rec)
 	_, isPaused := paused(in, rec)
+	if rec.Good != nil && target.Ask == rec.Good.Target.Ask {
+		return isHeld || isPaused && in.Want.Pause.Reason == StateManyMissing
+	}
 	_, isGated := gated(in, rec, target)
-	return isHeld || isPaused || isGated
+	return isHeld || isPaused || isGated || locked(in, rec, target)
 }
 
 // overtakes reports whether the target is a reason to leave what is in flight: not when it was rejected itself, since

@@ -18,8 +18,10 @@ func roll(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
-	// Nothing may be asked for over and over: what cannot even be begun within the deadline is over.
-	if !ro.AskedAt.IsZero() && !in.Now.Before(ro.AskedAt.Add(rec.spec().Rollout.Deadline.Std())) {
+	// Nothing may be asked for over and over: what cannot even be begun within the deadline is over. What puts something back is asked for
+	// once more after that: there may have been a hold, or an outage of everything, and no request.
+	over := ro.AskedAt.Add(rec.spec().Rollout.Deadline.Std())
+	if tried := ro.Kind == KindDeploy || !ro.TriedAt.Before(over); tried && !ro.AskedAt.IsZero() && !in.Now.Before(over) {
 		return fail(in, rec, failUnasked(rec.spec().Rollout.Deadline.Std(), rec.Trouble))
 	}
 	switch {
@@ -44,7 +46,7 @@ func ask(in Input, rec Record) Decision {
 	}
 	primary := in.Seen.Primary()
 	ro.Deployment = &Deployment{Before: primary.ID, RequestedAt: in.Now, Tries: 1}
-	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
+	ro.AskedAt, ro.TriedAt = cmp.Or(ro.AskedAt, in.Now), in.Now
 	ro.Deadline = in.Now.Add(rec.spec().Rollout.Deadline.Std())
 	return requested(in, act(in, rec, sayRolling(rec), in.Strategy.Next(rec.spec(), *ro, in.Seen)))
 }
@@ -144,7 +146,7 @@ func recoverRoll(in Input, rec Record) Decision {
 	case in.Now.Before(d.RequestedAt.Add(staleFor)):
 		return wait(in, rec, sayRolling(rec), sooner(in.watchAt(), d.RequestedAt.Add(staleFor)))
 	}
-	ro.AskedAt = cmp.Or(ro.AskedAt, d.RequestedAt, in.Now)
+	ro.AskedAt, ro.TriedAt = cmp.Or(ro.AskedAt, d.RequestedAt, in.Now), in.Now
 	d.Tries++
 	d.RequestedAt = in.Now
 	return requested(in, act(in, rec, sayRolling(rec), in.Strategy.Next(rec.spec(), *ro, in.Seen)))
@@ -271,7 +273,7 @@ func undo(in Input, rec Record) Decision {
 		return wait(in, rec, sayCountBack(ro.CountWas), in.watchAt()) // a read may not show it yet
 	}
 	ro.Deployment = &Deployment{RequestedAt: in.Now}
-	ro.AskedAt = cmp.Or(ro.AskedAt, in.Now)
+	ro.AskedAt, ro.TriedAt = cmp.Or(ro.AskedAt, in.Now), in.Now
 	d := act(in, rec, sayCountBack(ro.CountWas), Scale{Count: ro.CountWas})
 	d.WakeAt = in.watchAt()
 	return d

@@ -10,7 +10,7 @@ import (
 )
 
 // settle decides for a service with nothing in flight: what is the goal, and is it what runs?
-func settle(in Input, rec Record) Decision { return withheld(in, settled(in, rec)) }
+func settle(in Input, rec Record) Decision { return withheld(in, meanwhile(in, settled(in, rec))) }
 
 func settled(in Input, rec Record) Decision {
 	if d, ok := unreachable(in, rec); ok {
