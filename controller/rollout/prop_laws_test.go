@@ -230,6 +230,9 @@ var lawsOfTelling = []law{
 		if slices.ContainsFunc(other.History, func(e Entry) bool { return e.Result == ResultSuperseded }) {
 			return false, "" // what is in flight is left to its verdict, since a beginning is held back
 		}
+		if rec := s.adopted(); rec.Good != nil && !serves(s.in, rec) {
+			return false, "" // the last good version is put back, since a beginning is held back
+		}
 		if !reflect.DeepEqual(other, s.d) {
 			return true, "alone it decides " + shown(other)
 		}
