@@ -11,6 +11,7 @@ import (
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/canteen/deploy/controller/account"
 	"github.com/canteen/deploy/controller/fault"
@@ -108,6 +109,45 @@ func TestSidecarThatCannotBeLookedAtIsNotHeldAgainstTheWayBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A secret or a shared parameter of another account, which ECS reads by its whole ARN with the execution role, is not held against the way
+// back either; nor is the own parameter of that name taken for it.
+func TestSecretOfAnotherAccountIsNotHeldAgainstTheWayBack(t *testing.T) {
+	for service, id := range map[string]string{"secretsmanager": "secret:shared/key-AbCdEf", "ssm": "parameter/shared/key"} {
+		t.Run(service, func(t *testing.T) {
+			bubble(t, sim.Config{Seed: 72}, func(w *world) {
+				revision := w.withTemplate(func(in *awsecs.RegisterTaskDefinitionInput) {
+					in.ContainerDefinitions[0].Secrets = []types.Secret{{Name: aws.String("SHARED"), ValueFrom: aws.String("arn:aws:" + service + ":" + sim.DefaultRegion + ":" + elsewhere + ":" + id)}}
+				})
+				w.denies(elsewhere, elsewhere)
+				if got := w.startable(revision); !got.OK {
+					w.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+}
+
+// Which version they have is not known, and stays so: no version of something else's is taken for it.
+func TestVersionOfAnotherAccountsSecretIsNotKnown(t *testing.T) {
+	bubble(t, sim.Config{Seed: 73}, func(w *world) {
+		arn := func(service, id string) string {
+			return "arn:aws:" + service + ":" + sim.DefaultRegion + ":" + elsewhere + ":" + id
+		}
+		references := []string{arn("ssm", "parameter/shared/key"), arn("secretsmanager", "secret:shared/key-AbCdEf")}
+		look := observed.Look{Secrets: references, Fresh: true}
+		w.denies(elsewhere, elsewhere)
+		before := w.observe(look)
+		must(w.sim.SSM.PutParameter(w.ctx(), &ssm.PutParameterInput{Name: aws.String("/shared/key"), Value: aws.String("ours"), Type: "String"}))
+		time.Sleep(time.Hour)
+		after := w.observe(look)
+		for _, r := range references {
+			if before.Secrets[r] == "" || before.Secrets[r] != after.Secrets[r] {
+				w.Errorf("%s: first %q (missing %+v), then %q", r, before.Secrets[r], before.Missing, after.Secrets[r])
+			}
+		}
+	})
 }
 
 // What git declares may come from a central account: it is looked for there, and a denial is one of a permission that the role must have.
