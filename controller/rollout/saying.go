@@ -365,7 +365,7 @@ func sayDriftLeft(revision, good, detail string) told {
 // Calls fail.
 
 func sayCouldNot(deed, message string) told {
-	return told{"CouldNot", StateUnknown, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed, sentence(message)), "Nothing, if it passes."}
+	return told{"CouldNot", StateUnknown, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed, sentence(message)), "Nothing, if it passes; else mend what the message names."}
 }
 
 func sayMayNot(deed, message string) told {
