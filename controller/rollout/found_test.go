@@ -87,6 +87,21 @@ func TestARefusedRegistrationIsTriedUpToTheDeadline(t *testing.T) {
 	answer[Register](w, Outcome{Revision: td(2)})
 }
 
+// What of a template was refused may be mended in the next one: that is registered as soon as it is there.
+func TestAMendedTemplateIsRegistered(t *testing.T) {
+	for _, kind := range []fault.Kind{fault.Unknown, fault.Blocked} {
+		w := newWalker(t)
+		w.good(digestA, 1)
+		w.want.Intent = intentFor(digestB)
+		w.fails(kind)
+		w.seen.Template = &observed.Template{ARN: "template:2", Content: `{"cpu":"512"}`}
+		w.now = w.rec.Trouble.NextAt
+		if a := answer[Register](w, Outcome{Revision: td(2)}); a.Template != "template:2" || w.rec.Rollout.Fingerprint != a.Fingerprint {
+			t.Errorf("%q: registered %s", kind, a.Template)
+		}
+	}
+}
+
 // git tries a rejected ask once more; that try ends without a verdict. It was the one try.
 func TestARetryThatStallsIsOver(t *testing.T) {
 	w := newWalker(t)
