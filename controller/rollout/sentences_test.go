@@ -33,7 +33,7 @@ func sayings() map[string][]told {
 	const why = "AccessDeniedException: User is not authorized to perform this action"
 	return map[string][]told{
 		"What runs is what is to run": {
-			sayRuns("3f9c2d1"), sayRunsLocked("3f9c2d1", "order-db"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
+			sayRuns("3f9c2d1"), sayRunsLocked("3f9c2d1", "order-db"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayRunsUnproven("3f9c2d1", why), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
 		},
 		"What cannot be begun": {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
