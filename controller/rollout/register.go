@@ -16,6 +16,9 @@ func register(in Input, rec Record) Decision {
 		return d
 	}
 	ro := rec.Rollout
+	if by := in.Seen.DeployedBy; by != "" && ro.Kind == KindDeploy {
+		return fail(in, rec, failDeployedBy(by)) // its migration would run for nothing
+	}
 	if ro.Revision != "" {
 		return moveOn(rec.enter(in.Now, StageMigrate)) // registered in the pass before
 	}
