@@ -265,3 +265,20 @@ func TestRollRequest(t *testing.T) {
 		}
 	})
 }
+
+// Who makes a service's deployments is told where that is not ECS.
+func TestDeployedBy(t *testing.T) {
+	bubble(t, sim.Config{Seed: 77}, func(w *world) {
+		if s := w.observe(observed.Look{}); s.DeployedBy != "" {
+			w.Errorf("ECS's own is deployed by %q", s.DeployedBy)
+		}
+		must(w.sim.ECS.CreateService(w.ctx(), &awsecs.CreateServiceInput{
+			Cluster: aws.String(cluster), ServiceName: aws.String("outside"), DesiredCount: aws.Int32(1),
+			DeploymentController: &types.DeploymentController{Type: types.DeploymentControllerTypeExternal},
+		}))
+		w.with(account.OutputService, "outside")
+		if s := w.observe(observed.Look{Fresh: true}); s.DeployedBy != "EXTERNAL" {
+			w.Errorf("%+v", s)
+		}
+	})
+}

@@ -38,7 +38,7 @@ func (a *Account) observeAlike(ctx context.Context, s observed.Service, r observ
 		if !declared || aws.ToString(c.Image) == want.Image {
 			continue
 		}
-		same, err := a.sameImage(ctx, aws.ToString(c.Image), container, want, s.Tasks)
+		same, err := a.sameImage(ctx, s, aws.ToString(c.Image), container, want)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +58,7 @@ func (a *Account) observeAlike(ctx context.Context, s observed.Service, r observ
 }
 
 // sameImage reports whether an image that is named by a tag is the wanted one, in the registry and in every task that runs.
-func (a *Account) sameImage(ctx context.Context, image, container string, want rollout.Container, tasks []observed.Task) (bool, error) {
+func (a *Account) sameImage(ctx context.Context, s observed.Service, image, container string, want rollout.Container) (bool, error) {
 	repository, _, _ := strings.Cut(want.Image, "@")
 	if tag, ok := strings.CutPrefix(image, repository+":"); !ok || strings.Contains(tag, "@") && !strings.HasSuffix(tag, "@"+want.Digest) {
 		return false, nil
@@ -66,12 +66,12 @@ func (a *Account) sameImage(ctx context.Context, image, container string, want r
 	if strings.Contains(image, "@") {
 		return true, nil
 	}
-	digest, known, err := a.imageNow(ctx, image, freshness{wanted: true})
+	digest, known, err := a.imageNow(ctx, image, s.Stack, freshness{wanted: true})
 	if err != nil || !known || digest != want.Digest {
 		return false, err
 	}
 	running := 0
-	for _, t := range tasks {
+	for _, t := range s.Tasks {
 		c, ok := t.Container(container)
 		if t.DesiredStatus != string(types.DesiredStatusRunning) || t.Stopped() || !ok || c.Digest == "" {
 			continue

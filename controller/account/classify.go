@@ -117,6 +117,10 @@ func clientException(operation string) fault.Kind {
 	case "RunTask":
 		// Also the answer when a cluster has 500 tasks in PROVISIONING, which passes; ECS's reference says so.
 		return fault.Unknown
+	case "RegisterTaskDefinition":
+		// Also the answer to a race within the family, "Too many concurrent attempts to create a new revision of the specified family.",
+		// which passes within seconds: https://github.com/hashicorp/terraform-provider-aws/issues/9777.
+		return fault.Unknown
 	case "UpdateService":
 		// "TaskDefinition is inactive": what git asks is fine, the revision is not.
 		return fault.Blocked

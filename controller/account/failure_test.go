@@ -319,6 +319,7 @@ func TestActionsThatAreRefused(t *testing.T) {
 		kind   fault.Kind
 	}{
 		"pass role":           {nil, wire.Fault{Service: "ecs", Operation: "RegisterTaskDefinition", Before: &types.AccessDeniedException{Message: aws.String("iam:PassRole")}}, fault.Blocked},
+		"race in the family":  {nil, wire.Fault{Service: "ecs", Operation: "RegisterTaskDefinition", Before: &types.ClientException{Message: aws.String("Too many concurrent attempts to create a new revision of the specified family.")}}, fault.Unknown},
 		"throttled roll":      {roll("orders:1"), wire.Fault{Service: "ecs", Operation: "UpdateService", Before: refused("ThrottlingException")}, fault.Throttled},
 		"server error":        {roll("orders:1"), wire.Fault{Service: "ecs", Operation: "UpdateService", Before: errors.New("internal")}, fault.Lost},
 		"tag quota":           {rollout.Tag{Set: map[string]string{"a": "b"}}, wire.Fault{Service: "ecs", Operation: "TagResource", Before: &types.LimitExceededException{}}, fault.Blocked},

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
@@ -155,18 +156,24 @@ func (a *Account) digest(ctx context.Context, repo registry, reference string, f
 }
 
 // imageNow answers the digest that the image has in its repository now, empty where it is not there. Of images of other registries
-// and regions nothing is known: nothing here could tell.
-func (a *Account) imageNow(ctx context.Context, image string, fresh freshness) (digest string, known bool, err error) {
+// and regions nothing is known: nothing here could tell. The same is true, save of the stack's own repository, which git's images are in,
+// of what is another account's and of what this controller may not look at: ECS pulls a sidecar's image with another role.
+func (a *Account) imageNow(ctx context.Context, image string, s observed.Stack, fresh freshness) (digest string, known bool, err error) {
 	r, ok := parseImage(image)
-	if !ok || r.region != a.opts.Region {
+	repo, _ := parseImage(s.Outputs[OutputRepository])
+	declared := r.is(repo)
+	if !ok || r.region != a.opts.Region || r.account != a.opts.Account && !declared {
 		return "", false, nil
 	}
 	if digest, ok := a.images.get(image, fresh.within(a.opts.ImageAge)); ok {
 		return digest, true, nil
 	}
 	digest, err = a.describeImage(ctx, r, r.reference())
-	if fault.CodeOf(err) == "RepositoryNotFoundException" {
+	switch code := fault.CodeOf(err); {
+	case code == "RepositoryNotFoundException":
 		return "", true, nil
+	case client.IsDenied(code) && !declared:
+		return "", false, nil
 	}
 	if err == nil && digest != "" {
 		a.images.put(image, digest)

@@ -177,13 +177,13 @@ func (a *Account) observeRevisions(ctx context.Context, s *observed.Service, loo
 	return errors.Join(failed...)
 }
 
-// observeStartable answers, for each revision asked about, whether it is ACTIVE and its images and secrets exist. Roles are
-// not looked at: that would take IAM permissions that nothing else here needs.
+// observeStartable answers, for each revision asked about, whether it is ACTIVE and its images and secrets exist, as far as
+// that can be known here (imageNow, secretExists). Roles are not looked at: that would take IAM permissions that nothing else here needs.
 func (a *Account) observeStartable(ctx context.Context, s *observed.Service, look observed.Look) error {
 	s.Startable = map[string]observed.Startable{}
 	var failed []error
 	for _, arn := range look.Startable {
-		answer, err := a.startable(ctx, arn, freshnessOf(look))
+		answer, err := a.startable(ctx, s.Stack, arn, freshnessOf(look))
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -198,14 +198,14 @@ func (a *Account) observeStartable(ctx context.Context, s *observed.Service, loo
 	return errors.Join(failed...)
 }
 
-func (a *Account) startable(ctx context.Context, arn string, fresh freshness) (observed.Startable, error) {
+func (a *Account) startable(ctx context.Context, s observed.Stack, arn string, fresh freshness) (observed.Startable, error) {
 	r, err := a.revision(ctx, arn, fresh.within(a.opts.ImageAge))
 	if err != nil {
 		return observed.Startable{}, err
 	}
 	tagged := map[string]string{}
 	for _, c := range r.images {
-		digest, known, err := a.imageNow(ctx, c.image, fresh)
+		digest, known, err := a.imageNow(ctx, c.image, s, fresh)
 		if err != nil {
 			return observed.Startable{}, err
 		}

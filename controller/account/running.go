@@ -13,6 +13,7 @@ import (
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/canteen/deploy/controller/account/client"
 	"github.com/canteen/deploy/controller/adopt"
 	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
@@ -155,7 +156,8 @@ func (a *Account) imagesOf(ctx context.Context, r *adopt.Running, revision strin
 	return nil
 }
 
-// tagsOfImage are the tags that the registry has for a digest; none where it is not a registry of this region's, or has no such image.
+// tagsOfImage are the tags that the registry has for a digest; none where it is not a registry of this region's, is another account's
+// that lets nobody look, or has no such image.
 func (a *Account) tagsOfImage(ctx context.Context, image, digest string) ([]string, error) {
 	repo, ok := parseImage(image)
 	if !ok || repo.region != a.opts.Region {
@@ -164,7 +166,8 @@ func (a *Account) tagsOfImage(ctx context.Context, image, digest string) ([]stri
 	out, err := a.aws.ECR.DescribeImages(ctx, &ecr.DescribeImagesInput{
 		RegistryId: &repo.account, RepositoryName: &repo.repository, ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: &digest}},
 	})
-	if err = deed(err, "look for image %s in repository %s", digest, repo.repository); fault.Is(err, fault.NotFound) {
+	err = deed(err, "look for image %s in repository %s", digest, repo.repository)
+	if fault.Is(err, fault.NotFound) || repo.account != a.opts.Account && client.IsDenied(fault.CodeOf(err)) {
 		return nil, nil
 	}
 	if err != nil || len(out.ImageDetails) == 0 {

@@ -40,7 +40,7 @@ func (a *Account) valueFrom(ctx context.Context, reference string) (string, erro
 	case "arn":
 		return reference, nil
 	case "ssm":
-		return fmt.Sprintf("arn:%s:ssm:%s:%s:parameter/%s", a.partition(), a.opts.Region, a.opts.Account, strings.TrimPrefix(rest, "/")), nil
+		return a.prefix("ssm") + "parameter/" + strings.TrimPrefix(rest, "/"), nil
 	case "secretsmanager":
 		secret, key, keyed := strings.Cut(rest, ":")
 		arn, err := a.secretARN(ctx, secret)
@@ -69,6 +69,12 @@ func (a *Account) secretARN(ctx context.Context, secret string) (string, error) 
 	}
 	a.secrets.put(secret, aws.ToString(out.ARN))
 	return aws.ToString(out.ARN), nil
+}
+
+// prefix is what the ARNs of a service begin with in this region and account. What another account shares is read by ECS with another
+// role, and is not for this controller to look at.
+func (a *Account) prefix(service string) string {
+	return "arn:" + a.partition() + ":" + service + ":" + a.opts.Region + ":" + a.opts.Account + ":"
 }
 
 // withoutKey is a valueFrom without the key, stage and version that may follow a secret's ARN.
@@ -102,7 +108,7 @@ func (a *Account) secretVersion(ctx context.Context, reference string, fresh fre
 	}
 	version := "unknown here" // of another region or account: nothing here could tell, and it never changes
 	switch {
-	case strings.HasPrefix(id, "arn:"+a.partition()+":secretsmanager:"+a.opts.Region+":"):
+	case strings.HasPrefix(id, a.prefix("secretsmanager")):
 		out, err := a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 		if err != nil {
 			return "", deed(err, "look for secret %s", id)
@@ -112,7 +118,7 @@ func (a *Account) secretVersion(ctx context.Context, reference string, fresh fre
 				version = v
 			}
 		}
-	case strings.HasPrefix(id, "arn:"+a.partition()+":ssm:"+a.opts.Region+":"):
+	case strings.HasPrefix(id, a.prefix("ssm")):
 		_, parameter, _ := strings.Cut(id, ":parameter")
 		if version, err = a.parameterVersion(ctx, parameter); err != nil {
 			return "", err
@@ -128,8 +134,8 @@ func nameOfSecret(arn string) string {
 	return secret[:max(0, len(secret)-7)]
 }
 
-// secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no name of
-// this region's is taken to exist: nothing here could tell.
+// secretExists reports whether what a valueFrom names can be read by ECS as far as its existence goes. What is no ARN of
+// this region and account is taken to exist: nothing here could tell.
 func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh freshness) (bool, error) {
 	id := withoutKey(valueFrom)
 	if _, ok := a.present.get(id, fresh.within(a.opts.SecretAge)); ok {
@@ -137,13 +143,13 @@ func (a *Account) secretExists(ctx context.Context, valueFrom string, fresh fres
 	}
 	var err error
 	switch {
-	case strings.HasPrefix(id, "arn:"+a.partition()+":secretsmanager:"+a.opts.Region+":"):
+	case strings.HasPrefix(id, a.prefix("secretsmanager")):
 		var out *secretsmanager.DescribeSecretOutput
 		out, err = a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 		if err == nil && out.DeletedDate != nil {
 			return false, nil
 		}
-	case strings.HasPrefix(id, "arn:"+a.partition()+":ssm:"+a.opts.Region+":"):
+	case strings.HasPrefix(id, a.prefix("ssm")):
 		_, parameter, _ := strings.Cut(id, ":parameter")
 		_, err = a.parameterVersion(ctx, parameter)
 	}

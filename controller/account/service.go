@@ -102,7 +102,7 @@ func describeServices(clients *client.Clients) func(context.Context, string, []s
 type look struct{ observed.Service }
 
 func (l look) into(s *observed.Service) {
-	s.Status, s.ARN, s.Name, s.TaskDefinition = l.Status, l.ARN, l.Name, l.TaskDefinition
+	s.Status, s.ARN, s.Name, s.DeployedBy, s.TaskDefinition = l.Status, l.ARN, l.Name, l.DeployedBy, l.TaskDefinition
 	s.Desired, s.Running, s.Pending = l.Desired, l.Running, l.Pending
 	s.Deployments, s.Tags, s.TargetGroups, s.Events = slices.Clone(l.Deployments), l.Tags, l.TargetGroups, l.Events
 }
@@ -113,6 +113,9 @@ func fillService(into *observed.Service, from types.Service) {
 	into.Status = observed.Status(word(aws.ToString(from.Status)))
 	into.ARN = own(from.ServiceArn)
 	into.Name = own(from.ServiceName)
+	if by := from.DeploymentController; by != nil && by.Type != types.DeploymentControllerTypeEcs {
+		into.DeployedBy = word(string(by.Type))
+	}
 	into.TaskDefinition = own(from.TaskDefinition)
 	into.Desired, into.Running, into.Pending = int(from.DesiredCount), int(from.RunningCount), int(from.PendingCount)
 	into.Tags = tagMap(from.Tags)

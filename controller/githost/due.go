@@ -15,6 +15,9 @@ func (s *Speaker) next() (w Word, found bool, wait time.Duration) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	wait = refusedFor
+	if !s.unshut.IsZero() {
+		wait = min(wait, max(0, s.unshut.Sub(now)))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.due)) {
 		if at := s.due[name]; at.After(now) {
 			wait = min(wait, at.Sub(now))
@@ -27,13 +30,18 @@ func (s *Speaker) next() (w Word, found bool, wait time.Duration) {
 	return Word{}, false, wait
 }
 
-// later puts back what was not told, unless there is something newer to tell.
-func (s *Speaker) later(w Word, at time.Time) {
+// putOff puts back what was not done, until a moment: a word, unless there is a newer one of its service, or where none was found to
+// tell, the closing of pull requests.
+func (s *Speaker) putOff(w Word, found bool, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !found {
+		s.moved, s.unshut = s.moved || until.IsZero(), until
+		return
+	}
 	s.telling = ""
 	if _, newer := s.due[w.Service]; !newer {
-		s.due[w.Service] = at
+		s.due[w.Service] = until
 	}
 }
 
@@ -44,18 +52,15 @@ func (s *Speaker) told() {
 	s.telling = ""
 }
 
+// takeMoved reports whether pull requests are to be closed now, and takes that on.
 func (s *Speaker) takeMoved() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.moved
-	s.moved = false
-	return was
-}
-
-func (s *Speaker) setMoved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.moved = true
+	if !s.moved && (s.unshut.IsZero() || time.Now().Before(s.unshut)) {
+		return false
+	}
+	s.moved, s.unshut = false, time.Time{}
+	return true
 }
 
 // errPanicked is a fault of the program's own.

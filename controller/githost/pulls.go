@@ -2,6 +2,7 @@ package githost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -103,7 +104,8 @@ func (h *Host) put(ctx context.Context, branch, file, text, title string) error 
 const pullsMax = 1000
 
 // closePulls closes the environment's open revert pull requests that are no longer meant, and deletes their branches. moot answers for
-// a service and a branch why it is not meant, and empty where it is, or where that is not known.
+// a service and a branch why it is not meant, and empty where it is, or where that is not known. One that the host refuses to close keeps
+// no other from being closed.
 func (h *Host) closePulls(ctx context.Context, environment string, moot func(service, branch string) string) (closed []string, err error) {
 	opts := &github.PullRequestListOptions{State: "open", Base: h.branch, ListOptions: github.ListOptions{PerPage: 100}}
 	var over []*github.PullRequest
@@ -118,6 +120,7 @@ func (h *Host) closePulls(ctx context.Context, environment string, moot func(ser
 			break
 		}
 	}
+	var failed []error
 	for _, p := range over {
 		branch := p.GetHead().GetRef()
 		service, ours := serviceOf(environment, branch)
@@ -128,12 +131,18 @@ func (h *Host) closePulls(ctx context.Context, environment string, moot func(ser
 		if why == "" {
 			continue
 		}
-		if err := h.closePull(ctx, p, branch, why); err != nil {
+		err := h.closePull(ctx, p, branch, why)
+		_, _, refused := judge(err, time.Now())
+		switch {
+		case err == nil:
+			closed = append(closed, branch)
+		case refused:
+			failed = append(failed, err)
+		default:
 			return closed, err
 		}
-		closed = append(closed, branch)
 	}
-	return closed, nil
+	return closed, errors.Join(failed...)
 }
 
 func (h *Host) closePull(ctx context.Context, p *github.PullRequest, branch, why string) error {

@@ -19,11 +19,12 @@ type Speaker struct {
 	page string
 	log  *zap.Logger
 
-	mu    sync.Mutex
-	words map[string]Word
-	due   map[string]time.Time // services with something to tell, and not before when
-	moved bool                 // a pull request may have become moot
-	wake  chan struct{}
+	mu     sync.Mutex
+	words  map[string]Word
+	due    map[string]time.Time // services with something to tell, and not before when
+	moved  bool                 // a pull request may have become moot
+	unshut time.Time            // when those are tried again that the host would not close; zero where it closed all
+	wake   chan struct{}
 
 	telling string // the service that the host is told of now
 	panics  prometheus.Counter
@@ -39,7 +40,7 @@ func New(host *Host, page string, log *zap.Logger, reg prometheus.Registerer) *S
 }
 
 func (s *Speaker) forget() {
-	s.words, s.due, s.moved, s.telling = map[string]Word{}, map[string]time.Time{}, true, ""
+	s.words, s.due, s.moved, s.unshut, s.telling = map[string]Word{}, map[string]time.Time{}, true, time.Time{}, ""
 }
 
 // end forgets what was to be told: it is for whoever acts next.
@@ -82,7 +83,7 @@ func (s *Speaker) Note(rec rollout.Record) {
 		return
 	}
 	s.words[w.Service] = w
-	s.moved = s.moved || known && old.Revert != nil || !known
+	s.moved = s.moved || known && old.Revert != nil || !known || w.State.over() && !s.unshut.IsZero()
 	if known || !w.State.over() || time.Since(w.At) < toldFor {
 		s.due[w.Service] = time.Time{}
 	}
@@ -131,18 +132,14 @@ func (s *Speaker) Speak(ctx context.Context, t Term) {
 		if errors.Is(err, errPanicked) {
 			// Whatever is wrong with this one word must not keep the others back, nor be tried in circles.
 			s.log.Error("telling the git host panicked; tried again in an hour, or with the next verdict", zap.String("service", w.Service), zap.Error(err))
-			if found {
-				s.later(w, time.Now().Add(refusedFor))
-			}
+			s.putOff(w, found, time.Now().Add(refusedFor))
 			continue
 		}
 		again, limited, refused := judge(err, time.Now())
 		switch {
 		case refused:
 			s.log.Warn("the git host refuses what it is told; tried again in an hour, or with the next verdict", zap.String("service", w.Service), zap.Error(err))
-			if found {
-				s.later(w, time.Now().Add(refusedFor))
-			}
+			s.putOff(w, found, time.Now().Add(refusedFor))
 			continue
 		case limited:
 			s.log.Warn("the git host limits requests; it is told later", zap.Duration("wait", again), zap.Error(err))
@@ -151,11 +148,7 @@ func (s *Speaker) Speak(ctx context.Context, t Term) {
 			pause = min(2*pause, longestWait)
 			s.log.Warn("the git host was not told", zap.String("service", w.Service), zap.Duration("wait", again), zap.Error(err))
 		}
-		if found {
-			s.later(w, time.Time{})
-		} else {
-			s.setMoved()
-		}
+		s.putOff(w, found, time.Time{})
 		if !sleep(ctx, again) {
 			return
 		}

@@ -13,6 +13,7 @@ type Service struct {
 	ARN    string
 	Name   string
 
+	DeployedBy     string // who makes its deployments where ECS does not: CODE_DEPLOY, EXTERNAL
 	TaskDefinition string // the revision that the service names
 	Desired        int
 	Running        int

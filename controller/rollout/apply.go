@@ -48,7 +48,8 @@ func (t *Tagged) with(now time.Time, set map[string]string) *Tagged {
 }
 
 // Failed writes a failed look (a is nil) or a failed action into the record: what may be taken back is taken back, and
-// the next pass waits for the backoff. A refusal that will always come again ends the rollout.
+// the next pass waits for the backoff. A refusal that will always come again ends the rollout, as does that of a registration which has
+// come again up to the deadline.
 func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	rec = rec.clone()
 	kind := fault.KindOf(err)
@@ -65,7 +66,11 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 	if sure := kind != fault.Lost && kind != fault.Conflict && (kind != fault.Unknown || t.Code != ""); sure && rec.Rollout != nil {
 		rec = unsent(rec, a)
 	}
-	if kind == fault.Terminal && a != nil && rec.Rollout != nil && endsRollout(a) {
+	final := kind == fault.Terminal
+	if until, ok := registersUntil(rec, a); ok && kind == fault.Unknown && t.Code != "" {
+		t.NextAt, final = sooner(t.NextAt, until), !now.Before(until)
+	}
+	if final && a != nil && rec.Rollout != nil && endsRollout(a) {
 		if run := rec.Rollout.Migration; run != nil && !run.UnsureSince.IsZero() && a.Name() == (RunMigration{}).Name() {
 			rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock}) // this request is refused; one before it may have started a task
 		}
@@ -89,6 +94,15 @@ func Failed(now time.Time, rec Record, a Action, err error) Decision {
 		say = sayMayNot(deed(a), t.Message)
 	}
 	return Decision{Record: rec.tell(now, say), WakeAt: t.NextAt}
+}
+
+// registersUntil is how long a registration is asked for again that is refused by a code which does not say why: ECS has one for a
+// race within the family, which passes, and for what it will never take. ok is false for any other action.
+func registersUntil(rec Record, a Action) (until time.Time, ok bool) {
+	if _, ok = a.(Register); !ok || rec.Rollout == nil {
+		return time.Time{}, false
+	}
+	return rec.Rollout.StageAt.Add(rec.spec().Rollout.Deadline.Std()), true
 }
 
 // unsent takes back what was written down for a request that surely had no effect: it is asked for again from the start.

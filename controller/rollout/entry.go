@@ -76,11 +76,12 @@ type TaskEvidence struct {
 
 // The bounds of what evidence keeps.
 const (
-	evidenceTasksMax  = 5
-	evidenceEventsMax = 10
-	evidenceLinesMax  = 50
-	evidenceShownMax  = 3 // lines that a check points at; they stand before the last ones
-	evidenceLineMax   = 1000
+	evidenceTasksMax   = 5
+	evidenceTargetsMax = 10
+	evidenceEventsMax  = 10
+	evidenceLinesMax   = 50
+	evidenceShownMax   = 3 // lines that a check points at; they stand before the last ones
+	evidenceLineMax    = 1000
 
 	outputLinesMax = 20 // of a migration that succeeded: the record carries them until the rollout ends
 )

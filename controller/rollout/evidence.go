@@ -18,11 +18,7 @@ func collect(e Evidence, in Input) Evidence {
 		}
 		e.Tasks = append(e.Tasks, taskEvidence(t))
 	}
-	for _, t := range in.Seen.Targets {
-		if t.State != "healthy" {
-			e.Targets = append(e.Targets, strings.TrimSpace(fmt.Sprintf("%s:%d %s %s %s", t.ID, t.Port, t.State, t.Reason, t.Description)))
-		}
-	}
+	e.Targets = append(slices.Clone(e.Targets), unhealthyTargets(in.Seen.Targets)...)
 	for _, ev := range in.Seen.Events {
 		if len(e.Events) == evidenceEventsMax {
 			break
@@ -36,6 +32,26 @@ func collect(e Evidence, in Input) Evidence {
 	}
 	e.Log = append(slices.Clone(e.Log), lines(in, ro)...)
 	return e
+}
+
+// unhealthyTargets tells the first targets that are not healthy, and how many more there are: a balancer may have thousands, and what is
+// kept must fit an item of the ledger.
+func unhealthyTargets(targets []observed.Target) []string {
+	var out []string
+	more := 0
+	for _, t := range targets {
+		switch {
+		case t.State == "healthy":
+		case len(out) == evidenceTargetsMax:
+			more++
+		default:
+			out = append(out, clip(strings.TrimSpace(fmt.Sprintf("%s:%d %s %s %s", t.ID, t.Port, t.State, t.Reason, t.Description))))
+		}
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
 }
 
 // rolloutSeen are the stopped tasks that the failure is about: the migration's, or the deployment's.

@@ -47,6 +47,12 @@ func failRefused(deed, message string) Evidence {
 	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused, Message: fmt.Sprintf("the account refused to %s: %s", deed, message)}
 }
 
+// failDeployedBy is the failure of a rollout that ECS would refuse, before anything of it is done.
+func failDeployedBy(controller string) Evidence {
+	return Evidence{Class: observed.ClassBlocked, Check: checkRequest, Reason: fault.ReasonRequestRefused,
+		Message: fmt.Sprintf("the service's deployment controller is %s, which it keeps for life, and only what ECS itself deploys can be rolled; create a service with deployment controller ECS beside it", controller)}
+}
+
 // failUnasked is the failure of a rollout whose request never came through; trouble is the newest refusal, if there is one.
 func failUnasked(deadline time.Duration, trouble *Trouble) Evidence {
 	e := Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonDeadline, Message: fmt.Sprintf("ECS did not take the request within the deadline of %s", lasting(deadline))}

@@ -83,7 +83,7 @@ func (p *pool) remembered(t *rapid.T, rec *Record) {
 		rec.Trouble = &Trouble{Since: anyTime(t, "trouble since"), Attempts: anyCount(t, "attempts"), NextAt: anyTime(t, "next at"), Message: "throttled", Kind: one(t, "trouble kind", "", "blocked", "throttled", "terminal"), Code: "Code"}
 	}
 	if seldom(t, "way back") {
-		rec.WayBack = &WayBack{At: anyTime(t, "way back at"), Reason: one(t, "way back reason", "", "its image is gone")}
+		rec.WayBack = &WayBack{At: anyTime(t, "way back at"), Reason: one(t, "way back reason", "", "its image is gone"), Unseen: one(t, "way back unseen", "", "denied")}
 	}
 }
 

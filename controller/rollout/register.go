@@ -12,7 +12,13 @@ func register(in Input, rec Record) Decision {
 	if d, ok := superseded(in, rec); ok {
 		return d
 	}
+	if d, ok := outdated(in, rec); ok {
+		return d
+	}
 	ro := rec.Rollout
+	if by := in.Seen.DeployedBy; by != "" && ro.Kind == KindDeploy {
+		return fail(in, rec, failDeployedBy(by)) // its migration would run for nothing
+	}
 	if ro.Revision != "" {
 		return moveOn(rec.enter(in.Now, StageMigrate)) // registered in the pass before
 	}
@@ -45,6 +51,18 @@ func register(in Input, rec Record) Decision {
 		Template: ro.Template, Ask: ro.Target.Ask, Fingerprint: ro.Fingerprint, Commit: ro.Target.Commit.SHA,
 		Containers: ro.Target.Containers.Map(), Look: ro.Registers > 1, Except: ro.Except,
 	})
+}
+
+// outdated ends a deploy that is refused its registration, where the template is another one by now: what was refused may be mended in
+// it, and a deploy of the same ask begins with it. Nothing of the one that is left was run.
+func outdated(in Input, rec Record) (Decision, bool) {
+	ro, t := rec.Rollout, in.Seen.Template
+	if ro.Kind != KindDeploy || rec.Trouble == nil || ro.Revision != "" || ro.Migration != nil || ro.Deployment != nil || t == nil || t.ARN == ro.Template {
+		return Decision{}, false
+	}
+	entry := rec.entry(in.Now, ResultSuperseded, "the template changed before a revision of it was registered")
+	rec.Rollout, rec.Trouble, rec.Overtaken = nil, nil, 0
+	return moveOn(rec, entry), true
 }
 
 // superseded ends a deploy that git has overtaken: no verdict is passed on it. Once it has touched the service it is let through to its

@@ -50,6 +50,11 @@ func sayRunsOnce(version, reason string) told {
 		"Bring back what it lacks before one of its tasks has to be replaced. Until then no other version is begun, for want of a way back; spec.emergency begins one all the same."}
 }
 
+func sayRunsUnproven(version, message string) told {
+	return told{"RunsUnproven", StateSettled, fmt.Sprintf("Runs %s as git asks. It could not be checked whether it could be started again: %s", version, sentence(message)),
+		"Give the controller's role what it was denied. Until then no other version is begun, for want of a known way back; spec.emergency begins one all the same."}
+}
+
 func sayGood(version string) told {
 	return told{"Good", StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", version), "Nothing to do."}
 }
@@ -365,7 +370,7 @@ func sayDriftLeft(revision, good, detail string) told {
 // Calls fail.
 
 func sayCouldNot(deed, message string) told {
-	return told{"CouldNot", StateUnknown, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed, sentence(message)), "Nothing, if it passes."}
+	return told{"CouldNot", StateUnknown, fmt.Sprintf("Could not %s: %s It is tried again by itself.", deed, sentence(message)), "Nothing, if it passes; else mend what the message names."}
 }
 
 func sayMayNot(deed, message string) told {

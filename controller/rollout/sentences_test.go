@@ -33,7 +33,7 @@ func sayings() map[string][]told {
 	const why = "AccessDeniedException: User is not authorized to perform this action"
 	return map[string][]told{
 		"What runs is what is to run": {
-			sayRuns("3f9c2d1"), sayRunsLocked("3f9c2d1", "order-db"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
+			sayRuns("3f9c2d1"), sayRunsLocked("3f9c2d1", "order-db"), sayRunsOnce("3f9c2d1", "image repo@sha256:0ab1… is not in its repository any more"), sayRunsUnproven("3f9c2d1", why), sayGood("3f9c2d1"), sayReverted("8b04e7a", "c51d9e6", death), sayTemplateReported("3f9c2d1"), saySecretsUnseen("3f9c2d1", why), sayReleased(),
 		},
 		"What cannot be begun": {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
@@ -72,7 +72,7 @@ func failures() []Evidence {
 		failMigrationNotStarted(Stop{Class: observed.ClassBlocked, Reason: "SecretUnavailable", Message: "ResourceInitializationError: unable to pull secrets"}),
 		failMigrationUnasked(15*time.Minute, Trouble{Kind: "unavailable", Message: "RESOURCE:FARGATE Capacity is unavailable at this time"}),
 		failRefused("roll", "InvalidParameterException: TaskDefinition is inactive"), failUnasked(15*time.Minute, nil), failUnasked(15*time.Minute, &Trouble{Kind: "blocked", Code: "ServiceNotActiveException", Message: "ServiceNotActiveException"}), failUnasked(15*time.Minute, &Trouble{Kind: "throttled", Code: "ThrottlingException", Message: "ThrottlingException: Rate exceeded"}),
-		failContested(3), failRolledBack("rolled back by a person"), failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}),
+		failDeployedBy("CODE_DEPLOY"), failContested(3), failRolledBack("rolled back by a person"), failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}),
 		failLate(15*time.Minute, observed.Reading{Class: observed.ClassInfrastructure, Reason: "TasksNotPlaced", Detail: "1 of 2 tasks run, and ECS starts no others"}), failNoData(observed.Reading{Check: "logs", Detail: `no log line matches the required pattern "listening" yet`}),
 		failNoData(observed.Reading{Check: "logs", Class: observed.ClassBlocked, Reason: "LogGroupMissing", Detail: "the logs could not be read: ResourceNotFoundException"}),
 	}

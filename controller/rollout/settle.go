@@ -235,6 +235,8 @@ func standing(in Input, rec Record, verdict *Rejection, print string) Decision {
 		return wait(in, rec, sayReverted(rec.Good.Target.Name(), nameOf(rec, verdict.Ask), verdict.Message), in.sweepAt())
 	case same && rec.WayBack.Reason != "":
 		return wait(in, rec, sayRunsOnce(rec.Good.Target.Name(), rec.WayBack.Reason), in.idleAt())
+	case same && rec.WayBack.Unseen != "":
+		return wait(in, rec, sayRunsUnproven(rec.Good.Target.Name(), rec.WayBack.Unseen), in.idleAt())
 	case same:
 		if rec.Lost != nil {
 			return wait(in, rec, sayRunsLocked(rec.Good.Target.Name(), rec.Lost.Lock), in.sweepAt())

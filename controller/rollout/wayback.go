@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -15,6 +16,7 @@ import (
 type WayBack struct {
 	At     time.Time `json:"at"`               // when it was last looked at
 	Reason string    `json:"reason,omitempty"` // why not; empty where nothing is known to be missing
+	Unseen string    `json:"unseen,omitempty"` // why it may not be looked at; empty where it was, or where that passes by itself
 }
 
 const (
@@ -58,8 +60,11 @@ func wayBack(in Input, rec Record) (Record, *observed.Look) {
 	}
 	s, ok := in.Seen.Startable[rec.Good.Revision]
 	switch {
-	case !ok: // nothing is told of what could not be looked at; it is looked at again soon
-		rec.WayBack.At = in.Now.Add(wayBackAgain - every)
+	case !ok: // it is looked at again soon, and told where that would come to the same
+		rec.WayBack.At, rec.WayBack.Unseen = in.Now.Add(wayBackAgain-every), ""
+		if m, lacks := in.Seen.Lacks(observed.FactStartable); lacks && m.Kind == string(fault.Blocked) {
+			rec.WayBack.Unseen = m.Message
+		}
 	default:
 		*rec.WayBack = WayBack{At: in.Now, Reason: rec.Good.lacks(s)}
 	}

@@ -223,17 +223,17 @@ func (k *Keeper) hold(ctx context.Context, held Lease, office Office) error {
 	return err
 }
 
-// waitFor waits until the writes of the holder before are over, and reports whether there is anything to do then.
+// waitFor waits until the writes of the holder before are over, and reports whether there is anything to do then. It is not cut short
+// where ctx ends, which takes Call at most: whoever takes the lease once it is given back waits for nobody.
 func (k *Keeper) waitFor(ctx, lost context.Context, quiet time.Time) bool {
 	timer := time.NewTimer(time.Until(quiet))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return ctx.Err() == nil && lost.Err() == nil
-	case <-ctx.Done():
 	case <-lost.Done():
+		return false
 	}
-	return false
 }
 
 // end gives the lease back, where nothing is under way any more that a successor would have to wait for.

@@ -295,6 +295,44 @@ func TestNoReleaseUnlessClean(t *testing.T) {
 	})
 }
 
+// One that took the lease over from a dead holder, and is asked to stop while requests of that one may still be under way, does not hand
+// it on as if none were: whoever takes a lease that was given back acts at once.
+func TestNoReleaseWhileRequestsOfTheOneBeforeAreUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := &store{}
+		a := start(s, "a")
+		defer a.end()
+		await(time.Minute, a.acting)
+		b := start(s, "b")
+		time.Sleep(20 * time.Second)
+		a.kill()
+		var last time.Time // by when the last request that it could have made is over
+		await(time.Minute, func() bool {
+			if by, err := a.keeper.MayWrite(); err == nil {
+				last = by
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.lease.Owner == "b"
+		})
+		time.Sleep(100 * time.Millisecond)
+		if _, err := b.keeper.MayWrite(); err == nil || b.acting() {
+			t.Fatal("b does not wait for a's requests")
+		}
+		c := start(s, "c")
+		defer c.end()
+		time.Sleep(100 * time.Millisecond)
+		b.end()
+		took := await(time.Minute, c.acting)
+		if since := time.Since(last); since < lease.Margin+lease.Call-20*time.Millisecond {
+			t.Errorf("c acts %s after the last request of a's", since)
+		}
+		if took > 2*time.Second || len(b.tenures) > 0 {
+			t.Errorf("c acts %s after b's end, whose tenures are %v", took, b.tenures)
+		}
+	})
+}
+
 // A store that is away for less than the term costs nothing. For longer, it costs the lease: nobody acts, and the one that
 // had it goes on with it if nobody else took it.
 func TestTheStoreIsAway(t *testing.T) {
