@@ -91,7 +91,7 @@ func entry(number int, result rollout.Result, e *rollout.Evidence) rollout.Entry
 
 func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string) rollout.Entry {
 	return rollout.Entry{
-		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + text,
+		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Ask: "v1:new", Result: result, Message: "it said " + text,
 		Commit: desired.Commit{SHA: "feedface00", Subject: text}, Images: []string{"AppContainer:1a2b3c4"},
 		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e, Output: []string{text},
 	}
@@ -113,7 +113,7 @@ func revertedOf(text string) status.View {
 			}},
 			Good:     &rollout.Good{Target: target, Revision: "arn:aws:ecs:x:1:task-definition/orders:41", At: noon},
 			Rejected: []rollout.Rejection{{Ask: "v1:new", At: noon, Check: "targets", Message: text}},
-			Rollout: &rollout.Rollout{Number: 3, Kind: rollout.KindRevert, Trigger: rollout.TriggerFailure, Target: target, Stage: rollout.StageRoll, StartedAt: noon, StageAt: noon,
+			Rollout: &rollout.Rollout{Number: 3, Kind: rollout.KindRevert, Trigger: rollout.TriggerFailure, Target: target, Wanted: "v1:new", Stage: rollout.StageRoll, StartedAt: noon, StageAt: noon,
 				Readings:   []observed.Reading{{Check: "steady", Verdict: observed.NoData, Detail: text, At: noon}},
 				Deployment: &rollout.Deployment{ID: "ecs-svc/9"}},
 		},
