@@ -175,6 +175,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/api/v1/services/orders/history?limit=0", 400, "application/problem+json", "from 1 to 500"},
 		{"GET", "/api/v1/services/orders/history?limit=501", 400, "application/problem+json", ""},
 		{"GET", "/api/v1/services/orders/history?limit=many", 400, "application/problem+json", ""},
+		{"GET", "/api/v1/activity?q=nothing-has-this-word", 200, "application/json", `"entries":[]`},
 		{"HEAD", "/api/v1/events", 200, "text/event-stream", ""},
 		{"GET", "/nothing", 404, "application/problem+json", ""},
 		{"POST", "/api/v1/services", 405, "application/problem+json", "commit it to git"},
