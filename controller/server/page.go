@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"embed"
+	"io/fs"
 	"iter"
 	"net/http"
 	"slices"
@@ -38,6 +39,10 @@ func assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/") {
 			problem(w, http.StatusNotFound, "folders are not listed")
+			return
+		}
+		if _, err := fs.Stat(staticFiles, strings.TrimPrefix(r.URL.Path, "/")); err != nil {
+			problem(w, http.StatusNotFound, "nothing is at "+r.URL.Path)
 			return
 		}
 		w.Header().Set("Cache-Control", "public, max-age=300")
