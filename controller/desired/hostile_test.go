@@ -165,13 +165,17 @@ func TestBytes(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		minimal("shop") + "  retry: \x00\n":                  "shop.yaml:9:10: the control character U+0000 is not allowed",
-		"a: é\x1b[31m\n":                                     "shop.yaml:1:5: the control character U+001B is not allowed",
-		"a: b\r\nc: \x7f\r\n":                                "shop.yaml:2:4: the control character U+007F is not allowed",
-		"a: b\n\u0080\n":                                     "shop.yaml:2:1: the control character U+0080 is not allowed",
-		minimal("shop") + "  \"\\e[31m\\n\": 1\n":            `shop.yaml:9:3: unknown field "\\x1b[31m\\n" in spec`,
-		"a: b\nc: caf\xe9\n":                                 "shop.yaml:2:7: this byte is not UTF-8",
-		strings.ReplaceAll(minimal("shop"), "", "\x00")[:40]: "shop.yaml:1:1: the control character U+0000",
+		minimal("shop") + "  retry: \x00\n": "shop.yaml:9:10: the control character U+0000 is not allowed",
+		"a: é\x1b[31m\n":                    "shop.yaml:1:5: the control character U+001B is not allowed",
+		"a: b\r\nc: \x7f\r\n":               "shop.yaml:2:4: the control character U+007F is not allowed",
+		"a: b\n\u0080\n":                    "shop.yaml:2:1: the control character U+0080 is not allowed",
+		strings.Replace(minimal("shop"), "\n", " # what\u2028she pasted\n", 1): "shop.yaml:1:29: the character U+2028 ends a line of YAML",
+		minimal("shop") + "  # read\u2029  retry: 3\n":                         "shop.yaml:9:9: the character U+2029 ends a line",
+		minimal("shop") + "  onFailure: \"re\u0085vert\"\n":                    "shop.yaml:9:17: the character U+0085 ends a line",
+		minimal("shop") + "  \"\\L\": 1\n":                                     `shop.yaml:9:3: unknown field "\\u2028" in spec`,
+		minimal("shop") + "  \"\\e[31m\\n\": 1\n":                              `shop.yaml:9:3: unknown field "\\x1b[31m\\n" in spec`,
+		"a: b\nc: caf\xe9\n":                                                   "shop.yaml:2:7: this byte is not UTF-8",
+		strings.ReplaceAll(minimal("shop"), "", "\x00")[:40]:                   "shop.yaml:1:1: the control character U+0000",
 	} {
 		_, errs := desired.Parse("shop.yaml", []byte(text), nil, testKinds())
 		if len(errs) == 0 || !strings.HasPrefix(errs[0].Error(), want) {

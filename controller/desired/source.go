@@ -142,7 +142,9 @@ func compareErrors(a, b Error) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Message, b.Message))
 }
 
-// unreadable finds the first character that no YAML text may hold. The library finds most of them too, but tells no place.
+// unreadable finds the first character that no YAML text may hold, or that the library takes for the end of a line, as YAML 1.1 did and
+// YAML 1.2 does not: behind it a comment would go on as what counts, seen by nobody. The library finds most of the others too, but
+// tells no place.
 func unreadable(data []byte) (line, col int, message string) {
 	line, col = 1, 1
 	for len(data) > 0 {
@@ -154,6 +156,8 @@ func unreadable(data []byte) (line, col int, message string) {
 			line, col = line+1, 0
 		case r < ' ' && r != '\t' && r != '\r' || r >= 0x7f && r < 0xa0 && r != 0x85 || r == 0xfffe || r == 0xffff:
 			return line, col, fmt.Sprintf("the control character %U is not allowed here; remove it, or write it as an escape in double quotes", r)
+		case r == 0x85 || r == 0x2028 || r == 0x2029:
+			return line, col, fmt.Sprintf("the character %U ends a line of YAML, and in an editor it does not; remove it, or write it as an escape in double quotes", r)
 		}
 		col++
 		data = data[size:]

@@ -19,6 +19,7 @@ import (
 // The bounds of texts, in runes.
 const (
 	subjectMax = 120
+	versionMax = 60
 	summaryMax = 200
 	whyMax     = 1200
 )
@@ -197,9 +198,15 @@ func facts(s step) *RolloutFacts {
 	return f
 }
 
-// nameOf is a version as people name it.
+// nameOf is a version as people name it: the tags of its images, each once. It leaves room for what is said of it in the one line.
 func nameOf(e rollout.Entry) string {
-	return cmp.Or(strings.Join(e.Images, ", "), e.Commit.Short(), fmt.Sprintf("rollout %d", e.Number))
+	var tags []string
+	for _, image := range e.Images {
+		if _, tag, _ := strings.Cut(image, ":"); tag != "" && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return clip(cmp.Or(strings.Join(tags, ", "), e.Commit.Short(), fmt.Sprintf("rollout %d", e.Number)), versionMax)
 }
 
 // span is how long the rollout took, to the second.

@@ -37,6 +37,10 @@ type StopTask struct {
 	Reason string
 }
 
+// CountMax is the most tasks that a service may have: ECS's quota "Tasks per service"
+// (https://docs.aws.amazon.com/general/latest/gr/ecs-service.html#limits_ecs).
+const CountMax = 5000
+
 // Roll asks ECS for a rolling deployment of a revision.
 type Roll struct {
 	Revision              string

@@ -73,6 +73,7 @@ const (
 	SaidTakesOver        = "TakesOver"
 	SaidMayNot           = "MayNot"
 	SaidCouldNot         = "CouldNot"
+	SaidWentBack         = "WentBack"
 )
 
 // HeldUntil is when what the record waits for ends by itself, zero where nobody knows.
@@ -112,6 +113,9 @@ func (r Record) Verdict(seen observed.Service) *Rejection {
 	}
 	return verdict
 }
+
+// Said is the name of the sentence that tells the stall (Record.Said).
+func (s Stall) Said() string { return sayStalled(s).id }
 
 // OnTemplate reports whether the good revision was rendered onto a template of the same content.
 func (g Good) OnTemplate(t *observed.Template) bool {

@@ -152,7 +152,7 @@ func sayWayBackUnknown(message string) told {
 }
 
 func sayWentBack(version string) told {
-	return told{"WentBack", StateStalled, fmt.Sprintf("Git has returned to %s, which a breaking migration has left behind: it would meet a schema that it does not know.", version),
+	return told{SaidWentBack, StateStalled, fmt.Sprintf("Git has returned to %s, which a breaking migration has left behind: it would meet a schema that it does not know.", version),
 		nextSchema + " To roll it all the same, raise spec.retry."}
 }
 

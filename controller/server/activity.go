@@ -35,7 +35,7 @@ type activityPage struct {
 }
 
 // activity is what happened, newest first: the events that this process remembers, and of the time before it the rollouts that
-// the ledger has. kind and q of the request choose among them.
+// the ledger has. kind and q of the request choose among them; where they choose none the list is empty, not nil.
 func (s *server) activity(ctx context.Context, kind status.EventKind, query string) ([]status.Event, error) {
 	entries, err := s.before.now(ctx, s.Recent)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *server) activity(ctx context.Context, kind status.EventKind, query stri
 	}
 	all := s.Board.Activity(activityAnswered) // after the entries, so that it has what ended since
 	all = append(all, before(all, entries)...)
-	var out []status.Event
+	out := []status.Event{}
 	for _, e := range all {
 		if (kind == "" || e.Kind == kind) && tells(e, query) {
 			out = append(out, e)
@@ -129,7 +129,7 @@ func (s *server) listActivity(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	respond(w, http.StatusOK, Activity{Environment: s.Board.Snapshot().Environment, Entries: slices.Concat([]status.Event{}, entries)})
+	respond(w, http.StatusOK, Activity{Environment: s.Board.Snapshot().Environment, Entries: entries})
 }
 
 // listActivityCSV answers the same for a spreadsheet (RFC 4180), with a line of names.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -27,7 +28,7 @@ func (p environmentsPage) ways() g.Node {
 		}
 		return column(link(e.URL+"/", g.Text(e.Name)))
 	})}
-	return table("stack", "The newest version that the first environment asks for, and how far it has come", heads, each(slices.Values(p.Ways), p.way))
+	return table("stack", "The newest version that the first environment that has the service asks for, and how far it has come", heads, each(slices.Values(p.Ways), p.way))
 }
 
 func (p environmentsPage) way(w way) g.Node {
@@ -35,7 +36,19 @@ func (p environmentsPage) way(w way) g.Node {
 	for i, s := range w.Steps {
 		steps[i] = labelled(p.Environments[i].Name, p.step(s))
 	}
-	return h.Tr(rowHead(g.Text(w.Service)), labelled("Change", g.Text(versionWords(w.Change))), steps)
+	return h.Tr(rowHead(g.Text(w.Service)), labelled("Change", g.Group{g.Text(versionWords(w.Change)), small(w.doubt())}), steps)
+}
+
+// doubt says whose the change is where an environment before might ask for a newer one.
+func (w way) doubt() string {
+	switch last := len(w.Silent) - 1; {
+	case last < 0:
+		return ""
+	case last == 0:
+		return "what " + w.Asks + " asks for; " + w.Silent[0] + " does not tell"
+	default:
+		return "what " + w.Asks + " asks for; " + strings.Join(w.Silent[:last], ", ") + " and " + w.Silent[last] + " do not tell"
+	}
 }
 
 func (p environmentsPage) step(s step) g.Node {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"embed"
+	"io/fs"
 	"iter"
 	"net/http"
 	"slices"
@@ -38,6 +39,10 @@ func assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/") {
 			problem(w, http.StatusNotFound, "folders are not listed")
+			return
+		}
+		if _, err := fs.Stat(staticFiles, strings.TrimPrefix(r.URL.Path, "/")); err != nil {
+			problem(w, http.StatusNotFound, "nothing is at "+r.URL.Path)
 			return
 		}
 		w.Header().Set("Cache-Control", "public, max-age=300")
@@ -160,7 +165,7 @@ type servicePage struct {
 	Stages       []stage
 	Differences  []difference
 	Chart        *chart
-	Refused      *Entry // the newest rollout that failed, where that is why the newest ask does not run
+	Refused      *Entry // the rollout that is why what git asks does not run
 	HistoryError string
 }
 
@@ -172,7 +177,7 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	entries, err := s.history(r.Context(), v.Record.Service, historyShown)
-	page := servicePage{frame: s.frame(snap, v.Record.Service), Service: serviceOf(snap, v, entries), Row: rowOf(snap.At, v), Refused: refused(v.Status.Phase, entries)}
+	page := servicePage{frame: s.frame(snap, v.Record.Service), Service: serviceOf(snap, v, entries), Row: rowOf(snap.At, v), Refused: refused(v, entries)}
 	if err != nil {
 		// What runs is worth showing even where what ran cannot be read.
 		page.HistoryError = err.Error()
@@ -188,16 +193,6 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		page.Observed = s.looks.now(r.Context(), v.Record.Service).onto(page.Observed)
 	}
 	render(w, pageType, page.html())
-}
-
-func refused(p condition.Phase, entries []Entry) *Entry {
-	if p != condition.PhaseReverting && p != condition.PhaseReverted && p != condition.PhaseStalled {
-		return nil
-	}
-	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Evidence != nil }); i >= 0 {
-		return &entries[i]
-	}
-	return nil
 }
 
 func (s *server) frame(snap status.Snapshot, title string) frame {

@@ -178,30 +178,6 @@ func TestServicePageStructure(t *testing.T) {
 	}
 }
 
-// Why the newest does not run is on the page, not behind a click.
-func TestServicePageTellsWhyTheNewestDoesNotRun(t *testing.T) {
-	h := newHouse(t)
-	why := func() (out string) {
-		for _, s := range elements(parsed(t, h, "/services/orders"), "section") {
-			if attribute(s, "aria-labelledby") == "refused" {
-				out = text(s)
-			}
-		}
-		return out
-	}
-	for _, want := range []string{"Why 1a2b3c4 does not run", "#1", "AppContainer exit code 3", "orders-5xx ALARM"} {
-		if got := why(); !strings.Contains(got, want) {
-			t.Errorf("it lacks %q: %q", want, got)
-		}
-	}
-	v := reverted()
-	v.Status.Phase = condition.PhaseHealthy
-	h.board.Publish(v)
-	if got := why(); got != "" {
-		t.Errorf("a healthy service tells %q", got)
-	}
-}
-
 // Of what happens to a service the page tells the changes of phase and the ends of rollouts; the events tell every sentence.
 func TestActivityLeavesSentencesOut(t *testing.T) {
 	h := newHouse(t)

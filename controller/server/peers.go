@@ -160,6 +160,8 @@ type environmentsPage struct {
 type way struct {
 	Service string
 	Change  condition.Version
+	Asks    string   // the environment that asks for the change
+	Silent  []string // those before it that do not tell what they ask for
 	Steps   []step
 }
 
@@ -203,28 +205,35 @@ func ways(environments []environment, query string) []way {
 	}
 	var out []way
 	for name := range found {
-		w := way{Service: name}
-		first := true
-		for _, e := range environments {
-			status, known := e.services[name]
-			at := step{URL: e.URL + servicePath(name), Status: status, Mark: stepOther}
-			if known && first {
-				w.Change, first = status.Wanted, false
-			}
-			switch {
-			case e.Error != "":
-				at.Mark = stepUnknown
-			case !known:
-				at.Mark = stepLacks
-			case slices.Equal(status.Running.Images, w.Change.Images):
-				at.Mark = stepRuns
-			case slices.Equal(status.Wanted.Images, w.Change.Images):
-				at.Mark = stepAsks
-			}
-			w.Steps = append(w.Steps, at)
-		}
-		out = append(out, w)
+		out = append(out, wayOf(name, environments))
 	}
 	slices.SortFunc(out, func(a, b way) int { return strings.Compare(a.Service, b.Service) })
 	return out
+}
+
+func wayOf(name string, environments []environment) way {
+	w := way{Service: name}
+	for _, e := range environments {
+		status, known := e.services[name]
+		at := step{URL: e.URL + servicePath(name), Status: status, Mark: stepOther}
+		switch {
+		case w.Asks != "":
+		case known:
+			w.Change, w.Asks = status.Wanted, e.Name
+		case e.Error != "":
+			w.Silent = append(w.Silent, e.Name)
+		}
+		switch {
+		case e.Error != "":
+			at.Mark = stepUnknown
+		case !known:
+			at.Mark = stepLacks
+		case slices.Equal(status.Running.Images, w.Change.Images):
+			at.Mark = stepRuns
+		case slices.Equal(status.Wanted.Images, w.Change.Images):
+			at.Mark = stepAsks
+		}
+		w.Steps = append(w.Steps, at)
+	}
+	return w
 }

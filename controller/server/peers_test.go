@@ -60,6 +60,38 @@ func TestEnvironments(t *testing.T) {
 	}
 }
 
+// Where the first environment does not tell what it asks for, the next one's ask is not passed off as its own.
+func TestChangeOfAnEnvironmentThatDoesNotTell(t *testing.T) {
+	version := func(tag string) condition.Version { return condition.Version{Images: []string{"app:" + tag}} }
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	qa := newHouse(t)
+	qa.board = status.New(prometheus.NewRegistry(), "qa", status.Build{}, zaptest.NewLogger(t))
+	qa.board.Publish(status.View{Record: rollout.Record{Service: "menu"}, Status: condition.Status{Phase: condition.PhaseHealthy, Wanted: version("2"), Running: version("2")}})
+	qa.config.Board = qa.board
+	for _, tt := range []struct {
+		name  string
+		peers []server.Peer
+		want  string
+	}{
+		{"the first does not tell", []server.Peer{{Name: "dev", URL: gone.URL}, {Name: "qa", URL: gone.URL}}, "menu 2 what qa asks for; dev does not tell"},
+		{"the first two do not tell", []server.Peer{{Name: "dev", URL: gone.URL}, {Name: "test", URL: gone.URL}}, "menu 2 what qa asks for; dev and test do not tell"},
+		{"a later one does not tell", []server.Peer{{Name: "qa", URL: gone.URL}, {Name: "prod", URL: gone.URL}}, "menu 2 runs it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			qa.config.Peers = tt.peers
+			qa.Handler = server.New(qa.config)
+			doc := parsed(t, qa, "/environments")
+			if got := text(elements(doc, "tbody")[0]); !strings.HasPrefix(got, tt.want) {
+				t.Errorf("the row is %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if got := text(elements(parsed(t, qa, "/environments"), "caption")[0]); !strings.Contains(got, "the first environment that has the service") {
+		t.Errorf("the caption is %q", got)
+	}
+}
+
 func TestParsePeer(t *testing.T) {
 	if p, err := server.ParsePeer("dev=https://deploy.dev.example/"); err != nil || p != (server.Peer{Name: "dev", URL: "https://deploy.dev.example"}) {
 		t.Errorf("%+v, %v", p, err)

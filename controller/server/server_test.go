@@ -91,7 +91,7 @@ func entry(number int, result rollout.Result, e *rollout.Evidence) rollout.Entry
 
 func entryOf(number int, result rollout.Result, e *rollout.Evidence, text string) rollout.Entry {
 	return rollout.Entry{
-		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Result: result, Message: "it said " + text,
+		Service: "orders", Number: number, Kind: rollout.KindDeploy, Trigger: rollout.TriggerGit, Ask: "v1:new", Result: result, Message: "it said " + text,
 		Commit: desired.Commit{SHA: "feedface00", Subject: text}, Images: []string{"AppContainer:1a2b3c4"},
 		StartedAt: noon, EndedAt: noon.Add(95 * time.Second), Evidence: e, Output: []string{text},
 	}
@@ -113,7 +113,7 @@ func revertedOf(text string) status.View {
 			}},
 			Good:     &rollout.Good{Target: target, Revision: "arn:aws:ecs:x:1:task-definition/orders:41", At: noon},
 			Rejected: []rollout.Rejection{{Ask: "v1:new", At: noon, Check: "targets", Message: text}},
-			Rollout: &rollout.Rollout{Number: 3, Kind: rollout.KindRevert, Trigger: rollout.TriggerFailure, Target: target, Stage: rollout.StageRoll, StartedAt: noon, StageAt: noon,
+			Rollout: &rollout.Rollout{Number: 3, Kind: rollout.KindRevert, Trigger: rollout.TriggerFailure, Target: target, Wanted: "v1:new", Stage: rollout.StageRoll, StartedAt: noon, StageAt: noon,
 				Readings:   []observed.Reading{{Check: "steady", Verdict: observed.NoData, Detail: text, At: noon}},
 				Deployment: &rollout.Deployment{ID: "ecs-svc/9"}},
 		},
@@ -163,6 +163,9 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/static/icon.svg", 200, "image/svg+xml", "svg"},
 		{"GET", "/static/page.js", 200, "text/javascript; charset=utf-8", "EventSource"},
 		{"GET", "/static/", 404, "application/problem+json", ""},
+		{"GET", "/static/nothing.js", 404, "application/problem+json", "/static/nothing.js"},
+		{"GET", "/static/%2e%2e/page.js", 404, "application/problem+json", ""},
+		{"GET", "/static/a%00b", 404, "application/problem+json", ""},
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", `deploy_service_phase{environment="dev",phase="Reverting",service="orders"} 1`},
 		{"GET", "/healthz", 200, "application/json", `"alive":true`},
 		{"GET", "/readyz", 200, "application/json", `"ready":true`},
@@ -175,6 +178,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/api/v1/services/orders/history?limit=0", 400, "application/problem+json", "from 1 to 500"},
 		{"GET", "/api/v1/services/orders/history?limit=501", 400, "application/problem+json", ""},
 		{"GET", "/api/v1/services/orders/history?limit=many", 400, "application/problem+json", ""},
+		{"GET", "/api/v1/activity?q=nothing-has-this-word", 200, "application/json", `"entries":[]`},
 		{"HEAD", "/api/v1/events", 200, "text/event-stream", ""},
 		{"GET", "/nothing", 404, "application/problem+json", ""},
 		{"POST", "/api/v1/services", 405, "application/problem+json", "commit it to git"},

@@ -62,9 +62,10 @@ func TestPagesInChromium(t *testing.T) {
 	defer control.Close()
 	pictures := shots(t)
 	prod := site(t, "prod", func(b *status.Board) { b.Publish(*s.app.Board().Service("orders")) }, server.Peer{Name: "dev", URL: s.url}, server.Peer{Name: "staging", URL: control.URL})
+	picture := s.picture(t)
 	run := exec.CommandContext(t.Context(), "node", "pages.mjs")
 	run.Dir = dir
-	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL+"/commit", "SHOTS="+pictures, "MANY="+site(t, "large", publishMany), "PICTURE="+s.picture(t), "PROD="+prod, "BUSY="+busy(t))
+	run.Env = append(os.Environ(), "PAGE="+s.url, "CONTROL="+control.URL+"/commit", "SHOTS="+pictures, "MANY="+site(t, "large", publishMany), "PICTURE="+picture, "PROD="+prod, "BUSY="+busy(t), "DOOR="+signIn(t, picture))
 	start := time.Now()
 	out, err := run.CombinedOutput()
 	t.Logf("the browser took %s\n%s", time.Since(start).Round(100*time.Millisecond), out)

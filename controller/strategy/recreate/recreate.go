@@ -24,7 +24,7 @@ const (
 // Params are the strategy's parameters.
 type Params struct {
 	// InitialCount is the count that a service at 0 is given by its first rollout. Afterwards the count is not git's.
-	InitialCount *int `json:"initialCount,omitempty"`
+	InitialCount *int `json:"initialCount,omitempty" jsonschema:"minimum=1,maximum=5000"`
 }
 
 // Kind checks the parameters in a file.
@@ -33,8 +33,17 @@ type Kind struct{}
 // Check implements desired.Kind.
 func (Kind) Check(raw json.RawMessage, _ *desired.ServiceSpec) []desired.Problem {
 	p, out := desired.StrictParams[Params](raw)
-	if len(out) == 0 && p.InitialCount != nil && *p.InitialCount < 1 {
-		out = append(out, desired.Problem{Path: []string{"initialCount"}, Message: fmt.Sprintf("%d would start nothing that could be verified; write 1 or more", *p.InitialCount)})
+	if len(out) > 0 || p.InitialCount == nil {
+		return out
+	}
+	bad := func(format string, args ...any) {
+		out = append(out, desired.Problem{Path: []string{"initialCount"}, Message: fmt.Sprintf(format, args...)})
+	}
+	switch count := *p.InitialCount; {
+	case count < 1:
+		bad("%d would start nothing that could be verified; write 1 or more", count)
+	case count > rollout.CountMax:
+		bad("%d is more than ECS runs in one service; write %d or less", count, rollout.CountMax)
 	}
 	return out
 }

@@ -23,11 +23,11 @@ const (
 // Params are the strategy's parameters.
 type Params struct {
 	// MinimumHealthyPercent of the count keeps serving throughout. Default 100.
-	MinimumHealthyPercent *int `json:"minimumHealthyPercent,omitempty"`
+	MinimumHealthyPercent *int `json:"minimumHealthyPercent,omitempty" jsonschema:"minimum=0,maximum=100"`
 	// MaximumPercent of the count may run at once. Default 200.
-	MaximumPercent *int `json:"maximumPercent,omitempty"`
+	MaximumPercent *int `json:"maximumPercent,omitempty" jsonschema:"minimum=100,maximum=400"`
 	// InitialCount is the count that a service at 0 is given by its first rollout. Afterwards the count is not git's.
-	InitialCount *int `json:"initialCount,omitempty"`
+	InitialCount *int `json:"initialCount,omitempty" jsonschema:"minimum=1,maximum=5000"`
 }
 
 // Kind checks the parameters in a file.
@@ -52,6 +52,8 @@ func (Kind) Check(raw json.RawMessage, _ *desired.ServiceSpec) []desired.Problem
 		bad("maximumPercent", "100 with a minimumHealthyPercent of 100 lets ECS neither start nor stop a task; raise maximumPercent (200) or lower minimumHealthyPercent")
 	case p.InitialCount != nil && *p.InitialCount < 1:
 		bad("initialCount", "%d would start nothing that could be verified; write 1 or more", *p.InitialCount)
+	case p.InitialCount != nil && *p.InitialCount > rollout.CountMax:
+		bad("initialCount", "%d is more than ECS runs in one service; write %d or less", *p.InitialCount, rollout.CountMax)
 	case p.InitialCount != nil && stuck(*p.InitialCount, low, high):
 		bad("maximumPercent", "with %d tasks, %d and %d percent let ECS neither start nor stop a task; widen the range, such as 100 and 200", *p.InitialCount, low, high)
 	}
