@@ -81,7 +81,7 @@ var breakages = []breakage{
 	{11, "an alarm that was red before condemns the ask", "rollout/roll.go", "ro.Baseline = in.Seen.Alarms\n", "\n"},
 	{11, "a red alarm keeps what turned it red serving", "rollout/begin.go", "if unjudged(in, rec) {", "if false {"},
 	{11, "a version is good under an alarm that was red before it", "health/alarms/alarms.go", "case s.Inherits:", "case false:"},
-	{12, "a refused request has no deadline", "rollout/roll.go", "if !ro.AskedAt.IsZero() && !in.Now.Before(", "if false && !in.Now.Before("},
+	{12, "a refused request has no deadline", "rollout/roll.go", "tried && !ro.AskedAt.IsZero() && !in.Now.Before(over)", "tried && false"},
 	{12, "the look after a decision is never due", "rollout/decide.go", "func (in Input) idleAt() time.Time { return in.Now.Add(in.Want.Pace.Idle) }", "func (in Input) idleAt() time.Time  { return time.Time{} }"},
 	{12, "a service whose old tasks drain is asked about without pause", "rollout/decide.go", "if !in.Now.Before(at) {\n\t\treturn in.watchAt()", "if false {\n\t\treturn in.watchAt()"},
 	{12, "a pause of a wrong clock lasts until that clock", "rollout/decide.go", "in.Now.Before(until) && until.Sub(in.Now) <= longest", "in.Now.Before(until)"},
