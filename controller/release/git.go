@@ -12,10 +12,6 @@ import (
 	"strings"
 	"testing/fstest"
 	"time"
-
-	"sigs.k8s.io/yaml"
-
-	"github.com/canteen/deploy/controller/desired"
 )
 
 // Repo is a clone on this machine and the branch of its remote that controllers follow. Commits are made of objects, without
@@ -112,21 +108,6 @@ func (r Repo) Folder(ctx context.Context, commit, folder string) (fstest.MapFS, 
 		return nil, fmt.Errorf("there is no %s at %s", folder, commit[:min(7, len(commit))])
 	}
 	return files, nil
-}
-
-// EnvironmentName is what the environment's file of a folder says it is called, as the newest fetched commit of the branch has it.
-func (r Repo) EnvironmentName(ctx context.Context, folder string) (string, error) {
-	files, err := r.Folder(ctx, "refs/deploy/"+r.Remote+"/"+r.Branch, folder)
-	if err != nil {
-		return "", err
-	}
-	var env desired.Environment
-	if file := files[desired.EnvironmentFile]; file == nil {
-		return "", fmt.Errorf("%s has no %s", folder, desired.EnvironmentFile)
-	} else if err := yaml.Unmarshal(file.Data, &env); err != nil || env.Metadata.Name == "" {
-		return "", fmt.Errorf("%s/%s does not say what the environment is called; controller validate shows its errors", folder, desired.EnvironmentFile)
-	}
-	return env.Metadata.Name, nil
 }
 
 // Commit makes a commit with other contents of some files, and returns its hash. No branch points to it yet.

@@ -28,6 +28,10 @@ type Proof struct {
 	Digest string    // that was verified, where it is known
 }
 
+// Source opens the prover of the source, which is the environment that git describes there: nobody else's answers prove anything. It is
+// called at most once, and only where something is to be proven.
+type Source func(ctx context.Context, environment *desired.Environment) (Prover, error)
+
 // Prover answers for the source's controller whether it saw this image through.
 type Prover func(ctx context.Context, service, container string, image desired.Image) (Proof, error)
 
@@ -57,8 +61,8 @@ type Moves struct {
 // ErrUnproven is a promotion of something that was never verified in the source, without a reason.
 var ErrUnproven = errors.New("was never verified good in the source")
 
-// Plan says what would move, and writes nothing.
-func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prove Prover) (*Moves, error) {
+// Plan says what would move, and writes nothing. Without a source nothing is proven.
+func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open Source) (*Moves, error) {
 	tip, err := repo.Tip(ctx)
 	if err != nil {
 		return nil, err
@@ -73,6 +77,7 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prov
 	if len(all) == 0 {
 		all = slices.DeleteFunc(names(source), func(name string) bool { return target[name+".yaml"] == nil })
 	}
+	var prove Prover
 	for _, name := range all {
 		from, errFrom := service(source, kinds, "desired/"+p.From, name)
 		to, errTo := service(target, kinds, "desired/"+p.To, name)
@@ -88,6 +93,11 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prov
 			if !ok || there.Image == here.Image {
 				continue
 			}
+			if prove == nil {
+				if prove, err = prover(ctx, source, kinds, "desired/"+p.From, open); err != nil {
+					return nil, err
+				}
+			}
 			move, err := plan(ctx, repo, name, container, here, there, prove)
 			if err != nil {
 				return nil, err
@@ -96,6 +106,20 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prov
 		}
 	}
 	return m, nil
+}
+
+// prover opens the source with what its files say of the environment.
+func prover(ctx context.Context, files fstest.MapFS, kinds desired.Kinds, folder string, open Source) (Prover, error) {
+	if open == nil {
+		return func(context.Context, string, string, desired.Image) (Proof, error) {
+			return Proof{Why: "no controller was asked"}, nil
+		}, nil
+	}
+	snapshot := desired.Load(files, kinds)
+	if snapshot.Environment == nil {
+		return nil, invalid(snapshot, folder, desired.EnvironmentFile)
+	}
+	return open(ctx, snapshot.Environment)
 }
 
 func plan(ctx context.Context, repo Repo, service, container string, here, there desired.Container, prove Prover) (Move, error) {

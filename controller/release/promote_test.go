@@ -27,8 +27,10 @@ func promotions(t *testing.T) (w *world, first, last string) {
 
 var since = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func says(p Proof) Prover {
-	return func(context.Context, string, string, desired.Image) (Proof, error) { return p, nil }
+func says(p Proof) Source {
+	return func(context.Context, *desired.Environment) (Prover, error) {
+		return func(context.Context, string, string, desired.Image) (Proof, error) { return p, nil }, nil
+	}
 }
 
 func TestPromote(t *testing.T) {
@@ -151,4 +153,30 @@ func (w *world) on(branch, file string) string {
 	out, err := exec.Command("git", "-C", w.bare, "show", branch+":"+file).Output()
 	w.must(err)
 	return string(out)
+}
+
+// Whose answers count is what the source's environment.yaml says; nobody is asked where there is nothing to prove.
+func TestPromoteOpensItsSource(t *testing.T) {
+	w, _, _ := promotions(t)
+	repo := w.newClone()
+	var opened []string
+	source := func(ctx context.Context, env *desired.Environment) (Prover, error) {
+		opened = append(opened, env.Metadata.Name+" "+env.Spec.Account)
+		return says(Proof{Good: true})(ctx, env)
+	}
+	plan := func(p Promotion, open Source) (*Moves, error) { return Plan(t.Context(), repo, kinds(), p, open) }
+	if _, err := plan(Promotion{From: "dev", To: "dev"}, source); err != nil || len(opened) > 0 {
+		t.Errorf("%v: nothing is to be proven, and %v was asked", err, opened)
+	}
+	if _, err := plan(Promotion{From: "dev", To: "qa"}, source); err != nil || len(opened) != 1 || opened[0] != "dev 000000000000" {
+		t.Errorf("%v: %v was asked", err, opened)
+	}
+	if m, err := plan(Promotion{From: "dev", To: "qa"}, nil); err != nil || len(m.List) != 1 || m.List[0].Proof.Why != "no controller was asked" {
+		t.Errorf("without a source: %+v, %v", m, err)
+	}
+	w.write("desired/dev/environment.yaml", strings.Replace(environmentFile, "region", "reign", 1))
+	w.commit("nobody can tell where dev is")
+	if _, err := plan(Promotion{From: "dev", To: "qa"}, source); err == nil || !strings.Contains(err.Error(), "\ndesired/dev/environment.yaml:4:") || len(opened) != 1 {
+		t.Errorf("error %v, %v was asked", err, opened)
+	}
 }

@@ -177,14 +177,19 @@ func service(files fstest.MapFS, kinds desired.Kinds, folder, name string) (*des
 	if s := snapshot.Services[name]; s != nil {
 		return s, nil
 	}
+	return nil, invalid(snapshot, folder, name+".yaml")
+}
+
+// invalid is everything that is wrong with a file, and with the environment's, which it depends on.
+func invalid(snapshot *desired.Snapshot, folder, file string) error {
 	var text []string
 	for _, e := range snapshot.Errors {
-		if e.File == name+".yaml" || e.File == desired.EnvironmentFile {
+		if e.File == file || e.File == desired.EnvironmentFile {
 			e.File = path.Join(folder, e.File)
 			text = append(text, e.Error())
 		}
 	}
-	return nil, fmt.Errorf("%s is not valid:\n%s", path.Join(folder, name+".yaml"), strings.Join(text, "\n"))
+	return fmt.Errorf("%s is not valid:\n%s", path.Join(folder, file), strings.Join(text, "\n"))
 }
 
 func names(files fstest.MapFS) []string {
