@@ -168,7 +168,7 @@ func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (bran
 			content = m.files[move.Service+".yaml"].Data
 		}
 		if files[file], err = desired.SetImage(content, move.Container, move.After); err != nil {
-			return "", fmt.Errorf("%s: %w", file, err)
+			return "", located(file, err)
 		}
 		m.files[move.Service+".yaml"] = &fstest.MapFile{Data: files[file], Mode: 0o644}
 	}

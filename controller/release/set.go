@@ -128,7 +128,7 @@ func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kind
 	}
 	content, err := desired.SetImage(files[name].Data, c.Container, c.Image)
 	if err != nil {
-		return nil, Result{}, fmt.Errorf("%s: %w", c.file(), err)
+		return nil, Result{}, located(c.file(), err)
 	}
 	edited := fstest.MapFS{}
 	for other, file := range files {
@@ -190,6 +190,15 @@ func invalid(snapshot *desired.Snapshot, folder, file string) error {
 		}
 	}
 	return fmt.Errorf("%s is not valid:\n%s", path.Join(folder, file), strings.Join(text, "\n"))
+}
+
+// located is the error of an edit, which knows the place and not the file.
+func located(file string, err error) error {
+	if at, ok := errors.AsType[desired.Error](err); ok {
+		at.File = file
+		return at
+	}
+	return fmt.Errorf("edit %s: %w", file, err)
 }
 
 func names(files fstest.MapFS) []string {
