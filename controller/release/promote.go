@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing/fstest"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -55,7 +54,7 @@ type Moves struct {
 	List []Move
 	Left []string // containers of the source, as service (container), that the target does not have: nothing is asked for them
 
-	files fstest.MapFS // of the target
+	target *environment
 }
 
 // ErrUnproven is a promotion of something that was never verified in the source, without a reason.
@@ -67,20 +66,20 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open
 	if err != nil {
 		return nil, err
 	}
-	source, errFrom := repo.Folder(ctx, tip, "desired/"+p.From)
-	target, errTo := repo.Folder(ctx, tip, "desired/"+p.To)
+	source, errFrom := repo.environment(ctx, tip, kinds, p.From)
+	target, errTo := repo.environment(ctx, tip, kinds, p.To)
 	if err := errors.Join(errFrom, errTo); err != nil {
 		return nil, err
 	}
-	m := &Moves{Promotion: p, Tip: tip, files: target}
+	m := &Moves{Promotion: p, Tip: tip, target: target}
 	all := p.Services
 	if len(all) == 0 {
-		all = slices.DeleteFunc(names(source), func(name string) bool { return target[name+".yaml"] == nil })
+		all = slices.DeleteFunc(source.names(), func(name string) bool { return !target.has(name) })
 	}
 	var prove Prover
 	for _, name := range all {
-		from, errFrom := service(source, kinds, "desired/"+p.From, name)
-		to, errTo := service(target, kinds, "desired/"+p.To, name)
+		from, errFrom := source.service(name)
+		to, errTo := target.service(name)
 		if err := errors.Join(errFrom, errTo); err != nil {
 			return nil, err
 		}
@@ -94,7 +93,7 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open
 				continue
 			}
 			if prove == nil {
-				if prove, err = prover(ctx, source, kinds, "desired/"+p.From, open); err != nil {
+				if prove, err = source.prover(ctx, open); err != nil {
 					return nil, err
 				}
 			}
@@ -108,18 +107,26 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open
 	return m, nil
 }
 
-// prover opens the source with what its files say of the environment.
-func prover(ctx context.Context, files fstest.MapFS, kinds desired.Kinds, folder string, open Source) (Prover, error) {
+func (r Repo) environment(ctx context.Context, commit string, kinds desired.Kinds, name string) (*environment, error) {
+	folder := "desired/" + name
+	files, err := r.Folder(ctx, commit, folder)
+	if err != nil {
+		return nil, err
+	}
+	return load(files, kinds, folder), nil
+}
+
+// prover opens the source as its files describe it.
+func (e *environment) prover(ctx context.Context, open Source) (Prover, error) {
 	if open == nil {
 		return func(context.Context, string, string, desired.Image) (Proof, error) {
 			return Proof{Why: "no controller was asked"}, nil
 		}, nil
 	}
-	snapshot := desired.Load(files, kinds)
-	if snapshot.Environment == nil {
-		return nil, invalid(snapshot, folder, desired.EnvironmentFile)
+	if e.snapshot.Environment == nil {
+		return nil, e.invalid(desired.EnvironmentFile)
 	}
-	return open(ctx, snapshot.Environment)
+	return open(ctx, e.snapshot.Environment)
 }
 
 func plan(ctx context.Context, repo Repo, service, container string, here, there desired.Container, prove Prover) (Move, error) {
@@ -149,12 +156,11 @@ func missing(here, there map[string]string) []string {
 
 // Write commits the moves, on a branch of the promotion's own that it returns, and pushes that. The branch is thrown away and made
 // anew each time, so that it always is the tip and one commit; a person's commits on it end that with an error.
-func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (branch string, err error) {
+func (m *Moves) Write(ctx context.Context, repo Repo) (branch string, err error) {
 	if len(m.List) == 0 {
 		return "", errors.New("there is nothing to promote")
 	}
-	files := make(map[string][]byte)
-	folder := "desired/" + m.To
+	contents := make(map[string][]byte) // by service
 	for _, move := range m.List {
 		switch {
 		case !move.Proof.Good && m.Reason == "":
@@ -162,20 +168,21 @@ func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (bran
 		case move.After.Digest == "":
 			return "", fmt.Errorf("no digest of %s %s is known; promote by digest alone: write it into desired/%s first", move.Service, move.After.Tag, m.From)
 		}
-		file := folder + "/" + move.Service + ".yaml"
-		content, ok := files[file]
+		content, ok := contents[move.Service]
 		if !ok {
-			content = m.files[move.Service+".yaml"].Data
+			content = m.target.content(move.Service)
 		}
-		if files[file], err = desired.SetImage(content, move.Container, move.After); err != nil {
-			return "", located(file, err)
+		if contents[move.Service], err = desired.SetImage(content, move.Container, move.After); err != nil {
+			return "", located(m.target.path(move.Service), err)
 		}
-		m.files[move.Service+".yaml"] = &fstest.MapFile{Data: files[file], Mode: 0o644}
 	}
+	edited := m.target.with(contents)
+	files := make(map[string][]byte, len(contents))
 	for _, move := range m.List {
-		if _, err := service(m.files, kinds, folder, move.Service); err != nil {
+		if _, err := edited.service(move.Service); err != nil {
 			return "", err
 		}
+		files[edited.path(move.Service)] = contents[move.Service]
 	}
 	branch = "promote/" + m.From + "-to-" + m.To
 	return branch, m.push(ctx, repo, branch, files)

@@ -2,7 +2,10 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
@@ -51,7 +54,7 @@ func TestPromote(t *testing.T) {
 		t.Errorf("qa has the first commit already:\n%s", text)
 	}
 	before := w.asked("desired/qa/orders.yaml")
-	branch, err := moves.Write(t.Context(), repo, kinds())
+	branch, err := moves.Write(t.Context(), repo)
 	if err != nil || branch != "promote/dev-to-qa" {
 		t.Fatalf("%q, %v", branch, err)
 	}
@@ -67,7 +70,7 @@ func TestPromote(t *testing.T) {
 	w.commit("meanwhile")
 	again, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa"}, says(Proof{Good: true, Since: since}))
 	if err == nil {
-		_, err = again.Write(t.Context(), repo, kinds())
+		_, err = again.Write(t.Context(), repo)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +87,7 @@ func TestPromote(t *testing.T) {
 	w.git("push", "--quiet", "origin", "HEAD:"+branch)
 	third, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa"}, says(Proof{Good: true}))
 	if err == nil {
-		_, err = third.Write(t.Context(), repo, kinds())
+		_, err = third.Write(t.Context(), repo)
 	}
 	if err == nil || !strings.Contains(err.Error(), "somebody else made") {
 		t.Errorf("over a person's commit: %v", err)
@@ -99,7 +102,7 @@ func TestPromoteOnlyWhatIsProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := moves.Write(t.Context(), repo, kinds()); !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), last+" was never verified good in the source: rejected: it crashed") {
+	if _, err := moves.Write(t.Context(), repo); !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), last+" was never verified good in the source: rejected: it crashed") {
 		t.Errorf("error %v", err)
 	}
 	if out, _ := exec.Command("git", "-C", w.bare, "branch", "--list", "promote/*").Output(); len(out) > 0 {
@@ -107,7 +110,7 @@ func TestPromoteOnlyWhatIsProven(t *testing.T) {
 	}
 	forced, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa", Reason: "the fix for  the outage"}, unproven)
 	if err == nil {
-		_, err = forced.Write(t.Context(), repo, kinds())
+		_, err = forced.Write(t.Context(), repo)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +143,7 @@ func TestPromoteByDigestAlone(t *testing.T) {
 	repo := w.newClone()
 	moves, err := Plan(t.Context(), repo, kinds(), Promotion{From: "qa", To: "dev"}, says(Proof{Good: true}))
 	if err == nil {
-		_, err = moves.Write(t.Context(), repo, kinds())
+		_, err = moves.Write(t.Context(), repo)
 	}
 	if err == nil || !strings.Contains(err.Error(), "promote by digest alone") {
 		t.Errorf("error %v", err)
@@ -178,5 +181,60 @@ func TestPromoteOpensItsSource(t *testing.T) {
 	w.commit("nobody can tell where dev is")
 	if _, err := plan(Promotion{From: "dev", To: "qa"}, source); err == nil || !strings.Contains(err.Error(), "\ndesired/dev/environment.yaml:4:") || len(opened) != 1 {
 		t.Errorf("error %v, %v was asked", err, opened)
+	}
+}
+
+// counting is a check that counts how often a file which names it is parsed.
+type counting struct{ parsed *int }
+
+func (c counting) Check(json.RawMessage, *desired.ServiceSpec) []desired.Problem {
+	*c.parsed++
+	return nil
+}
+func (counting) Params() any { return &struct{}{} }
+
+// What a promotion costs grows with the files, however many of them are promoted: each is read and parsed once, and by one git for all.
+func TestPromoteReadsEachFileOnce(t *testing.T) {
+	cost := func(services, moved int) (gits, plan, write int) {
+		w := newWorld(t)
+		last := w.commit("code")
+		w.write("desired/qa/environment.yaml", strings.Replace(environmentFile, "name: dev", "name: qa", 1))
+		for i := range services {
+			name := fmt.Sprintf("orders-%d", i)
+			file := strings.NewReplacer("name: orders", "name: "+name, "orders-dev", name).Replace(serviceFile) + "  verify: {counting: {}}\n"
+			w.write("desired/qa/"+name+".yaml", file)
+			if i < moved {
+				file = strings.Replace(file, "0000000", last, 1)
+			}
+			w.write("desired/dev/"+name+".yaml", file)
+		}
+		w.commit("environments")
+		repo, k := w.newClone(), kinds()
+		var parsed int
+		k.Checks = maps.Clone(k.Checks)
+		k.Checks["counting"] = counting{&parsed}
+		count := w.countGit()
+		m, err := Plan(t.Context(), repo, k, Promotion{From: "dev", To: "qa"}, says(Proof{Good: true, Digest: digestA}))
+		if err != nil || len(m.List) != moved {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		gits, plan, parsed = count(), parsed, 0
+		if _, err = m.Write(t.Context(), repo); err != nil {
+			t.Fatal(err)
+		}
+		return gits, plan, parsed
+	}
+	few, _, _ := cost(4, 2)
+	many, plan, write := cost(20, 2)
+	if few != many {
+		t.Errorf("to plan for 4 services takes git %d times, for 20 it takes it %d times", few, many)
+	}
+	if plan != 2*20 || write != 2 {
+		t.Errorf("of 20 services in each of two environments %d were parsed to plan, and %d to write two", plan, write)
+	}
+	more, _, _ := cost(20, 7)
+	most, plan, write := cost(20, 12)
+	if most-more != more-many || plan != 2*20 || write != 12 {
+		t.Errorf("2, 7 and 12 of 20 to move take git %d, %d and %d times; the 12 take %d parsed to plan and %d to write", many, more, most, plan, write)
 	}
 }

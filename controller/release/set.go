@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"slices"
 	"strings"
 	"testing/fstest"
 	"time"
@@ -108,8 +107,8 @@ func pushed(ctx context.Context, repo Repo, make func(tip string) (edit, error))
 
 // Edit returns the file's new content where the outcome is Written. The files are those of the environment's folder.
 func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kinds, c Change) ([]byte, Result, error) {
-	name := c.Service + ".yaml"
-	asked, err := service(files, kinds, c.folder(), c.Service)
+	env := load(files, kinds, c.folder())
+	asked, err := env.service(c.Service)
 	if err != nil {
 		return nil, Result{}, err
 	}
@@ -126,16 +125,11 @@ func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kind
 	if result.Outcome, err = judge(ctx, repo, before.Image, c.Image); err != nil || result.Outcome != Written {
 		return nil, result, err
 	}
-	content, err := desired.SetImage(files[name].Data, c.Container, c.Image)
+	content, err := desired.SetImage(env.content(c.Service), c.Container, c.Image)
 	if err != nil {
 		return nil, Result{}, located(c.file(), err)
 	}
-	edited := fstest.MapFS{}
-	for other, file := range files {
-		edited[other] = file
-	}
-	edited[name] = &fstest.MapFile{Data: content, Mode: 0o644}
-	if _, err := service(edited, kinds, c.folder(), c.Service); err != nil {
+	if _, err := env.with(map[string][]byte{c.Service: content}).service(c.Service); err != nil {
 		return nil, Result{}, err
 	}
 	return content, result, nil
@@ -168,30 +162,6 @@ func judge(ctx context.Context, repo Repo, before, after desired.Image) (Outcome
 	return Written, err
 }
 
-// service is a service as git asks for it, or everything that is wrong with its file.
-func service(files fstest.MapFS, kinds desired.Kinds, folder, name string) (*desired.Service, error) {
-	if files[name+".yaml"] == nil {
-		return nil, fmt.Errorf("there is no %s; the services there are %s", path.Join(folder, name+".yaml"), strings.Join(names(files), ", "))
-	}
-	snapshot := desired.Load(files, kinds)
-	if s := snapshot.Services[name]; s != nil {
-		return s, nil
-	}
-	return nil, invalid(snapshot, folder, name+".yaml")
-}
-
-// invalid is everything that is wrong with a file, and with the environment's, which it depends on.
-func invalid(snapshot *desired.Snapshot, folder, file string) error {
-	var text []string
-	for _, e := range snapshot.Errors {
-		if e.File == file || e.File == desired.EnvironmentFile {
-			e.File = path.Join(folder, e.File)
-			text = append(text, e.Error())
-		}
-	}
-	return fmt.Errorf("%s is not valid:\n%s", path.Join(folder, file), strings.Join(text, "\n"))
-}
-
 // located is the error of an edit, which knows the place and not the file.
 func located(file string, err error) error {
 	if at, ok := errors.AsType[desired.Error](err); ok {
@@ -199,26 +169,6 @@ func located(file string, err error) error {
 		return at
 	}
 	return fmt.Errorf("edit %s: %w", file, err)
-}
-
-func names(files fstest.MapFS) []string {
-	var all []string
-	for name := range files {
-		if name != desired.EnvironmentFile {
-			all = append(all, strings.TrimSuffix(name, ".yaml"))
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-func containers(s *desired.Service) []string {
-	var all []string
-	for name := range s.Spec.Containers {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }
 
 // only is the container of a service that has one.

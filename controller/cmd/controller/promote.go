@@ -72,7 +72,7 @@ func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteF
 	if !f.push {
 		return nil
 	}
-	branch, err := moves.Write(ctx, f.repo, kinds)
+	branch, err := moves.Write(ctx, f.repo)
 	if errors.Is(err, release.ErrUnproven) {
 		return fmt.Errorf("%w. Wait for its verdict, leave it out by --service, or give a reason with --force", err)
 	}
