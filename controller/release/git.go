@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,8 @@ func (r Repo) blobs(ctx context.Context, hashes []string) ([][]byte, error) {
 	return contents, nil
 }
 
-// Commit makes a commit with other contents of some files, and returns its hash. No branch points to it yet.
+// Commit makes a commit with other contents of some files, and returns its hash. No branch points to it yet. Contents that the parent has
+// all of are an error.
 func (r Repo) Commit(ctx context.Context, parent string, files map[string][]byte, message string) (string, error) {
 	dir, err := os.MkdirTemp("", "deploy-index-")
 	if err != nil {
@@ -161,6 +163,9 @@ func (r Repo) Commit(ctx context.Context, parent string, files map[string][]byte
 	tree, err := r.git(ctx, index, nil, "write-tree")
 	if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
+	}
+	if before, err := r.git(ctx, nil, nil, "rev-parse", parent+"^{tree}"); err != nil || before == tree {
+		return "", fmt.Errorf("commit: %w", cmp.Or(err, errors.New("no file would change")))
 	}
 	commit, err := r.git(ctx, r.identity(ctx), []byte(message), "commit-tree", tree, "-p", parent)
 	if err != nil {

@@ -40,3 +40,19 @@ func TestFolder(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestCommitOfNothing(t *testing.T) {
+	w := newWorld(t)
+	repo := w.newClone()
+	tip, err := repo.Tip(t.Context())
+	w.must(err)
+	commit := func(content string) (string, error) {
+		return repo.Commit(t.Context(), tip, map[string][]byte{"desired/dev/orders.yaml": []byte(content)}, "orders")
+	}
+	if hash, err := commit(serviceFile); err == nil || !strings.Contains(err.Error(), "no file would change") {
+		t.Errorf("%q, %v", hash, err)
+	}
+	if hash, err := commit(serviceFile + "# more\n"); err != nil || len(hash) != 40 {
+		t.Errorf("%q, %v", hash, err)
+	}
+}

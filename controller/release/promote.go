@@ -101,7 +101,9 @@ func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open
 			if err != nil {
 				return nil, err
 			}
-			m.List = append(m.List, move)
+			if !already(move.Before, move.After) {
+				m.List = append(m.List, move)
+			}
 		}
 	}
 	return m, nil

@@ -138,6 +138,43 @@ func TestPromoteNothing(t *testing.T) {
 	}
 }
 
+// dev asks by tag alone, and qa has its digest since the last promotion was merged.
+func TestPromoteNothingAgain(t *testing.T) {
+	w, _, last := promotions(t)
+	w.write("desired/dev/orders.yaml", strings.Replace(w.asked("desired/dev/orders.yaml"), `, digest: "`+digestA+`"`, "", 1))
+	w.commit("dev without a digest")
+	repo := w.newClone()
+	promotion := Promotion{From: "dev", To: "qa"}
+	first, err := Plan(t.Context(), repo, kinds(), promotion, says(Proof{Good: true, Since: since, Digest: digestA}))
+	w.must(err)
+	branch, err := first.Write(t.Context(), repo)
+	w.must(err)
+	w.git("fetch", "--quiet", "origin", branch)
+	w.git("reset", "--quiet", "--hard", "FETCH_HEAD")
+	w.git("push", "--quiet", "origin", "HEAD:main", ":"+branch)
+	for _, tt := range []struct {
+		name  string
+		proof Proof
+		moves int
+	}{
+		{"that digest was verified", Proof{Good: true, Digest: digestA}, 0},
+		{"it is not known which was", Proof{Good: true}, 0},
+		{"none was yet", Proof{Why: "it rolls"}, 0},
+		{"another digest of the tag was", Proof{Good: true, Digest: digestB}, 1},
+	} {
+		again, err := Plan(t.Context(), repo, kinds(), promotion, says(tt.proof))
+		if err != nil || len(again.List) != tt.moves {
+			t.Errorf("%s: %s was promoted and merged: %v\n%s", tt.name, last, err, again.Text())
+		}
+		if tt.moves > 0 {
+			continue
+		}
+		if branch, err := again.Write(t.Context(), repo); err == nil || !strings.Contains(err.Error(), "nothing to promote") {
+			t.Errorf("%s: it wrote %q, %v", tt.name, branch, err)
+		}
+	}
+}
+
 func TestPromoteByDigestAlone(t *testing.T) {
 	w, _, _ := promotions(t)
 	repo := w.newClone()

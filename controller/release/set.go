@@ -135,11 +135,16 @@ func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kind
 	return content, result, nil
 }
 
+// already says that git asks for the image as far as is known of it: the digest that stands beside the tag there may be unknown here.
+func already(before, after desired.Image) bool {
+	return before.Tag == after.Tag && (before.Digest == after.Digest || after.Digest == "")
+}
+
 // judge says what is to be done about a new image in place of another.
 func judge(ctx context.Context, repo Repo, before, after desired.Image) (Outcome, error) {
 	if before.Tag == after.Tag {
 		switch {
-		case before.Digest == after.Digest || after.Digest == "":
+		case already(before, after):
 			return Already, nil
 		case before.Digest != "":
 			return "", fmt.Errorf("tag %s is %s in git, and cannot be %s as well; build a new commit", after.Tag, before.Digest, after.Digest)
