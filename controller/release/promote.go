@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,108 +51,26 @@ type Moves struct {
 	Tip  string
 	List []Move
 	Left []string // containers of the source, as service (container), that the target does not have: nothing is asked for them
+	// Refused are the services whose files are in the way, where none was named: they hold up nothing but themselves.
+	Refused []Refusal
 
-	target *environment
+	target   *environment
+	contents map[string][]byte // that the target's files get, by service
 }
+
+// Refusal is a file that is invalid, or that cannot be edited without changing something else.
+type Refusal struct {
+	Service string
+	Err     error // each line has a place in a file
+}
+
+func (r Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (r Refusal) Unwrap() error { return r.Err }
 
 // ErrUnproven is a promotion of something that was never verified in the source, without a reason.
 var ErrUnproven = errors.New("was never verified good in the source")
-
-// Plan says what would move, and writes nothing. Without a source nothing is proven.
-func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, open Source) (*Moves, error) {
-	tip, err := repo.Tip(ctx)
-	if err != nil {
-		return nil, err
-	}
-	source, errFrom := repo.environment(ctx, tip, kinds, p.From)
-	target, errTo := repo.environment(ctx, tip, kinds, p.To)
-	if err := errors.Join(errFrom, errTo); err != nil {
-		return nil, err
-	}
-	m := &Moves{Promotion: p, Tip: tip, target: target}
-	all := p.Services
-	if len(all) == 0 {
-		all = slices.DeleteFunc(source.names(), func(name string) bool { return !target.has(name) })
-	}
-	var prove Prover
-	for _, name := range all {
-		from, errFrom := source.service(name)
-		to, errTo := target.service(name)
-		if err := errors.Join(errFrom, errTo); err != nil {
-			return nil, err
-		}
-		for _, container := range containers(from) {
-			there, ok := to.Spec.Containers[container]
-			here := from.Spec.Containers[container]
-			if !ok {
-				m.Left = append(m.Left, name+" ("+container+")")
-			}
-			if !ok || there.Image == here.Image {
-				continue
-			}
-			if prove == nil {
-				if prove, err = source.prover(ctx, open); err != nil {
-					return nil, err
-				}
-			}
-			move, err := plan(ctx, repo, name, container, here, there, prove)
-			if err != nil {
-				return nil, err
-			}
-			if !already(move.Before, move.After) {
-				m.List = append(m.List, move)
-			}
-		}
-	}
-	return m, nil
-}
-
-func (r Repo) environment(ctx context.Context, commit string, kinds desired.Kinds, name string) (*environment, error) {
-	folder := "desired/" + name
-	files, err := r.Folder(ctx, commit, folder)
-	if err != nil {
-		return nil, err
-	}
-	return load(files, kinds, folder), nil
-}
-
-// prover opens the source as its files describe it.
-func (e *environment) prover(ctx context.Context, open Source) (Prover, error) {
-	if open == nil {
-		return func(context.Context, string, string, desired.Image) (Proof, error) {
-			return Proof{Why: "no controller was asked"}, nil
-		}, nil
-	}
-	if e.snapshot.Environment == nil {
-		return nil, e.invalid(desired.EnvironmentFile)
-	}
-	return open(ctx, e.snapshot.Environment)
-}
-
-func plan(ctx context.Context, repo Repo, service, container string, here, there desired.Container, prove Prover) (Move, error) {
-	m := Move{Service: service, Container: container, Before: there.Image, After: here.Image,
-		Env: missing(here.Env, there.Env), Secrets: missing(here.Secrets, there.Secrets)}
-	var err error
-	if m.Proof, err = prove(ctx, service, container, here.Image); err != nil {
-		return m, err
-	}
-	if m.After.Digest == "" {
-		m.After.Digest = m.Proof.Digest // by tag alone, it might be another image in the target's registry
-	}
-	// What was built elsewhere has no history here; then there is none to show.
-	if m.GoesBack, err = repo.Older(ctx, m.After.Tag, m.Before.Tag); err == nil {
-		m.Commits, err = repo.Between(ctx, m.Before.Tag, m.After.Tag, commitsMax)
-	}
-	if err != nil {
-		m.GoesBack, m.Commits = false, nil
-	}
-	return m, nil
-}
-
-func missing(here, there map[string]string) []string {
-	names := slices.Sorted(maps.Keys(here))
-	return slices.DeleteFunc(names, func(name string) bool { _, has := there[name]; return has })
-}
 
 // Write commits the moves, on a branch of the promotion's own that it returns, and pushes that. The branch is thrown away and made
 // anew each time, so that it always is the tip and one commit; a person's commits on it end that with an error.
@@ -162,7 +78,6 @@ func (m *Moves) Write(ctx context.Context, repo Repo) (branch string, err error)
 	if len(m.List) == 0 {
 		return "", errors.New("there is nothing to promote")
 	}
-	contents := make(map[string][]byte) // by service
 	for _, move := range m.List {
 		switch {
 		case !move.Proof.Good && m.Reason == "":
@@ -170,21 +85,14 @@ func (m *Moves) Write(ctx context.Context, repo Repo) (branch string, err error)
 		case move.After.Digest == "":
 			return "", fmt.Errorf("no digest of %s %s is known; promote by digest alone: write it into desired/%s first", move.Service, move.After.Tag, m.From)
 		}
-		content, ok := contents[move.Service]
-		if !ok {
-			content = m.target.content(move.Service)
-		}
-		if contents[move.Service], err = desired.SetImage(content, move.Container, move.After); err != nil {
-			return "", located(m.target.path(move.Service), err)
-		}
 	}
-	edited := m.target.with(contents)
-	files := make(map[string][]byte, len(contents))
+	edited := m.target.with(m.contents)
+	files := make(map[string][]byte, len(m.contents))
 	for _, move := range m.List {
 		if _, err := edited.service(move.Service); err != nil {
 			return "", err
 		}
-		files[edited.path(move.Service)] = contents[move.Service]
+		files[edited.path(move.Service)] = m.contents[move.Service]
 	}
 	branch = "promote/" + m.From + "-to-" + m.To
 	return branch, m.push(ctx, repo, branch, files)
@@ -256,10 +164,16 @@ func (m *Moves) Text() string {
 			}
 		}
 		for _, c := range move.Commits {
-			fmt.Fprintf(&b, "- `%s`\n", strings.ReplaceAll(oneLine(c), "`", "'")) // nobody is mentioned, and nothing formatted
+			fmt.Fprintf(&b, "- %s\n", asCode(c))
 		}
 		if len(move.Commits) == commitsMax {
 			fmt.Fprintf(&b, "- … and those before\n")
+		}
+	}
+	for _, refused := range m.Refused {
+		fmt.Fprintf(&b, "%s: not promoted\n", refused.Service)
+		for line := range strings.Lines(refused.Error()) {
+			fmt.Fprintf(&b, "- %s\n", asCode(line))
 		}
 	}
 	for _, left := range m.Left {
@@ -270,5 +184,8 @@ func (m *Moves) Text() string {
 	}
 	return b.String()
 }
+
+// asCode is a text in which nobody is mentioned, and nothing formatted.
+func asCode(s string) string { return "`" + strings.ReplaceAll(oneLine(s), "`", "'") + "`" }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -2,10 +2,7 @@ package release
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"os/exec"
 	"strings"
 	"testing"
@@ -193,85 +190,4 @@ func (w *world) on(branch, file string) string {
 	out, err := exec.Command("git", "-C", w.bare, "show", branch+":"+file).Output()
 	w.must(err)
 	return string(out)
-}
-
-// Whose answers count is what the source's environment.yaml says; nobody is asked where there is nothing to prove.
-func TestPromoteOpensItsSource(t *testing.T) {
-	w, _, _ := promotions(t)
-	repo := w.newClone()
-	var opened []string
-	source := func(ctx context.Context, env *desired.Environment) (Prover, error) {
-		opened = append(opened, env.Metadata.Name+" "+env.Spec.Account)
-		return says(Proof{Good: true})(ctx, env)
-	}
-	plan := func(p Promotion, open Source) (*Moves, error) { return Plan(t.Context(), repo, kinds(), p, open) }
-	if _, err := plan(Promotion{From: "dev", To: "dev"}, source); err != nil || len(opened) > 0 {
-		t.Errorf("%v: nothing is to be proven, and %v was asked", err, opened)
-	}
-	if _, err := plan(Promotion{From: "dev", To: "qa"}, source); err != nil || len(opened) != 1 || opened[0] != "dev 000000000000" {
-		t.Errorf("%v: %v was asked", err, opened)
-	}
-	if m, err := plan(Promotion{From: "dev", To: "qa"}, nil); err != nil || len(m.List) != 1 || m.List[0].Proof.Why != "no controller was asked" {
-		t.Errorf("without a source: %+v, %v", m, err)
-	}
-	w.write("desired/dev/environment.yaml", strings.Replace(environmentFile, "region", "reign", 1))
-	w.commit("nobody can tell where dev is")
-	if _, err := plan(Promotion{From: "dev", To: "qa"}, source); err == nil || !strings.Contains(err.Error(), "\ndesired/dev/environment.yaml:4:") || len(opened) != 1 {
-		t.Errorf("error %v, %v was asked", err, opened)
-	}
-}
-
-// counting is a check that counts how often a file which names it is parsed.
-type counting struct{ parsed *int }
-
-func (c counting) Check(json.RawMessage, *desired.ServiceSpec) []desired.Problem {
-	*c.parsed++
-	return nil
-}
-func (counting) Params() any { return &struct{}{} }
-
-// What a promotion costs grows with the files, however many of them are promoted: each is read and parsed once, and by one git for all.
-func TestPromoteReadsEachFileOnce(t *testing.T) {
-	cost := func(services, moved int) (gits, plan, write int) {
-		w := newWorld(t)
-		last := w.commit("code")
-		w.write("desired/qa/environment.yaml", strings.Replace(environmentFile, "name: dev", "name: qa", 1))
-		for i := range services {
-			name := fmt.Sprintf("orders-%d", i)
-			file := strings.NewReplacer("name: orders", "name: "+name, "orders-dev", name).Replace(serviceFile) + "  verify: {counting: {}}\n"
-			w.write("desired/qa/"+name+".yaml", file)
-			if i < moved {
-				file = strings.Replace(file, "0000000", last, 1)
-			}
-			w.write("desired/dev/"+name+".yaml", file)
-		}
-		w.commit("environments")
-		repo, k := w.newClone(), kinds()
-		var parsed int
-		k.Checks = maps.Clone(k.Checks)
-		k.Checks["counting"] = counting{&parsed}
-		count := w.countGit()
-		m, err := Plan(t.Context(), repo, k, Promotion{From: "dev", To: "qa"}, says(Proof{Good: true, Digest: digestA}))
-		if err != nil || len(m.List) != moved {
-			t.Fatalf("%+v, %v", m, err)
-		}
-		gits, plan, parsed = count(), parsed, 0
-		if _, err = m.Write(t.Context(), repo); err != nil {
-			t.Fatal(err)
-		}
-		return gits, plan, parsed
-	}
-	few, _, _ := cost(4, 2)
-	many, plan, write := cost(20, 2)
-	if few != many {
-		t.Errorf("to plan for 4 services takes git %d times, for 20 it takes it %d times", few, many)
-	}
-	if plan != 2*20 || write != 2 {
-		t.Errorf("of 20 services in each of two environments %d were parsed to plan, and %d to write two", plan, write)
-	}
-	more, _, _ := cost(20, 7)
-	most, plan, write := cost(20, 12)
-	if most-more != more-many || plan != 2*20 || write != 12 {
-		t.Errorf("2, 7 and 12 of 20 to move take git %d, %d and %d times; the 12 take %d parsed to plan and %d to write", many, more, most, plan, write)
-	}
 }

@@ -36,7 +36,8 @@ func newPromoteCommand(kinds desired.Kinds) *cobra.Command {
 			"env and secrets the target lacks. With --push it writes tag and digest to a branch of its own, with --pull-request it also opens\n" +
 			"or updates the pull request (token in GITHUB_TOKEN; GITHUB_REPOSITORY, GITHUB_API_URL as in a workflow). Whether an image is good is\n" +
 			"asked of the source's controller where --server names it, else read from the deployments that it told GitHub of. What was never\n" +
-			"verified there is refused unless --force gives a reason, which is committed.",
+			"verified there is refused unless --force gives a reason, which is committed. A file that is invalid, or that cannot be edited without\n" +
+			"changing something else, holds up its own service: the others go on, and the exit code is 1. Where --service names any, it is an error.",
 		Example: "  controller promote --from staging --to prod --server http://10.0.0.1:8080\n" +
 			"  controller promote --from dev --to qa --service order-processing --push --pull-request",
 		Args: arguments(cobra.NoArgs),
@@ -62,14 +63,28 @@ func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteF
 	if err != nil {
 		return err
 	}
-	if len(moves.List) == 0 {
-		_, err := fmt.Fprintf(out, "%s%s asks for all that %s does; nothing to promote\n", moves.Text(), f.To, f.From)
+	if err := f.carryOut(ctx, out, moves); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(out, moves.Text()); err != nil {
+	if len(moves.Refused) > 0 {
+		return errInvalid // the text has said why
+	}
+	return nil
+}
+
+// carryOut shows the moves, and writes them where that is asked for.
+func (f *promoteFlags) carryOut(ctx context.Context, out io.Writer, moves *release.Moves) error {
+	text := moves.Text()
+	switch {
+	case len(moves.List) == 0 && len(moves.Refused) == 0:
+		text += fmt.Sprintf("%s asks for all that %s does; nothing to promote\n", f.To, f.From)
+	case len(moves.List) == 0:
+		text += "nothing to promote besides\n"
+	}
+	if _, err := io.WriteString(out, text); err != nil {
 		return err
 	}
-	if !f.push {
+	if !f.push || len(moves.List) == 0 {
 		return nil
 	}
 	branch, err := moves.Write(ctx, f.repo)

@@ -30,8 +30,8 @@ func answers(t *testing.T, environment, account, region string) string {
 	return srv.URL
 }
 
-// promotable is a clone, and the host that it is of, in which staging and prod ask for what qa does not.
-func promotable(t *testing.T) (clone, bare string) {
+// promotable is a clone, and the host that it is of, in which staging and prod ask for what qa does not, and more files of desired/.
+func promotable(t *testing.T, more map[string]string) (clone, bare string) {
 	t.Helper()
 	top := t.TempDir()
 	bare, clone = filepath.Join(top, "host.git"), filepath.Join(top, "clone")
@@ -54,6 +54,11 @@ func promotable(t *testing.T) (clone, bare string) {
 		}
 		data = regexp.MustCompile(`image: .*`).ReplaceAll(data, []byte(`image: {tag: "`+tag+`"}`))
 		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range more {
+		if err := os.WriteFile(filepath.Join(clone, "desired", name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +86,7 @@ func TestPromoteAsksTheSourceOnly(t *testing.T) {
 		{"nobody's", "staging", "staging", "", "", "does not say whose records it has"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			clone, bare := promotable(t)
+			clone, bare := promotable(t, nil)
 			server := answers(t, tt.environment, tt.account, tt.region)
 			code, stdout, stderr := callProgram(t, []string{"DEPLOY_SERVER=" + server}, "promote", "-C", clone, "--from", tt.from, "--to", "qa", "--push")
 			branches, _ := exec.Command("git", "-C", bare, "branch", "--list", "promote/*").Output()
@@ -92,5 +97,54 @@ func TestPromoteAsksTheSourceOnly(t *testing.T) {
 				t.Errorf("exit code %d, want 1 and %q: %s%s, branches %s", code, tt.refused, stdout, stderr, branches)
 			}
 		})
+	}
+}
+
+// One invalid file is told, and the exit code says so; what else there is goes on.
+func TestPromoteBesideAnInvalidFile(t *testing.T) {
+	clone, bare := promotable(t, map[string]string{
+		"staging/menu.yaml": "apiVersion: deploy/v1\nkind: Service\nmetadata: {name: menu}\nspec: {stick: menu}\n", "qa/menu.yaml": "",
+	})
+	server := answers(t, "staging", "222222222222", "eu-central-1")
+	promote := func(more ...string) (int, string, string) {
+		return callProgram(t, nil, append([]string{"promote", "-C", clone, "--from", "staging", "--to", "qa", "--server", server, "--push"}, more...)...)
+	}
+	code, stdout, stderr := promote()
+	if code != 1 || stderr != "" || !strings.Contains(stdout, "order-processing (AppContainer): 1a2b3c4 → a4c01f7") || !strings.Contains(stdout, "- `desired/staging/menu.yaml:4:8: ") ||
+		!strings.HasSuffix(stdout, "pushed promote/staging-to-qa\n") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	changed, err := exec.Command("git", "-C", bare, "diff", "--name-only", "main", "promote/staging-to-qa").Output()
+	if err != nil || string(changed) != "desired/qa/order-processing.yaml\n" {
+		t.Errorf("the branch changes %s, %v", changed, err)
+	}
+	if code, stdout, stderr := promote("--service", "order-processing"); code != 0 || strings.Contains(stdout, "menu") {
+		t.Errorf("without it: exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := promote("--service", "menu"); code != 1 || stdout != "" || !strings.Contains(stderr, "desired/staging/menu.yaml:4:8: ") {
+		t.Errorf("by name: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// A second promotion, after the first was merged, has nothing to say and nothing to push.
+func TestPromoteAgain(t *testing.T) {
+	clone, bare := promotable(t, nil)
+	server := answers(t, "staging", "222222222222", "eu-central-1")
+	promote := func() (int, string, string) {
+		return callProgram(t, []string{"DEPLOY_SERVER=" + server}, "promote", "-C", clone, "--from", "staging", "--to", "qa", "--push")
+	}
+	if code, stdout, stderr := promote(); code != 0 || !strings.HasSuffix(stdout, "pushed promote/staging-to-qa\n") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	for _, args := range [][]string{{"branch", "--force", "main", "promote/staging-to-qa"}, {"branch", "-D", "promote/staging-to-qa"}} {
+		if out, err := exec.Command("git", append([]string{"-C", bare}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	if code, stdout, stderr := promote(); code != 0 || stdout != "qa asks for all that staging does; nothing to promote\n" {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if out, err := exec.Command("git", "-C", bare, "branch", "--list", "promote/*").Output(); err != nil || len(out) > 0 {
+		t.Errorf("there is a branch: %s, %v", out, err)
 	}
 }
