@@ -1,76 +1,62 @@
 package desired
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	yaml "go.yaml.in/yaml/v3"
 )
 
 // SetImage puts another image into a container: its tag, and its digest behind it, which is written where the file had none. No
-// other byte of the file changes. A file that has a digest needs one for the new tag, too: the old one would contradict it.
+// other byte of the file changes, and nothing else that the file says: see Set. A file that has a digest needs one for the new tag,
+// too: the old one would contradict it.
 func SetImage(data []byte, container string, image Image) ([]byte, error) {
 	path := []string{"spec", "containers", container, "image"}
 	at := func(key string) []string { return append(path[:len(path):len(path)], key) }
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("read the file to be edited: %w", err)
+	doc, err := parseDocument(data)
+	if err != nil {
+		return nil, err
 	}
-	_, has := descend(&doc, at("digest"))
-	if has && image.Digest == "" {
-		return nil, errors.New("the file has a digest, which would contradict the new tag; give the new image's digest")
+	tag, err := replaced(data, doc, image.Tag, at("tag"))
+	if err != nil {
+		return nil, err
 	}
-	data, err := Set(data, image.Tag, at("tag")...)
-	if err != nil || image.Digest == "" {
-		return data, err
+	values := map[string]string{"tag": image.Tag}
+	parent, err := descend(doc, path)
+	if err != nil {
+		return nil, err
 	}
-	if has {
-		return Set(data, image.Digest, at("digest")...)
-	}
-	return addDigest(data, image.Digest, path)
-}
-
-// addDigest writes a digest behind the tag, which Set has just written as a quoted string on one line.
-func addDigest(data []byte, digest string, image []string) ([]byte, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("read the file to be edited: %w", err)
-	}
-	parent, _ := descend(&doc, image)
-	tag, ok := descend(&doc, append(image[:len(image):len(image)], "tag"))
-	if !ok {
-		return nil, errors.New("the file has no tag beside which the digest could be written")
-	}
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	line := lines[tag.Line-1]
-	text := "digest: " + strconv.Quote(digest)
-	if parent.Style&yaml.FlowStyle != 0 {
-		end := byteColumn(line, tag.Column)
-		end += scalarLength(line[end:], tag)
-		lines[tag.Line-1] = bytes.Join([][]byte{line[:end], []byte(", " + text), line[end:]}, nil)
-		return bytes.Join(lines, nil), nil
-	}
-	ending := "\n"
+	_, old := directMember(parent, "digest")
 	switch {
-	case bytes.HasSuffix(line, []byte("\r\n")):
-		ending = "\r\n"
-	case !bytes.HasSuffix(line, []byte("\n")):
-		lines[tag.Line-1] = append(line[:len(line):len(line)], '\n')
+	case old == nil && image.Digest == "":
+		return apply(data, doc, path, values, tag)
+	case image.Digest == "":
+		return nil, editError(old, "the file has a digest, which would contradict the new tag; give the new image's digest")
 	}
-	// Keys of one mapping stand in one column.
-	text = strings.Repeat(" ", keyColumn(parent, "tag")-1) + text + ending
-	lines[tag.Line-1] = append(lines[tag.Line-1][:len(lines[tag.Line-1]):len(lines[tag.Line-1])], text...)
-	return bytes.Join(lines, nil), nil
+	values["digest"] = image.Digest
+	if old == nil {
+		return apply(data, doc, path, values, tag, addedDigest(data, parent, tag.end, image.Digest))
+	}
+	digest, err := replaced(data, doc, image.Digest, at("digest"))
+	if err != nil {
+		return nil, err
+	}
+	return apply(data, doc, path, values, tag, digest)
 }
 
-func keyColumn(mapping *yaml.Node, key string) int {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key {
-			return mapping.Content[i].Column
-		}
+// addedDigest stands behind the tag: in braces at once, else on a line of its own, in the one column that keys of a mapping stand in.
+func addedDigest(data []byte, image *yaml.Node, tagEnd int, digest string) replacement {
+	text := "digest: " + strconv.Quote(digest)
+	if image.Style&yaml.FlowStyle != 0 {
+		return replacement{tagEnd, tagEnd, ", " + text}
 	}
-	return 1
+	key, _ := directMember(image, "tag")
+	end := lineEnd(data, tagEnd) // a comment is the tag's
+	text = strings.Repeat(" ", key.Column-1) + text
+	ending := lineBreak.Find(data[end:])
+	if ending == nil {
+		return replacement{end, end, "\n" + text + "\n"}
+	}
+	end += len(ending)
+	return replacement{end, end, text + string(ending)}
 }

@@ -19,7 +19,7 @@ func TestSetImage(t *testing.T) {
 		{"alone on its line", "\n        tag: 1a2b3c4 # from CI", "\n        tag: \"2b3c4d5\" # from CI\n        digest: \"" + otherDigest + `"`},
 	}
 	for _, tt := range tests {
-		for _, ending := range []string{"\n", "\r\n"} {
+		for _, ending := range []string{"\n", "\r\n", "\r", "\u0085", "\u2028"} {
 			t.Run(tt.name, func(t *testing.T) {
 				file := func(image string) string {
 					return strings.ReplaceAll("# head\nspec:\n  containers:\n    app:\n      image: "+image+"\n      env: {A: b}   # ä\n", "\n", ending)
@@ -42,7 +42,8 @@ func TestSetImageAtTheEndOfTheFile(t *testing.T) {
 }
 
 func TestSetImageRefuses(t *testing.T) {
-	const file = "spec:\n  containers:\n    app:\n      image: {tag: a, digest: \"sha256:11\"}\n    bare:\n      image: {digest: \"sha256:11\"}\n"
+	const file = "spec:\n  containers:\n    app:\n      image: {tag: a, digest: \"sha256:11\"}\n    bare:\n      image: {digest: \"sha256:11\"}\n" +
+		"    shared: {image: &i {tag: a}}\n    shares: {image: *i}\n    told: {image: {tag: &t a}, env: {VERSION: *t}}\n    half: {image: {tag: b, digest: *t}}\n"
 	for _, tt := range []struct {
 		container string
 		image     Image
@@ -51,6 +52,11 @@ func TestSetImageRefuses(t *testing.T) {
 		{"app", Image{Tag: "b"}, "would contradict the new tag"},
 		{"bare", Image{Tag: "b", Digest: otherDigest}, "the file has no spec.containers.bare.image.tag"},
 		{"none", Image{Tag: "b", Digest: otherDigest}, "the file has no spec.containers.none.image.tag"},
+		{"shared", Image{Tag: "b"}, "8:21: spec.containers.shares.image is written through an alias and would change as well; write it out"},
+		{"shared", Image{Tag: "a", Digest: otherDigest}, "8:21: spec.containers.shares.image is written through an alias and would change as well; write it out"},
+		{"shares", Image{Tag: "b"}, "8:21: spec.containers.shares.image is written through an alias; write it out"},
+		{"told", Image{Tag: "b"}, "9:47: spec.containers.told.env.VERSION is written through an alias and would change as well; write it out"},
+		{"half", Image{Tag: "b", Digest: otherDigest}, "10:36: spec.containers.half.image.digest is written through an alias; write it out"},
 	} {
 		if got, err := SetImage([]byte(file), tt.container, tt.image); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v: error %v, want %q\n%s", tt, err, tt.want, got)
@@ -62,7 +68,8 @@ func TestSetImageRefuses(t *testing.T) {
 func TestSetImageChangesTheImageAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		scalar := rapid.SampledFrom([]string{"a", "'it''s'", `"q\"ü"`, "1a2b3c4"})
-		image := "{tag: " + scalar.Draw(t, "tag")
+		anchor := rapid.SampledFrom([]string{"", "&t "})
+		image := "{tag: " + anchor.Draw(t, "anchor") + scalar.Draw(t, "tag")
 		if rapid.Bool().Draw(t, "digest") {
 			image += ", digest: " + scalar.Draw(t, "old")
 		}
@@ -71,7 +78,8 @@ func TestSetImageChangesTheImageAlone(t *testing.T) {
 			image = strings.NewReplacer("{", "\n        ", ", ", "\n        ", "}", "").Replace(image)
 		}
 		comment := rapid.SampledFrom([]string{"", " # ünder {tag: x}", " #"}).Draw(t, "comment")
-		file := "# ä\nspec:\n  containers:\n    app:\n      image: " + image + comment + "\n      env: {TAG: tag, ü: " + scalar.Draw(t, "env") + "}\n    other: {image: {tag: x}}\n"
+		end := rapid.SampledFrom([]string{"", "\n", "\r", "\u0085", "\u2028", "\u2029"}).Draw(t, "end")
+		file := "# ä\nspec:\n  suspend: {reason: 'pasted" + end + " text'}\n  containers:\n    app:\n      image: " + image + comment + "\n      env: {TAG: tag, ü: " + scalar.Draw(t, "env") + "}\n    other: {image: {tag: x}}\n"
 		got, err := SetImage([]byte(file), "app", Image{Tag: "2b3c4d5", Digest: otherDigest})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, file)

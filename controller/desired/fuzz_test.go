@@ -115,3 +115,41 @@ func FuzzService(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSetImage: of a valid file either the one container has the new image and all else is as it was, or it is an error in the file and
+// nothing else.
+func FuzzSetImage(f *testing.F) {
+	addFiles(f, false)
+	const head = "apiVersion: deploy/v1\nkind: Service\nmetadata: {name: order-processing}\nspec:\n  stack: a\n  containers:\n"
+	f.Add([]byte(head + "    app: {image: &i {tag: &t 1a2b3c4}, env: {V: *t, W: \"a\u2028b\"}}\n    side: {image: *i}\n"))
+	f.Add([]byte("\ufeff" + head + "    app:\n      env: {W: 'a\r b'}\n      image:\n        tag: &t '1a2b3c4'\r        # why\n"))
+	kinds := desired.Kinds{Strategies: strategy.Kinds(), Checks: health.Kinds()}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before, errs := desired.Parse("order-processing.yaml", data, nil, kinds)
+		if len(errs) > 0 {
+			return
+		}
+		for name, c := range before.Spec.Containers {
+			image := desired.Image{Tag: "2b3c4d5", Digest: "sha256:" + strings.Repeat("2", 64)}
+			edited, err := desired.SetImage(data, name, image)
+			if err != nil {
+				at, ok := err.(desired.Error)
+				if at.File = "order-processing.yaml"; !ok {
+					t.Errorf("error %v", err)
+				}
+				errorsInside(t, at.File, data, []desired.Error{at})
+				continue
+			}
+			after, errs := desired.Parse("order-processing.yaml", edited, nil, kinds)
+			if len(errs) > 0 || after.Spec.Containers[name].Image != image {
+				t.Fatalf("%s: %v\n%s", name, errs, edited)
+			}
+			is := after.Spec.Containers[name]
+			is.Image = c.Image
+			after.Spec.Containers[name] = is
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("more than the image of %s changed:\n%s", name, diff)
+			}
+		}
+	})
+}

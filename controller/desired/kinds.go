@@ -29,7 +29,7 @@ type Problem struct {
 	Message string // what is wrong; what would be right
 }
 
-// Error is one error of one file.
+// Error is one error of one file. File is empty where only the caller knows what the file is called.
 type Error struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -39,5 +39,9 @@ type Error struct {
 
 // Error is one line, whatever the file is called: a name may hold anything but a zero byte.
 func (e Error) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", visible(e.File), e.Line, e.Col, e.Message)
+	text := fmt.Sprintf("%d:%d: %s", e.Line, e.Col, e.Message)
+	if e.File == "" {
+		return text
+	}
+	return visible(e.File) + ":" + text
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,6 @@ import (
 	"strings"
 	"testing/fstest"
 	"time"
-
-	"sigs.k8s.io/yaml"
-
-	"github.com/canteen/deploy/controller/desired"
 )
 
 // Repo is a clone on this machine and the branch of its remote that controllers follow. Commits are made of objects, without
@@ -93,43 +90,57 @@ func (r Repo) Between(ctx context.Context, first, second string, most int) ([]st
 // Folder is a folder's files at a commit, those in folders below it left out. (MapFS is the standard library's file system in memory;
 // it drags no test in.)
 func (r Repo) Folder(ctx context.Context, commit, folder string) (fstest.MapFS, error) {
-	out, err := r.git(ctx, nil, nil, "ls-tree", "-z", "--name-only", "--full-tree", commit, folder+"/")
+	out, err := r.git(ctx, nil, nil, "ls-tree", "-z", "--full-tree", commit, folder+"/")
 	if err != nil {
 		return nil, fmt.Errorf("list %s at %s: %w", folder, commit, err)
 	}
-	files := fstest.MapFS{}
-	for name := range strings.SplitSeq(out, "\x00") {
+	var names, blobs []string
+	for entry := range strings.SplitSeq(out, "\x00") {
+		about, name, _ := strings.Cut(entry, "\t") // mode, type and hash
 		if path.Ext(name) != ".yaml" {
 			continue
 		}
-		content, err := r.raw(ctx, nil, nil, "cat-file", "blob", commit+":"+name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s at %s: %w", name, commit, err)
+		fields := strings.Fields(about)
+		if fields[1] != "blob" {
+			return nil, fmt.Errorf("read %s at %s: it is no file but a %s", name, commit, fields[1])
 		}
-		files[path.Base(name)] = &fstest.MapFile{Data: content, Mode: 0o644}
+		names, blobs = append(names, path.Base(name)), append(blobs, fields[2])
 	}
-	if len(files) == 0 {
+	if len(names) == 0 {
 		return nil, fmt.Errorf("there is no %s at %s", folder, commit[:min(7, len(commit))])
+	}
+	contents, err := r.blobs(ctx, blobs)
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %s: %w", folder, commit, err)
+	}
+	files := fstest.MapFS{}
+	for i, name := range names {
+		files[name] = &fstest.MapFile{Data: contents[i], Mode: 0o644}
 	}
 	return files, nil
 }
 
-// EnvironmentName is what the environment's file of a folder says it is called, as the newest fetched commit of the branch has it.
-func (r Repo) EnvironmentName(ctx context.Context, folder string) (string, error) {
-	files, err := r.Folder(ctx, "refs/deploy/"+r.Remote+"/"+r.Branch, folder)
+// blobs reads files by their hashes, in the same order, by one git for all.
+func (r Repo) blobs(ctx context.Context, hashes []string) ([][]byte, error) {
+	out, err := r.raw(ctx, nil, []byte(strings.Join(hashes, "\n")+"\n"), "cat-file", "--batch")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var env desired.Environment
-	if file := files[desired.EnvironmentFile]; file == nil {
-		return "", fmt.Errorf("%s has no %s", folder, desired.EnvironmentFile)
-	} else if err := yaml.Unmarshal(file.Data, &env); err != nil || env.Metadata.Name == "" {
-		return "", fmt.Errorf("%s/%s does not say what the environment is called; controller validate shows its errors", folder, desired.EnvironmentFile)
+	var contents [][]byte
+	for _, hash := range hashes {
+		head, rest, _ := bytes.Cut(out, []byte("\n"))
+		var kind string
+		var size int
+		if _, err := fmt.Sscanf(string(head), hash+" %s %d", &kind, &size); err != nil || kind != "blob" || len(rest) <= size {
+			return nil, fmt.Errorf("git cat-file: no file %s: %s", hash, head)
+		}
+		contents, out = append(contents, rest[:size:size]), rest[size+1:]
 	}
-	return env.Metadata.Name, nil
+	return contents, nil
 }
 
-// Commit makes a commit with other contents of some files, and returns its hash. No branch points to it yet.
+// Commit makes a commit with other contents of some files, and returns its hash. No branch points to it yet. Contents that the parent has
+// all of are an error.
 func (r Repo) Commit(ctx context.Context, parent string, files map[string][]byte, message string) (string, error) {
 	dir, err := os.MkdirTemp("", "deploy-index-")
 	if err != nil {
@@ -152,6 +163,9 @@ func (r Repo) Commit(ctx context.Context, parent string, files map[string][]byte
 	tree, err := r.git(ctx, index, nil, "write-tree")
 	if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
+	}
+	if before, err := r.git(ctx, nil, nil, "rev-parse", parent+"^{tree}"); err != nil || before == tree {
+		return "", fmt.Errorf("commit: %w", cmp.Or(err, errors.New("no file would change")))
 	}
 	commit, err := r.git(ctx, r.identity(ctx), []byte(message), "commit-tree", tree, "-p", parent)
 	if err != nil {

@@ -67,8 +67,10 @@ func (c ControllerChange) edit(ctx context.Context, repo Repo, tip string) (edit
 		return e, err
 	}
 	// JSON is YAML, so that the edit that leaves every other byte alone serves here, too.
-	e.content, err = desired.Set(content, c.Tag, "context", "environments", c.Env, "controller", "image")
-	return e, err
+	if e.content, err = desired.Set(content, c.Tag, "context", "environments", c.Env, "controller", "image"); err != nil {
+		return e, located(infraFile, err)
+	}
+	return e, nil
 }
 
 func controllerOf(content []byte, env string) (string, error) {

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"testing/fstest"
 	"time"
 
 	"github.com/canteen/deploy/controller/desired"
@@ -27,6 +24,10 @@ type Proof struct {
 	Why    string    // where it is not good
 	Digest string    // that was verified, where it is known
 }
+
+// Source opens the prover of the source, which is the environment that git describes there: nobody else's answers prove anything. It is
+// called at most once, and only where something is to be proven.
+type Source func(ctx context.Context, environment *desired.Environment) (Prover, error)
 
 // Prover answers for the source's controller whether it saw this image through.
 type Prover func(ctx context.Context, service, container string, image desired.Image) (Proof, error)
@@ -50,87 +51,33 @@ type Moves struct {
 	Tip  string
 	List []Move
 	Left []string // containers of the source, as service (container), that the target does not have: nothing is asked for them
+	// Refused are the services whose files are in the way, where none was named: they hold up nothing but themselves.
+	Refused []Refusal
 
-	files fstest.MapFS // of the target
+	target   *environment
+	contents map[string][]byte // that the target's files get, by service
 }
+
+// Refusal is a file that is invalid, or that cannot be edited without changing something else.
+type Refusal struct {
+	Service string
+	Err     error // each line has a place in a file
+}
+
+func (r Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (r Refusal) Unwrap() error { return r.Err }
 
 // ErrUnproven is a promotion of something that was never verified in the source, without a reason.
 var ErrUnproven = errors.New("was never verified good in the source")
 
-// Plan says what would move, and writes nothing.
-func Plan(ctx context.Context, repo Repo, kinds desired.Kinds, p Promotion, prove Prover) (*Moves, error) {
-	tip, err := repo.Tip(ctx)
-	if err != nil {
-		return nil, err
-	}
-	source, errFrom := repo.Folder(ctx, tip, "desired/"+p.From)
-	target, errTo := repo.Folder(ctx, tip, "desired/"+p.To)
-	if err := errors.Join(errFrom, errTo); err != nil {
-		return nil, err
-	}
-	m := &Moves{Promotion: p, Tip: tip, files: target}
-	all := p.Services
-	if len(all) == 0 {
-		all = slices.DeleteFunc(names(source), func(name string) bool { return target[name+".yaml"] == nil })
-	}
-	for _, name := range all {
-		from, errFrom := service(source, kinds, "desired/"+p.From, name)
-		to, errTo := service(target, kinds, "desired/"+p.To, name)
-		if err := errors.Join(errFrom, errTo); err != nil {
-			return nil, err
-		}
-		for _, container := range containers(from) {
-			there, ok := to.Spec.Containers[container]
-			here := from.Spec.Containers[container]
-			if !ok {
-				m.Left = append(m.Left, name+" ("+container+")")
-			}
-			if !ok || there.Image == here.Image {
-				continue
-			}
-			move, err := plan(ctx, repo, name, container, here, there, prove)
-			if err != nil {
-				return nil, err
-			}
-			m.List = append(m.List, move)
-		}
-	}
-	return m, nil
-}
-
-func plan(ctx context.Context, repo Repo, service, container string, here, there desired.Container, prove Prover) (Move, error) {
-	m := Move{Service: service, Container: container, Before: there.Image, After: here.Image,
-		Env: missing(here.Env, there.Env), Secrets: missing(here.Secrets, there.Secrets)}
-	var err error
-	if m.Proof, err = prove(ctx, service, container, here.Image); err != nil {
-		return m, err
-	}
-	if m.After.Digest == "" {
-		m.After.Digest = m.Proof.Digest // by tag alone, it might be another image in the target's registry
-	}
-	// What was built elsewhere has no history here; then there is none to show.
-	if m.GoesBack, err = repo.Older(ctx, m.After.Tag, m.Before.Tag); err == nil {
-		m.Commits, err = repo.Between(ctx, m.Before.Tag, m.After.Tag, commitsMax)
-	}
-	if err != nil {
-		m.GoesBack, m.Commits = false, nil
-	}
-	return m, nil
-}
-
-func missing(here, there map[string]string) []string {
-	names := slices.Sorted(maps.Keys(here))
-	return slices.DeleteFunc(names, func(name string) bool { _, has := there[name]; return has })
-}
-
 // Write commits the moves, on a branch of the promotion's own that it returns, and pushes that. The branch is thrown away and made
 // anew each time, so that it always is the tip and one commit; a person's commits on it end that with an error.
-func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (branch string, err error) {
+func (m *Moves) Write(ctx context.Context, repo Repo) (branch string, err error) {
 	if len(m.List) == 0 {
 		return "", errors.New("there is nothing to promote")
 	}
-	files := make(map[string][]byte)
-	folder := "desired/" + m.To
 	for _, move := range m.List {
 		switch {
 		case !move.Proof.Good && m.Reason == "":
@@ -138,20 +85,14 @@ func (m *Moves) Write(ctx context.Context, repo Repo, kinds desired.Kinds) (bran
 		case move.After.Digest == "":
 			return "", fmt.Errorf("no digest of %s %s is known; promote by digest alone: write it into desired/%s first", move.Service, move.After.Tag, m.From)
 		}
-		file := folder + "/" + move.Service + ".yaml"
-		content, ok := files[file]
-		if !ok {
-			content = m.files[move.Service+".yaml"].Data
-		}
-		if files[file], err = desired.SetImage(content, move.Container, move.After); err != nil {
-			return "", fmt.Errorf("%s: %w", file, err)
-		}
-		m.files[move.Service+".yaml"] = &fstest.MapFile{Data: files[file], Mode: 0o644}
 	}
+	edited := m.target.with(m.contents)
+	files := make(map[string][]byte, len(m.contents))
 	for _, move := range m.List {
-		if _, err := service(m.files, kinds, folder, move.Service); err != nil {
+		if _, err := edited.service(move.Service); err != nil {
 			return "", err
 		}
+		files[edited.path(move.Service)] = m.contents[move.Service]
 	}
 	branch = "promote/" + m.From + "-to-" + m.To
 	return branch, m.push(ctx, repo, branch, files)
@@ -223,10 +164,16 @@ func (m *Moves) Text() string {
 			}
 		}
 		for _, c := range move.Commits {
-			fmt.Fprintf(&b, "- `%s`\n", strings.ReplaceAll(oneLine(c), "`", "'")) // nobody is mentioned, and nothing formatted
+			fmt.Fprintf(&b, "- %s\n", asCode(c))
 		}
 		if len(move.Commits) == commitsMax {
 			fmt.Fprintf(&b, "- … and those before\n")
+		}
+	}
+	for _, refused := range m.Refused {
+		fmt.Fprintf(&b, "%s: not promoted\n", refused.Service)
+		for line := range strings.Lines(refused.Error()) {
+			fmt.Fprintf(&b, "- %s\n", asCode(line))
 		}
 	}
 	for _, left := range m.Left {
@@ -237,5 +184,8 @@ func (m *Moves) Text() string {
 	}
 	return b.String()
 }
+
+// asCode is a text in which nobody is mentioned, and nothing formatted.
+func asCode(s string) string { return "`" + strings.ReplaceAll(oneLine(s), "`", "'") + "`" }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -27,8 +27,10 @@ func promotions(t *testing.T) (w *world, first, last string) {
 
 var since = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func says(p Proof) Prover {
-	return func(context.Context, string, string, desired.Image) (Proof, error) { return p, nil }
+func says(p Proof) Source {
+	return func(context.Context, *desired.Environment) (Prover, error) {
+		return func(context.Context, string, string, desired.Image) (Proof, error) { return p, nil }, nil
+	}
 }
 
 func TestPromote(t *testing.T) {
@@ -49,7 +51,7 @@ func TestPromote(t *testing.T) {
 		t.Errorf("qa has the first commit already:\n%s", text)
 	}
 	before := w.asked("desired/qa/orders.yaml")
-	branch, err := moves.Write(t.Context(), repo, kinds())
+	branch, err := moves.Write(t.Context(), repo)
 	if err != nil || branch != "promote/dev-to-qa" {
 		t.Fatalf("%q, %v", branch, err)
 	}
@@ -65,7 +67,7 @@ func TestPromote(t *testing.T) {
 	w.commit("meanwhile")
 	again, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa"}, says(Proof{Good: true, Since: since}))
 	if err == nil {
-		_, err = again.Write(t.Context(), repo, kinds())
+		_, err = again.Write(t.Context(), repo)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +84,7 @@ func TestPromote(t *testing.T) {
 	w.git("push", "--quiet", "origin", "HEAD:"+branch)
 	third, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa"}, says(Proof{Good: true}))
 	if err == nil {
-		_, err = third.Write(t.Context(), repo, kinds())
+		_, err = third.Write(t.Context(), repo)
 	}
 	if err == nil || !strings.Contains(err.Error(), "somebody else made") {
 		t.Errorf("over a person's commit: %v", err)
@@ -97,7 +99,7 @@ func TestPromoteOnlyWhatIsProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := moves.Write(t.Context(), repo, kinds()); !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), last+" was never verified good in the source: rejected: it crashed") {
+	if _, err := moves.Write(t.Context(), repo); !errors.Is(err, ErrUnproven) || !strings.Contains(err.Error(), last+" was never verified good in the source: rejected: it crashed") {
 		t.Errorf("error %v", err)
 	}
 	if out, _ := exec.Command("git", "-C", w.bare, "branch", "--list", "promote/*").Output(); len(out) > 0 {
@@ -105,7 +107,7 @@ func TestPromoteOnlyWhatIsProven(t *testing.T) {
 	}
 	forced, err := Plan(t.Context(), repo, kinds(), Promotion{From: "dev", To: "qa", Reason: "the fix for  the outage"}, unproven)
 	if err == nil {
-		_, err = forced.Write(t.Context(), repo, kinds())
+		_, err = forced.Write(t.Context(), repo)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -133,12 +135,49 @@ func TestPromoteNothing(t *testing.T) {
 	}
 }
 
+// dev asks by tag alone, and qa has its digest since the last promotion was merged.
+func TestPromoteNothingAgain(t *testing.T) {
+	w, _, last := promotions(t)
+	w.write("desired/dev/orders.yaml", strings.Replace(w.asked("desired/dev/orders.yaml"), `, digest: "`+digestA+`"`, "", 1))
+	w.commit("dev without a digest")
+	repo := w.newClone()
+	promotion := Promotion{From: "dev", To: "qa"}
+	first, err := Plan(t.Context(), repo, kinds(), promotion, says(Proof{Good: true, Since: since, Digest: digestA}))
+	w.must(err)
+	branch, err := first.Write(t.Context(), repo)
+	w.must(err)
+	w.git("fetch", "--quiet", "origin", branch)
+	w.git("reset", "--quiet", "--hard", "FETCH_HEAD")
+	w.git("push", "--quiet", "origin", "HEAD:main", ":"+branch)
+	for _, tt := range []struct {
+		name  string
+		proof Proof
+		moves int
+	}{
+		{"that digest was verified", Proof{Good: true, Digest: digestA}, 0},
+		{"it is not known which was", Proof{Good: true}, 0},
+		{"none was yet", Proof{Why: "it rolls"}, 0},
+		{"another digest of the tag was", Proof{Good: true, Digest: digestB}, 1},
+	} {
+		again, err := Plan(t.Context(), repo, kinds(), promotion, says(tt.proof))
+		if err != nil || len(again.List) != tt.moves {
+			t.Errorf("%s: %s was promoted and merged: %v\n%s", tt.name, last, err, again.Text())
+		}
+		if tt.moves > 0 {
+			continue
+		}
+		if branch, err := again.Write(t.Context(), repo); err == nil || !strings.Contains(err.Error(), "nothing to promote") {
+			t.Errorf("%s: it wrote %q, %v", tt.name, branch, err)
+		}
+	}
+}
+
 func TestPromoteByDigestAlone(t *testing.T) {
 	w, _, _ := promotions(t)
 	repo := w.newClone()
 	moves, err := Plan(t.Context(), repo, kinds(), Promotion{From: "qa", To: "dev"}, says(Proof{Good: true}))
 	if err == nil {
-		_, err = moves.Write(t.Context(), repo, kinds())
+		_, err = moves.Write(t.Context(), repo)
 	}
 	if err == nil || !strings.Contains(err.Error(), "promote by digest alone") {
 		t.Errorf("error %v", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"slices"
 	"strings"
 	"testing/fstest"
 	"time"
@@ -108,8 +107,8 @@ func pushed(ctx context.Context, repo Repo, make func(tip string) (edit, error))
 
 // Edit returns the file's new content where the outcome is Written. The files are those of the environment's folder.
 func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kinds, c Change) ([]byte, Result, error) {
-	name := c.Service + ".yaml"
-	asked, err := service(files, kinds, c.folder(), c.Service)
+	env := load(files, kinds, c.folder())
+	asked, err := env.service(c.Service)
 	if err != nil {
 		return nil, Result{}, err
 	}
@@ -126,26 +125,26 @@ func Edit(ctx context.Context, repo Repo, files fstest.MapFS, kinds desired.Kind
 	if result.Outcome, err = judge(ctx, repo, before.Image, c.Image); err != nil || result.Outcome != Written {
 		return nil, result, err
 	}
-	content, err := desired.SetImage(files[name].Data, c.Container, c.Image)
+	content, err := desired.SetImage(env.content(c.Service), c.Container, c.Image)
 	if err != nil {
-		return nil, Result{}, fmt.Errorf("%s: %w", c.file(), err)
+		return nil, Result{}, located(c.file(), err)
 	}
-	edited := fstest.MapFS{}
-	for other, file := range files {
-		edited[other] = file
-	}
-	edited[name] = &fstest.MapFile{Data: content, Mode: 0o644}
-	if _, err := service(edited, kinds, c.folder(), c.Service); err != nil {
+	if _, err := env.with(map[string][]byte{c.Service: content}).service(c.Service); err != nil {
 		return nil, Result{}, err
 	}
 	return content, result, nil
+}
+
+// already says that git asks for the image as far as is known of it: the digest that stands beside the tag there may be unknown here.
+func already(before, after desired.Image) bool {
+	return before.Tag == after.Tag && (before.Digest == after.Digest || after.Digest == "")
 }
 
 // judge says what is to be done about a new image in place of another.
 func judge(ctx context.Context, repo Repo, before, after desired.Image) (Outcome, error) {
 	if before.Tag == after.Tag {
 		switch {
-		case before.Digest == after.Digest || after.Digest == "":
+		case already(before, after):
 			return Already, nil
 		case before.Digest != "":
 			return "", fmt.Errorf("tag %s is %s in git, and cannot be %s as well; build a new commit", after.Tag, before.Digest, after.Digest)
@@ -168,43 +167,13 @@ func judge(ctx context.Context, repo Repo, before, after desired.Image) (Outcome
 	return Written, err
 }
 
-// service is a service as git asks for it, or everything that is wrong with its file.
-func service(files fstest.MapFS, kinds desired.Kinds, folder, name string) (*desired.Service, error) {
-	if files[name+".yaml"] == nil {
-		return nil, fmt.Errorf("there is no %s; the services there are %s", path.Join(folder, name+".yaml"), strings.Join(names(files), ", "))
+// located is the error of an edit, which knows the place and not the file.
+func located(file string, err error) error {
+	if at, ok := errors.AsType[desired.Error](err); ok {
+		at.File = file
+		return at
 	}
-	snapshot := desired.Load(files, kinds)
-	if s := snapshot.Services[name]; s != nil {
-		return s, nil
-	}
-	var text []string
-	for _, e := range snapshot.Errors {
-		if e.File == name+".yaml" || e.File == desired.EnvironmentFile {
-			e.File = path.Join(folder, e.File)
-			text = append(text, e.Error())
-		}
-	}
-	return nil, fmt.Errorf("%s is not valid:\n%s", path.Join(folder, name+".yaml"), strings.Join(text, "\n"))
-}
-
-func names(files fstest.MapFS) []string {
-	var all []string
-	for name := range files {
-		if name != desired.EnvironmentFile {
-			all = append(all, strings.TrimSuffix(name, ".yaml"))
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-func containers(s *desired.Service) []string {
-	var all []string
-	for name := range s.Spec.Containers {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
+	return fmt.Errorf("edit %s: %w", file, err)
 }
 
 // only is the container of a service that has one.

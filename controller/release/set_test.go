@@ -179,3 +179,24 @@ func TestSetHasAnAuthor(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 }
+
+// A container whose image another one repeats is not set: the other would change as well.
+func TestSetRefusesWhatIsShared(t *testing.T) {
+	w := newWorld(t)
+	shared := strings.Replace(serviceFile, `image: {tag: "0000000"}`, `image: &img {tag: "0000000"}`, 1) + "    side: {image: *img}\n"
+	w.write("desired/dev/orders.yaml", shared)
+	tag := w.commit("shared")
+	for container, want := range map[string]string{
+		"app":  "desired/dev/orders.yaml:11:19: spec.containers.side.image is written through an alias and would change as well; write it out",
+		"side": "desired/dev/orders.yaml:11:19: spec.containers.side.image is written through an alias; write it out",
+	} {
+		c := image(tag, digestA)
+		c.Container = container
+		if r, err := Set(t.Context(), w.newClone(), kinds(), c); err == nil || err.Error() != want {
+			t.Errorf("%s: %+v, error %v, want %s", container, r, err, want)
+		}
+	}
+	if got := w.asked("desired/dev/orders.yaml"); got != shared {
+		t.Errorf("the file is\n%s", got)
+	}
+}

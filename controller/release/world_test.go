@@ -1,6 +1,7 @@
 package release
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,4 +124,20 @@ func (w *world) must(err error) {
 
 func image(tag, digest string) Change {
 	return Change{Env: "dev", Service: "orders", Image: desired.Image{Tag: tag, Digest: digest}}
+}
+
+// countGit answers how often git has been started since then.
+func (w *world) countGit() func() int {
+	w.t.Helper()
+	real, err := exec.LookPath("git")
+	w.must(err)
+	dir := w.t.TempDir()
+	log := filepath.Join(dir, "log")
+	w.must(os.WriteFile(filepath.Join(dir, "git"), fmt.Appendf(nil, "#!/bin/sh\necho x >>'%s'\nexec '%s' \"$@\"\n", log, real), 0o755))
+	w.t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return func() int {
+		data, err := os.ReadFile(log)
+		w.must(err)
+		return strings.Count(string(data), "x")
+	}
 }

@@ -25,13 +25,11 @@ func (f planFlags) fromController(ctx context.Context, in intent, p plan.Plan) (
 	if err != nil {
 		return p, err
 	}
-	env := in.snapshot.Environment
-	switch {
-	case first.Schema > rollout.Schema:
+	if first.Schema > rollout.Schema {
 		return p, fmt.Errorf("the controller at %s is newer (%s) than this program, which does not understand its records; use one of its version", f.server, first.Version)
-	case first.Account != env.Spec.Account || first.Region != env.Spec.Region:
-		return p, fmt.Errorf("the controller at %s works in account %s in %s, and %s/environment.yaml names %s in %s: ask the controller of that account",
-			f.server, first.Account, first.Region, in.folder, env.Spec.Account, env.Spec.Region)
+	}
+	if err := wantIdentity(f.server, first, in.folder, in.snapshot.Environment); err != nil {
+		return p, err
 	}
 	p.At = first.At
 	p.Notes = []string{"The controller was asked; nobody looked at the account anew. What the controller had no cause to look at is assumed to be as it must be, and listed with the service."}
@@ -52,15 +50,15 @@ func (f planFlags) fromController(ctx context.Context, in intent, p plan.Plan) (
 func askRecords(ctx context.Context, base string) (server.Records, []rehearsal.Known, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
-	var first server.Records
 	body, err := open(ctx, base+"/api/v1/records", "application/x-ndjson")
 	if err != nil {
-		return first, nil, err
+		return server.Records{}, nil, err
 	}
 	defer body.Close()
 	lines := json.NewDecoder(io.LimitReader(body, recordsMax))
-	if err := lines.Decode(&first); err != nil || first.Account == "" {
-		return first, nil, fmt.Errorf("%s does not say whose records it has; is it a controller that knows /api/v1/records?", base)
+	first, err := decodeIdentity(base, lines)
+	if err != nil {
+		return first, nil, err
 	}
 	var known []rehearsal.Known
 	for {

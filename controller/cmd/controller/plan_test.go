@@ -225,6 +225,8 @@ func TestPlanGoesWrong(t *testing.T) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/of-another"):
 			_, _ = w.Write([]byte(`{"environment":"dev","account":"111111111111","region":"eu-central-1","schema":1,"services":0}`))
+		case strings.HasPrefix(r.URL.Path, "/beside"):
+			_, _ = w.Write([]byte(`{"environment":"qa","account":"000000000000","region":"eu-central-1","schema":1,"services":0}`))
 		case strings.HasPrefix(r.URL.Path, "/newer"):
 			_, _ = w.Write([]byte(`{"environment":"dev","account":"000000000000","region":"eu-central-1","schema":99,"services":0}`))
 		case strings.HasPrefix(r.URL.Path, "/cut"):
@@ -262,6 +264,7 @@ func TestPlanGoesWrong(t *testing.T) {
 		{"no controller", nil, []string{folder, "--server", "http://127.0.0.1:1"}, 1, "no controller answers"},
 		{"not a controller", nil, []string{folder, "--server", other.URL}, 1, "is it a controller?"},
 		{"another account's controller", nil, []string{folder, "--server", other.URL + "/of-another"}, 1, "works in account 111111111111"},
+		{"another environment's controller of this account", nil, []string{folder, "--server", other.URL + "/beside"}, 1, "is that of qa and works in account 000000000000"},
 		{"a newer controller", nil, []string{folder, "--server", other.URL + "/newer"}, 1, "is newer"},
 		{"an answer that is cut", nil, []string{folder, "--server", other.URL + "/cut"}, 1, "after 0 services"},
 	} {

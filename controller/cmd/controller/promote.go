@@ -36,7 +36,8 @@ func newPromoteCommand(kinds desired.Kinds) *cobra.Command {
 			"env and secrets the target lacks. With --push it writes tag and digest to a branch of its own, with --pull-request it also opens\n" +
 			"or updates the pull request (token in GITHUB_TOKEN; GITHUB_REPOSITORY, GITHUB_API_URL as in a workflow). Whether an image is good is\n" +
 			"asked of the source's controller where --server names it, else read from the deployments that it told GitHub of. What was never\n" +
-			"verified there is refused unless --force gives a reason, which is committed.",
+			"verified there is refused unless --force gives a reason, which is committed. A file that is invalid, or that cannot be edited without\n" +
+			"changing something else, holds up its own service: the others go on, and the exit code is 1. Where --service names any, it is an error.",
 		Example: "  controller promote --from staging --to prod --server http://10.0.0.1:8080\n" +
 			"  controller promote --from dev --to qa --service order-processing --push --pull-request",
 		Args: arguments(cobra.NoArgs),
@@ -58,21 +59,35 @@ func promote(ctx context.Context, out io.Writer, kinds desired.Kinds, f promoteF
 	if err := f.check(); err != nil {
 		return err
 	}
-	moves, err := release.Plan(ctx, f.repo, kinds, f.Promotion, f.prove)
+	moves, err := release.Plan(ctx, f.repo, kinds, f.Promotion, f.source())
 	if err != nil {
 		return err
 	}
-	if len(moves.List) == 0 {
-		_, err := fmt.Fprintf(out, "%s%s asks for all that %s does; nothing to promote\n", moves.Text(), f.To, f.From)
+	if err := f.carryOut(ctx, out, moves); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(out, moves.Text()); err != nil {
+	if len(moves.Refused) > 0 {
+		return errInvalid // the text has said why
+	}
+	return nil
+}
+
+// carryOut shows the moves, and writes them where that is asked for.
+func (f *promoteFlags) carryOut(ctx context.Context, out io.Writer, moves *release.Moves) error {
+	text := moves.Text()
+	switch {
+	case len(moves.List) == 0 && len(moves.Refused) == 0:
+		text += fmt.Sprintf("%s asks for all that %s does; nothing to promote\n", f.To, f.From)
+	case len(moves.List) == 0:
+		text += "nothing to promote besides\n"
+	}
+	if _, err := io.WriteString(out, text); err != nil {
 		return err
 	}
-	if !f.push {
+	if !f.push || len(moves.List) == 0 {
 		return nil
 	}
-	branch, err := moves.Write(ctx, f.repo, kinds)
+	branch, err := moves.Write(ctx, f.repo)
 	if errors.Is(err, release.ErrUnproven) {
 		return fmt.Errorf("%w. Wait for its verdict, leave it out by --service, or give a reason with --force", err)
 	}
@@ -117,15 +132,28 @@ func (f *promoteFlags) check() error {
 	return err
 }
 
-// prove asks the source's controller, or GitHub what that told it.
-func (f *promoteFlags) prove(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
+// source answers for the environment that is promoted from: its controller, or GitHub what that told it. It is nil where there is neither.
+func (f *promoteFlags) source() release.Source {
 	switch {
 	case f.server != "":
+		return f.asked
 	case f.github.Token != "" && f.github.Repository != "":
-		return f.told(ctx, service, container, image)
-	default:
-		return release.Proof{Why: "no controller was asked"}, nil
+		return f.told
 	}
+	return nil
+}
+
+// asked makes sure that it is the source's controller which answers: an address is easily another one's.
+func (f *promoteFlags) asked(ctx context.Context, environment *desired.Environment) (release.Prover, error) {
+	first, err := askIdentity(ctx, f.server)
+	if err == nil {
+		err = wantIdentity(f.server, first, "desired/"+f.From, environment)
+	}
+	return f.prove, err
+}
+
+// prove asks the controller for the verdict.
+func (f *promoteFlags) prove(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
 	base := f.server + "/api/v1/services/" + url.PathEscape(service)
 	var s server.Service
 	var h server.History
@@ -142,29 +170,32 @@ func (f *promoteFlags) prove(ctx context.Context, service, container string, ima
 }
 
 // told reads the verdict from GitHub's deployments. They carry the environment's name, which its file says.
-func (f *promoteFlags) told(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
+func (f *promoteFlags) told(_ context.Context, environment *desired.Environment) (release.Prover, error) {
 	host, err := githost.Open(githost.Options{API: f.github.API, Repository: f.github.Repository, Branch: f.repo.Branch, TokenEnv: hostTokenEnv})
 	if err != nil {
-		return release.Proof{}, err
+		return nil, err
 	}
-	environment, err := f.repo.EnvironmentName(ctx, "desired/"+f.From)
-	if err != nil {
-		return release.Proof{}, err
-	}
-	v, found, err := host.Verdict(ctx, environment, service, container, image.Tag, image.Digest)
+	return func(ctx context.Context, service, container string, image desired.Image) (release.Proof, error) {
+		v, found, err := host.Verdict(ctx, environment.Metadata.Name, service, container, image.Tag, image.Digest)
+		if err != nil {
+			return release.Proof{}, fmt.Errorf("ask whether %s is good: %w", service, err)
+		}
+		return proofTold(v, found), nil
+	}, nil
+}
+
+func proofTold(v githost.Verdict, found bool) release.Proof {
 	switch {
-	case err != nil:
-		return release.Proof{}, fmt.Errorf("ask whether %s is good: %w", service, err)
 	case !found:
-		return release.Proof{Why: "GitHub was not told of a deployment of it"}, nil
+		return release.Proof{Why: "GitHub was not told of a deployment of it"}
 	case v.State == githost.Success:
-		return release.Proof{Good: true, Since: v.At, Digest: v.Digest}, nil
+		return release.Proof{Good: true, Since: v.At, Digest: v.Digest}
 	case v.State == githost.Failure:
-		return release.Proof{Why: "rejected: " + v.Why, Digest: v.Digest}, nil
+		return release.Proof{Why: "rejected: " + v.Why, Digest: v.Digest}
 	case v.State == "":
-		return release.Proof{Why: "it has no verdict yet", Digest: v.Digest}, nil
+		return release.Proof{Why: "it has no verdict yet", Digest: v.Digest}
 	}
-	return release.Proof{Why: "it could not be judged: " + v.Why, Digest: v.Digest}, nil
+	return release.Proof{Why: "it could not be judged: " + v.Why, Digest: v.Digest}
 }
 
 // proof is the newest verdict on an image. What ended without one (superseded, blocked, stalled) says nothing against it.
