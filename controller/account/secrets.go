@@ -108,10 +108,13 @@ func (a *Account) secretVersion(ctx context.Context, reference string, fresh fre
 	}
 	version := "unknown here" // of another region or account: nothing here could tell, and it never changes
 	switch {
-	case strings.HasPrefix(id, a.prefix("secretsmanager")):
+	case strings.HasPrefix(id, "arn:"+a.partition()+":secretsmanager:"+a.opts.Region+":"):
 		out, err := a.aws.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+		if err = deed(err, "look for secret %s", id); fault.Is(err, fault.Blocked) && !strings.HasPrefix(id, a.prefix("secretsmanager")) {
+			break // another account shares it with the service, and not with the controller
+		}
 		if err != nil {
-			return "", deed(err, "look for secret %s", id)
+			return "", err
 		}
 		for v, stages := range out.VersionIdsToStages {
 			if slices.Contains(stages, "AWSCURRENT") {

@@ -16,7 +16,7 @@ import (
 func TestKeptIsWhatWasSeen(t *testing.T) {
 	yes, text := true, "x"
 	all := observed.Service{
-		At: time.Unix(1, 0), Stack: observed.Stack{Name: "s", Outputs: map[string]string{"a": "b"}}, Status: observed.StatusActive, ARN: "arn", Name: "n",
+		At: time.Unix(1, 0), Stack: observed.Stack{Name: "s", Outputs: map[string]string{"a": "b"}}, Status: observed.StatusActive, ARN: "arn", Name: "n", DeployedBy: "EXTERNAL",
 		TaskDefinition: "n:1", Desired: 1, Running: 2, Pending: 3, Deployments: []observed.Deployment{{ID: "d"}}, Tags: map[string]string{"k": "v", "l": "w"},
 		TargetGroups: []observed.TargetGroup{{ARN: "g"}}, Events: []observed.Event{{ID: "e"}}, Template: &observed.Template{ARN: "t"},
 		Images: map[string]observed.Image{"app": {Tag: "1"}}, Revisions: map[string]observed.Revision{"n:1": {ARN: "n:1"}, "n:2": {ARN: "n:2", Active: true}},

@@ -137,7 +137,7 @@ func (s *tally) missing() (out []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range familiesDrawn {
-		if s.seeds >= 40 && s.families[f.name] == 0 {
+		if s.seeds >= 60 && s.families[f.name] == 0 {
 			out = append(out, f.name)
 		}
 	}
