@@ -13,7 +13,7 @@ type Kept struct {
 	at                        time.Time
 	stack                     stack
 	status                    observed.Status
-	arn, name, by, definition string
+	arn, name, definition     string
 	desired, running, pending int32
 	changing                  bool // CloudFormation changes the stack
 	deployments               []observed.Deployment
@@ -63,7 +63,7 @@ func Keep(seen observed.Service, before Kept, inFlight bool) Kept {
 
 func keep(s observed.Service) Kept {
 	k := Kept{
-		at: s.At, stack: stack{s.Stack.Name, s.Stack.Status, s.Stack.UpdatedAt, s.Stack.Outputs}, changing: s.Stack.InProgress, status: s.Status, arn: s.ARN, name: s.Name, by: s.DeployedBy, definition: s.TaskDefinition, desired: int32(s.Desired), running: int32(s.Running),
+		at: s.At, stack: stack{s.Stack.Name, s.Stack.Status, s.Stack.UpdatedAt, s.Stack.Outputs}, changing: s.Stack.InProgress, status: s.Status, arn: s.ARN, name: s.Name, definition: s.TaskDefinition, desired: int32(s.Desired), running: int32(s.Running),
 		pending: int32(s.Pending), deployments: s.Deployments, template: s.Template,
 	}
 	if s.TargetGroups != nil || s.Secrets != nil {
@@ -82,7 +82,7 @@ func keep(s observed.Service) Kept {
 		}
 	}
 	rest := observed.Service{
-		Events: s.Events, Images: s.Images, Startable: s.Startable, Alike: s.Alike, Parameter: s.Parameter, ServiceDeployment: s.ServiceDeployment,
+		DeployedBy: s.DeployedBy, Events: s.Events, Images: s.Images, Startable: s.Startable, Alike: s.Alike, Parameter: s.Parameter, ServiceDeployment: s.ServiceDeployment,
 		Tasks: s.Tasks, Targets: s.Targets, Alarms: s.Alarms, Logs: s.Logs, Migration: s.Migration, MigrationLog: s.MigrationLog, Missing: s.Missing,
 	}
 	if !reflect.ValueOf(rest).IsZero() {
@@ -98,7 +98,7 @@ func (k Kept) Service() observed.Service {
 		s = *k.rest
 	}
 	s.Stack = observed.Stack{Name: k.stack.name, Status: k.stack.status, InProgress: k.changing, UpdatedAt: k.stack.updatedAt, Outputs: k.stack.outputs}
-	s.At, s.Status, s.ARN, s.Name, s.DeployedBy, s.TaskDefinition = k.at, k.status, k.arn, k.name, k.by, k.definition
+	s.At, s.Status, s.ARN, s.Name, s.TaskDefinition = k.at, k.status, k.arn, k.name, k.definition
 	s.Desired, s.Running, s.Pending, s.Deployments = int(k.desired), int(k.running), int(k.pending), k.deployments
 	s.Template = k.template
 	if k.groups != nil {
