@@ -81,6 +81,12 @@ func TestDesiredNamesWhatIsThere(t *testing.T) {
 		for _, names := range file.Spec.Verify.Alarms {
 			for _, name := range names {
 				properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", name)
+				// The first version waits for ever where an alarm is named that is made after it.
+				for _, r := range resources(main, "AWS::CloudWatch::Alarm") {
+					if r["Properties"].(object)["AlarmName"] == name && r["Condition"] != nil {
+						t.Errorf("%s: alarm %s is not there before a first version is good", env, name)
+					}
+				}
 			}
 		}
 	}
