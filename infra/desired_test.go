@@ -81,6 +81,12 @@ func TestDesiredNamesWhatIsThere(t *testing.T) {
 		for _, names := range file.Spec.Verify.Alarms {
 			for _, name := range names {
 				properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", name)
+				// The first version waits for ever where an alarm is named that is made after it.
+				for _, r := range resources(main, "AWS::CloudWatch::Alarm") {
+					if r["Properties"].(object)["AlarmName"] == name && r["Condition"] != nil {
+						t.Errorf("%s: alarm %s is not there before a first version is good", env, name)
+					}
+				}
 			}
 		}
 	}
@@ -188,6 +194,9 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		{"play", object{"zones": []string{"a"}}, "at least two availability zones"},
 		{"play", object{"source": "git@github.com:x/y"}, "source must be an https:// address"},
 		{"play", object{"github": "deploy"}, "github must be owner/name"},
+		{"play", object{"github": "canteen@123456/deploy@456789"}, "write ids as githubIds"},
+		{"play", object{"githubIds": object{"owner": 123456}}, "githubIds must have owner and repository"},
+		{"play", object{"githubIds": object{"owner": 123456, "repository": -1}}, "githubIds must have owner and repository"},
 		{"play", object{"imagesReadBy": []string{"555555555555"}}, "must name other accounts"},
 		{"play", object{"logDays": 31}, "logDays must be one of"},
 		{"play", object{"controller": object{"image": "a b"}}, "controller.image must be a tag"},

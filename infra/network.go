@@ -94,14 +94,20 @@ func (n *network) endpoints(stack awscdk.Stack, s Settings) {
 	})
 	group.AddIngressRule(awsec2.Peer_Ipv4(&s.Cidr), awsec2.Port_Tcp(number(443)), text("whoever is in this network"), nil)
 	// What tasks and the rotation call. The controller has NAT and goes through these as well, by their private names.
-	for _, e := range []struct {
+	type endpoint struct {
 		id string
 		to awsec2.InterfaceVpcEndpointAwsService
-	}{
+	}
+	list := []endpoint{
 		{"EcrApi", awsec2.InterfaceVpcEndpointAwsService_ECR()}, {"EcrImages", awsec2.InterfaceVpcEndpointAwsService_ECR_DOCKER()},
 		{"Logs", awsec2.InterfaceVpcEndpointAwsService_CLOUDWATCH_LOGS()}, {"Secrets", awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER()},
 		{"Queues", awsec2.InterfaceVpcEndpointAwsService_SQS()},
-	} {
+	}
+	// Starting a task reads them; an interface that nobody asks costs as much as another.
+	if len(s.Template.Parameters) > 0 {
+		list = append(list, endpoint{"Parameters", awsec2.InterfaceVpcEndpointAwsService_SSM()})
+	}
+	for _, e := range list {
 		n.vpc.AddInterfaceEndpoint(text(e.id), &awsec2.InterfaceVpcEndpointOptions{
 			Service: e.to, Subnets: n.apps, SecurityGroups: &[]awsec2.ISecurityGroup{group}, Open: jsii.Bool(false),
 		})

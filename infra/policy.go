@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -165,7 +166,17 @@ func (s Settings) workflowsMayAssume(claim string) map[string]any {
 		"Principal": map[string]any{"Federated": "arn:aws:iam::" + s.Account + ":oidc-provider/" + host},
 		"Condition": map[string]any{"StringEquals": map[string]any{
 			host + ":aud": "sts.amazonaws.com",
-			host + ":sub": "repo:" + s.GitHub + ":" + claim,
+			host + ":sub": "repo:" + s.repository() + ":" + claim,
 		}},
 	}}}
+}
+
+// repository is how the subject of GitHub's tokens names it. With ids the form without them is not trusted as well: whoever is given the
+// name after this repository could be given tokens of that form.
+func (s Settings) repository() string {
+	if s.GitHubIDs == (GitHubIDs{}) {
+		return s.GitHub
+	}
+	owner, name, _ := strings.Cut(s.GitHub, "/")
+	return fmt.Sprintf("%s@%d/%s@%d", owner, s.GitHubIDs.Owner, name, s.GitHubIDs.Repository)
 }

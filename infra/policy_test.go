@@ -152,6 +152,24 @@ func TestPipelineNeverDeploys(t *testing.T) {
 	}
 }
 
+// A repository whose tokens have ids in their subject is trusted by that subject alone: its name may be another's one day.
+// https://docs.github.com/en/actions/reference/security/oidc
+func TestWorkflowsAreTrustedByTheirIds(t *testing.T) {
+	s := settingsOf(t, "dev")
+	s.GitHubIDs = GitHubIDs{Owner: 123456, Repository: 456789}
+	if err := s.check(); err != nil {
+		t.Fatal(err)
+	}
+	base := synth(t, s).base
+	for role, claim := range map[string]string{deployRole: "environment:dev", planRole: "pull_request"} {
+		trust := properties(t, base, "AWS::IAM::Role", "RoleName", role)["AssumeRolePolicyDocument"].(object)
+		when := list(trust["Statement"])[0].(object)["Condition"].(object)["StringEquals"].(object)
+		if got, want := when["token.actions.githubusercontent.com:sub"], "repo:canteen@123456/deploy@456789:"+claim; got != want {
+			t.Errorf("%s is taken by %v, want %s and no other", role, got, want)
+		}
+	}
+}
+
 // The tests of the controller hold it to this policy: it is what is synthesized.
 func TestControllerPolicy(t *testing.T) {
 	const path = "../controller/permit/policy.json"

@@ -21,9 +21,9 @@ func buildMain(stack awscdk.Stack, s Settings) {
 	})
 	f := newFront(stack, s, n)
 	newTemplate(stack, s, d, q)
-	newService(stack, s, n, f)
+	nothing := newService(stack, s, n, f)
 	c := newController(stack, s, n)
-	newAlarms(stack, s, q, f)
+	newAlarms(stack, s, q, f, nothing)
 	newEvents(stack, s)
 
 	output(stack, "RepoUri", s.repositoryURI(workerRepository), "The worker's images")
@@ -201,7 +201,9 @@ func (s Settings) readParameters() []statement {
 // 0 until a first revision was good and left out ever after, deployment configuration and circuit breaker go with each of the
 // controller's rolls.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html
-func newService(stack awscdk.Stack, s Settings, n network, f front) {
+//
+// The condition that it answers holds until a first revision was good.
+func newService(stack awscdk.Stack, s Settings, n network, f front) awscdk.CfnCondition {
 	last := awscdk.NewCfnParameter(stack, text("LastGood"), &awscdk.CfnParameterProps{
 		Type: text("AWS::SSM::Parameter::Value<String>"), Default: text(s.parameter()),
 		Description: text("The last good revision, as the controller keeps it; the template's family until there is one"),
@@ -220,6 +222,7 @@ func newService(stack awscdk.Stack, s Settings, n network, f front) {
 	})
 	made.AddPropertyOverride(text("DesiredCount"), map[string]any{"Fn::If": []any{*nothing.LogicalId(), 0, map[string]any{"Ref": "AWS::NoValue"}}})
 	after(stack, made, "Cluster", "FrontRule", "Template")
+	return nothing
 }
 
 // anys are the same texts as a list of anything.

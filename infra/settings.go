@@ -24,6 +24,8 @@ type Settings struct {
 	Source string `json:"source"` // the git repository that the controller follows, over https
 	Branch string `json:"branch"`
 	GitHub string `json:"github"` // owner/name of the repository whose workflows may take the deploy role
+	// GitHubIDs are of the same repository, where its tokens have them in their subject; then no token without them is trusted.
+	GitHubIDs GitHubIDs `json:"githubIds"`
 
 	ImagesReadBy []string `json:"imagesReadBy"` // accounts that images are promoted to from here
 	ImagesFrom   []string `json:"imagesFrom"`   // accounts that images are promoted from to here
@@ -40,6 +42,13 @@ type Settings struct {
 	Alarms     AlarmSettings      `json:"alarms"`
 	Controller ControllerSettings `json:"controller"`
 	LogDays    int                `json:"logDays"`
+}
+
+// GitHubIDs are numbers that GitHub never gives twice, as a name may be. Repositories made, renamed or transferred since 15 July 2026
+// have them in their tokens, and older ones that chose so.
+type GitHubIDs struct {
+	Owner      int `json:"owner"`
+	Repository int `json:"repository"`
 }
 
 // TemplateSettings are of the worker's tasks.
@@ -213,7 +222,8 @@ func (s Settings) check() error {
 	must(accountForm.MatchString(s.Account), "account must be 12 digits, is %q", s.Account)
 	must(s.Region != "", "region must be written, such as eu-central-1")
 	must(strings.HasPrefix(s.Source, "https://"), "source must be an https:// address: the controller reaches nothing but port 443, is %q", s.Source)
-	must(githubForm.MatchString(s.GitHub), "github must be owner/name, is %q", s.GitHub)
+	must(githubForm.MatchString(s.GitHub), "github must be owner/name, is %q; write ids as githubIds", s.GitHub)
+	must(s.GitHubIDs == GitHubIDs{} || s.GitHubIDs.Owner > 0 && s.GitHubIDs.Repository > 0, "githubIds must have owner and repository, both of them numbers of GitHub's, or be left out")
 	for _, account := range slices.Concat(s.ImagesReadBy, s.ImagesFrom) {
 		must(accountForm.MatchString(account) && account != s.Account, "imagesReadBy and imagesFrom must name other accounts by 12 digits, have %q", account)
 	}

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -202,7 +201,6 @@ func TestPageNeedsALogin(t *testing.T) {
 	}
 }
 
-// With endpoints the tasks' subnets have no way out but through them, and the controller's still have.
 // TestControllerTellsGitHub: the flags come with the setting alone.
 func TestControllerTellsGitHub(t *testing.T) {
 	s := settingsOf(t, "dev")
@@ -210,57 +208,6 @@ func TestControllerTellsGitHub(t *testing.T) {
 	s.Controller.Tells = true
 	if want := quiet + " --github-token-env GIT_TOKEN --page-url https://" + s.Controller.Host; strings.Contains(quiet, "github-token") || strings.Join(s.controllerArgs(), " ") != want {
 		t.Errorf("%s\n%s", quiet, strings.Join(s.controllerArgs(), " "))
-	}
-}
-
-func TestEgress(t *testing.T) {
-	routes := func(env string) (apps, controllers int) {
-		for id, r := range resources(templates(t, env).main, "AWS::EC2::Route") {
-			if r["Properties"].(object)["NatGatewayId"] == nil {
-				continue
-			}
-			switch {
-			case strings.Contains(id, "VpcApp"):
-				apps++
-			case strings.Contains(id, "VpcController"):
-				controllers++
-			default:
-				t.Errorf("%s: route %s leads out", env, id)
-			}
-		}
-		return apps, controllers
-	}
-	if apps, controllers := routes("dev"); apps != 2 || controllers != 2 {
-		t.Errorf("dev: %d and %d routes out, want 2 and 2", apps, controllers)
-	}
-	if apps, controllers := routes("production"); apps != 0 || controllers != 3 {
-		t.Errorf("production: %d and %d routes out, want 0 and 3", apps, controllers)
-	}
-	var services []string
-	for _, e := range resources(templates(t, "production").main, "AWS::EC2::VPCEndpoint") {
-		text, _ := json.Marshal(e["Properties"].(object)["ServiceName"])
-		services = append(services, string(text))
-	}
-	for _, want := range []string{"ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs", "s3", "dynamodb"} {
-		if !slices.ContainsFunc(services, func(s string) bool { return strings.Contains(s, "."+want) }) {
-			t.Errorf("there is no endpoint of %s among %v", want, services)
-		}
-	}
-}
-
-// Every alarm says what no data means, and tells somebody.
-func TestAlarms(t *testing.T) {
-	main := templates(t, "dev").main
-	want := map[string]string{"5xx": "notBreaching", "rds-cpu": "breaching", "rds-storage": "missing", "rds-connections": "missing",
-		"queue-age": "notBreaching", "dead-letters": "notBreaching", "controller-heartbeat": "breaching"}
-	for name, missing := range want {
-		p := properties(t, main, "AWS::CloudWatch::Alarm", "AlarmName", "order-processing-dev-"+name)
-		if p["TreatMissingData"] != missing || p["AlarmActions"] == nil || p["OKActions"] == nil {
-			t.Errorf("alarm %s: missing data are %v, actions %v and %v", name, p["TreatMissingData"], p["AlarmActions"], p["OKActions"])
-		}
-	}
-	if n := len(resources(main, "AWS::CloudWatch::Alarm")); n != len(want) {
-		t.Errorf("there are %d alarms, want %d", n, len(want))
 	}
 }
 

@@ -1,11 +1,9 @@
 package pipeline
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -84,92 +82,6 @@ func TestFiltersCoverWhatIsBuilt(t *testing.T) {
 	for env, want := range map[string]bool{"dev": false, "qa": true, "staging": true, "prod": true} {
 		if matches(promote, "desired/"+env+"/order-processing.yaml") != want {
 			t.Errorf("promote: images of %s are copied: %v", env, !want)
-		}
-	}
-}
-
-// TestChanges runs the filter of the pull requests on changes of all kinds.
-func TestChanges(t *testing.T) {
-	r := newRepository(t)
-	r.write("desired/dev/environment.yaml", "x")
-	r.write("desired/qa/environment.yaml", "x")
-	r.write("worker/old.go", "a file that moves\nas it is\n")
-	base := r.commit()
-	tests := []struct {
-		files []string
-		want  string // of worker, controller, desired, infra
-		envs  string
-	}{
-		{[]string{"worker/web/web.go"}, "worker", ""},
-		{[]string{"worker/store/migrations/postgres/00003_x.sql"}, "worker", ""},
-		{[]string{"Dockerfile.worker"}, "worker", ""},
-		{[]string{"controller/rollout/decide.go"}, "controller infra", ""},
-		{[]string{"Dockerfile.controller"}, "controller", ""},
-		{[]string{"desired/schema/service.schema.json"}, "controller", ""},
-		{[]string{"go.sum"}, "worker controller", ""},
-		{[]string{"images/build"}, "worker controller", ""},
-		{[]string{"infra/stacks.go", "infra/go.mod"}, "infra", ""},
-		{[]string{"desired/qa/orders.yaml", "desired/dev/orders.yaml", "desired/dev/menu.yaml"}, "desired", `"dev","qa"`},
-		{[]string{"desired/gone/orders.yaml"}, "desired", ""},
-		{[]string{"docs/images.md", "README.md", "worker/README.md"}, "", ""},
-		{[]string{"docs/picture.svg", "infra/main.go"}, "infra", ""},
-		{[]string{"Makefile"}, "worker controller desired infra", ""},
-		{[]string{"pipeline/changes"}, "worker controller desired infra", ""},
-		{[]string{".github/workflows/app-pr.yml"}, "worker controller desired infra", ""},
-		{[]string{"a file of nobody's"}, "worker controller desired infra", ""},
-		{[]string{"worker/ä b.go"}, "worker", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.files[0], func(t *testing.T) {
-			r.git("checkout", "--quiet", "--detach", base)
-			for _, file := range tt.files {
-				r.write(file, "changed")
-			}
-			r.commit()
-			if got, want := r.run("changes", base, "HEAD"), outputs(tt.want, tt.envs); got != want {
-				t.Errorf("it says\n%swant\n%s", got, want)
-			}
-		})
-	}
-	t.Run("moved", func(t *testing.T) {
-		r.git("checkout", "--quiet", "--detach", base)
-		r.git("mv", "worker/old.go", "docs-old.md")
-		r.commit()
-		if got := r.run("changes", base, "HEAD"); !strings.Contains(got, "worker=true\n") {
-			t.Errorf("what left worker/ changed it:\n%s", got)
-		}
-	})
-	t.Run("nothing", func(t *testing.T) {
-		if got := r.run("changes", base, base); got != outputs("", "") {
-			t.Errorf("it says\n%s", got)
-		}
-	})
-}
-
-func outputs(parts, environments string) string {
-	text := ""
-	for _, part := range []string{"worker", "controller", "desired", "infra"} {
-		text += fmt.Sprintf("%s=%v\n", part, slices.Contains(strings.Fields(parts), part))
-	}
-	return text + "environments=[" + environments + "]\n"
-}
-
-// TestChangesCoverWhatIsBuilt: what a program is made of is tested before it is merged.
-func TestChangesCoverWhatIsBuilt(t *testing.T) {
-	r := newRepository(t)
-	base := r.commit()
-	for part, program := range map[string]string{"worker": "./worker", "controller": "./controller/cmd/controller"} {
-		seen := make(map[string]bool)
-		for _, file := range built(t, program) {
-			if dir := filepath.Dir(file); !seen[dir] {
-				seen[dir] = true
-				r.git("checkout", "--quiet", "--detach", base)
-				r.write(file, "changed")
-				r.commit()
-				if got := r.run("changes", base, "HEAD"); !strings.Contains(got, part+"=true\n") {
-					t.Errorf("%s is part of %s, and its change tests nothing:\n%s", file, part, got)
-				}
-			}
 		}
 	}
 }

@@ -50,8 +50,14 @@ func newRegistry(t *testing.T) string {
 	}
 }
 
-// archive is an image with one file in it, as pipeline/image leaves one.
+// archive is an image of the commit sha with one file in it, as pipeline/image leaves one.
 func archive(t *testing.T, content string) string {
+	t.Helper()
+	return archiveOf(t, content, map[string]any{"org.opencontainers.image.revision": sha})
+}
+
+// archiveOf is the same with labels.
+func archiveOf(t *testing.T, content string, labels map[string]any) string {
 	t.Helper()
 	dir := t.TempDir()
 	var layer bytes.Buffer
@@ -71,7 +77,7 @@ func archive(t *testing.T, content string) string {
 	}
 	with := func(m map[string]any, mediaType string) map[string]any { m["mediaType"] = mediaType; return m }
 	l := with(blob(layer.Bytes()), "application/vnd.oci.image.layer.v1.tar")
-	config := with(blob(object(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{},
+	config := with(blob(object(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{"Labels": labels},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []any{l["digest"]}}})), "application/vnd.oci.image.config.v1+json")
 	manifest := with(blob(object(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": []any{l}})), "application/vnd.oci.image.manifest.v1+json")
 	errs = append(errs, os.WriteFile(filepath.Join(dir, "oci", "index.json"), object(map[string]any{"schemaVersion": 2, "manifests": []any{manifest}}), 0o644),
@@ -119,6 +125,33 @@ func TestPublish(t *testing.T) {
 	}
 	if out, err := call(t, ".", env, "publish", archive(t, "x"), "127.0.0.1:1/order-processing"); err == nil || out != "" || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("without a registry: %v\n%s", err, out)
+	}
+}
+
+// TestPublishTakesNoOtherCommitsImage: two commits may begin with the same seven digits. What is there under them already is taken where it
+// says that it is of this commit, and of no other.
+func TestPublishTakesNoOtherCommitsImage(t *testing.T) {
+	repository := newRegistry(t) + "/order-processing"
+	newer := sha[:7] + strings.Repeat("f", 33)
+	publish := func(commit, file string) (string, error) {
+		return call(t, ".", []string{plainHTTP, "GITHUB_SHA=" + commit}, "publish", file, repository)
+	}
+	if out, err := publish(sha, archive(t, "the older commit's program")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	was := digestAt(t, repository+":1a2b3c4")
+	out, err := publish(newer, archiveOf(t, "the newer commit's program", map[string]any{"org.opencontainers.image.revision": newer}))
+	if err == nil || out != "" || !strings.Contains(err.Error(), "1a2b3c4 is the image of "+sha+" and not of "+newer) || !strings.Contains(err.Error(), "merge another commit") {
+		t.Errorf("of the same seven digits: %v\n%s", err, out)
+	}
+	if digestAt(t, repository+":1a2b3c4") != was {
+		t.Error("the tag was moved")
+	}
+	if out, err := publish("2b3c4d5"+sha[7:], archiveOf(t, "a program of nobody's", nil)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := publish("2b3c4d5"+sha[7:], archive(t, "x")); err == nil || out != "" || !strings.Contains(err.Error(), "2b3c4d5 is the image of no commit that it names and not of") {
+		t.Errorf("of an image that names no commit: %v\n%s", err, out)
 	}
 }
 

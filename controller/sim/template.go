@@ -27,7 +27,7 @@ type Reading struct {
 // have. Stacks are in the order of their making: a later one may read parameters of an earlier one. What the local account has no
 // likeness of is answered in Not; what it knows and cannot do as the template says is an error.
 //
-// Known are Ref, Fn::GetAtt, Fn::Join, Fn::If on Fn::Equals, and {{resolve:ssm:…}}. Ids that AWS would give are made up.
+// Known are Ref, Fn::GetAtt, Fn::Join, Fn::If and resources' conditions on Fn::Equals and Fn::Not, and {{resolve:ssm:…}}. Ids that AWS would give are made up.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
 func ReadTemplates(templates ...Template) (Reading, error) {
 	r := &reader{seed: &Seed{VPC: &SeedVPC{}}, parameters: map[string]string{}}
@@ -46,6 +46,7 @@ type properties = map[string]any
 
 type resource struct {
 	Type       string
+	Condition  string
 	Properties properties
 	DependsOn  any
 	Metadata   any
@@ -104,6 +105,11 @@ func (r *reader) read(t Template, out *Reading) error {
 				return fmt.Errorf("resource %s: type %s is neither played nor known not to be", id, one.Type)
 			}
 			out.Not[one.Type] = why
+			continue
+		}
+		if there, err := r.holds(one.Condition); err != nil {
+			return fmt.Errorf("resource %s: %w", id, err)
+		} else if !there {
 			continue
 		}
 		resolved, err := r.resolve(one.Properties)
@@ -209,8 +215,20 @@ func (r *reader) function(name string, of any) (any, error) {
 	return nil, fmt.Errorf("%s is not modelled here", name)
 }
 
+// holds answers whether a resource is made under its condition, which most have none of.
+func (r *reader) holds(name string) (bool, error) {
+	if name == "" {
+		return true, nil
+	}
+	return r.condition(name)
+}
+
 func (r *reader) condition(name string) (bool, error) {
 	c, _ := r.conditions[name].(map[string]any)
+	if of := list(c["Fn::Not"]); len(of) == 1 && text(of[0], "Condition") != "" {
+		holds, err := r.condition(text(of[0], "Condition"))
+		return !holds, err
+	}
 	sides, ok := c["Fn::Equals"].([]any)
 	if !ok || len(sides) != 2 {
 		return false, fmt.Errorf("condition %s is not Fn::Equals of two values", name)

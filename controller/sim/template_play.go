@@ -200,13 +200,25 @@ func list(v any) []properties {
 	return out
 }
 
+// alarm watches one metric: of those of an expression the first, since none is computed here.
 func (r *reader) alarm(_ string, p properties) error {
 	threshold, _ := p["Threshold"].(float64)
 	a := SeedAlarm{
 		Name: text(p, "AlarmName"), Namespace: text(p, "Namespace"), Metric: text(p, "MetricName"), Statistic: text(p, "Statistic"), Comparison: text(p, "ComparisonOperator"),
 		Period: whole(p, "Period"), Periods: whole(p, "EvaluationPeriods"), Threshold: threshold, Missing: text(p, "TreatMissingData"), Dimensions: map[string]string{},
 	}
-	for _, d := range list(p["Dimensions"]) {
+	dimensions := p["Dimensions"]
+	for _, m := range list(p["Metrics"]) {
+		if stat, ok := m["MetricStat"].(properties); ok && a.Metric == "" {
+			metric, _ := stat["Metric"].(properties)
+			a.Namespace, a.Metric, a.Statistic, a.Period = text(metric, "Namespace"), text(metric, "MetricName"), text(stat, "Stat"), whole(stat, "Period")
+			dimensions = metric["Dimensions"]
+		}
+	}
+	if a.Metric == "" {
+		return fmt.Errorf("alarm %s has neither a metric nor an expression of some", a.Name)
+	}
+	for _, d := range list(dimensions) {
 		name, full := strings.CutPrefix(text(d, "Value"), fullName)
 		switch {
 		case full && text(d, "Name") == "LoadBalancer":

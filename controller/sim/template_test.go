@@ -19,7 +19,7 @@ const baseTemplate = `{"Resources": {
 
 const shopTemplate = `{
 	"Parameters": {"Last": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/shop/last"}},
-	"Conditions": {"New": {"Fn::Equals": [{"Ref": "Last"}, "shop-template"]}},
+	"Conditions": {"New": {"Fn::Equals": [{"Ref": "Last"}, "shop-template"]}, "Old": {"Fn::Not": [{"Condition": "New"}]}},
 	"Resources": {
 		"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": "shop"}},
 		"Net": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": {"Fn::Cidr": "is not looked at"}}},
@@ -34,6 +34,10 @@ const shopTemplate = `{
 			"NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": [{"Ref": "Subnet"}], "SecurityGroups": [{"Fn::GetAtt": ["Group", "GroupId"]}]}}}},
 		"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": "shop-low", "Namespace": "N", "MetricName": "M", "Statistic": "Minimum", "ComparisonOperator": "LessThanThreshold",
 			"Threshold": 5, "Period": 60, "EvaluationPeriods": 3, "TreatMissingData": "breaching", "Dimensions": [{"Name": "D", "Value": "v"}]}},
+		"Errors": {"Type": "AWS::CloudWatch::Alarm", "Condition": "Old", "Properties": {"AlarmName": "shop-errors", "ComparisonOperator": "GreaterThanThreshold", "Threshold": 5, "EvaluationPeriods": 1, "Metrics": [
+			{"Id": "all", "Expression": "a + b"},
+			{"Id": "a", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "A", "Dimensions": [{"Name": "D", "Value": "v"}]}, "Stat": "Sum", "Period": 60}, "ReturnData": false},
+			{"Id": "b", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "B"}, "Stat": "Sum", "Period": 60}, "ReturnData": false}]}},
 		"Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "shop", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]}}
 	},
 	"Outputs": {"Subnets": {"Value": {"Fn::Join": [",", [{"Ref": "Subnet"}]]}}, "Stack": {"Value": {"Ref": "AWS::StackName"}}}
@@ -78,8 +82,17 @@ func TestTemplatesBecomeAnAccount(t *testing.T) {
 	key := map[string]dbtypes.AttributeValue{"pk": &dbtypes.AttributeValueMemberS{Value: "a"}, "sk": &dbtypes.AttributeValueMemberS{Value: "b"}}
 	ok(t, dynamodb.NewFromConfig(a.AWSConfig()).GetItem, &dynamodb.GetItemInput{TableName: aws.String("shop"), Key: key})
 
+	// What has a condition is there while it holds; of an expression the first metric is watched.
+	if n := len(r.Seed.Alarms); n != 1 {
+		t.Errorf("there are %d alarms before anything was good", n)
+	}
+	old := read("shop:7").Seed
+	if len(old.Alarms) != 2 || old.Alarms[1].Metric != "A" || old.Alarms[1].Namespace != "N" || old.Alarms[1].Statistic != "Sum" || old.Alarms[1].Period != 60 || old.Alarms[1].Dimensions["D"] != "v" {
+		t.Errorf("the alarms are %+v", old.Alarms)
+	}
+
 	// Once the parameter names something else, the count is nobody's.
-	sent := read("shop:7").Seed.Services[0]
+	sent := old.Services[0]
 	if _, counted := sent["desiredCount"]; counted || sent["taskDefinition"] != "shop:7" {
 		t.Errorf("with another value of the parameter the service is %v", sent)
 	}
@@ -92,6 +105,8 @@ func TestTemplatesThatCannotBeRead(t *testing.T) {
 		`{"Resources": {"A": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": {"Ref": "B"}}}}}`:                                                      "Ref names B, which the template does not have",
 		`{"Resources": {"A": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": "{{resolve:ssm:/none}}"}}}}`:                                           "parameter /none is in no template before this one",
 		`{"Conditions": {"C": {"Fn::Not": []}}, "Resources": {"A": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": {"Fn::If": ["C", "a", "b"]}}}}}`: "condition C is not Fn::Equals",
+		`{"Resources": {"A": {"Type": "AWS::ECS::Cluster", "Condition": "C", "Properties": {"ClusterName": "a"}}}}`:                                             "resource A: condition C is not Fn::Equals",
+		`{"Resources": {"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": "a", "Metrics": [{"Id": "e", "Expression": "1"}]}}}}`:               "alarm a has neither a metric nor an expression of some",
 		`{"Resources": {"A": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "a", "SecretString": "x"}}}}`:                                       "only generated secrets",
 		`[]`: "template of shop:",
 	} {
