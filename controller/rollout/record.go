@@ -210,7 +210,7 @@ type Rollout struct {
 	Deployment *Deployment `json:"deployment,omitempty"`
 	CountWas   int         `json:"countWas"` // desired count before the first write
 
-	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout
+	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout; one that was seen OK since is OK
 	Inherits  bool               `json:"inherits,omitempty"` // a version of ours without a good verdict served then: a red one may be its doing
 	WatchedAt time.Time          `json:"watchedAt,omitzero"` // last look at the deployment
 	BakeFrom  time.Time          `json:"bakeFrom,omitzero"`
