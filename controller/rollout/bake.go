@@ -92,7 +92,7 @@ func good(in Input, rec Record) Decision {
 	rec.GoodAsks = remember(rec.GoodAsks, ro.Target.Ask, goodAsksMax)
 	rec = rec.forgive(ro.Target.Ask).provenSince(ro.Target.Ask)
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
-	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
+	rec = rec.ahead(in, ro.Target.Ask)
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded, rec.Overtaken = nil, nil, nil, 0, 0
 	rec.WayBack = &WayBack{At: in.Now}
 	rec.Rollout = nil
@@ -117,7 +117,7 @@ func complete(in Input, rec Record) Decision {
 		b.Until = in.Now.Add(blockedFor(b.Attempts)) // the pause begins when all is as it was before
 	}
 	if ro.Kind == KindRestore && wanted(in, rec) == ro.Target.Ask {
-		rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask }) // git said so
+		rec = rec.ahead(in, ro.Target.Ask) // git said so
 	}
 	rec.Drift = nil
 	rec.Rollout = nil

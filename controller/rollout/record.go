@@ -34,7 +34,7 @@ type Record struct {
 	GoodAsks []string    `json:"goodAsks,omitempty"` // asks that were good here, newest first
 	Failed   []Failure   `json:"failed,omitempty"`   // fingerprints of good asks that failed on a new template, newest first
 	Behind   []string    `json:"behind,omitempty"`   // asks that a breaking migration has left behind, newest first
-	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
+	// BehindRetry is the highest retry that git has said of anything else since: a higher one rolls them all the same.
 	BehindRetry int `json:"behindRetry,omitempty"`
 
 	Lost       *Lost `json:"lost,omitempty"` // a migration whose outcome nobody knows
