@@ -79,6 +79,7 @@ var breakages = []breakage{
 	{11, "a refusal for want of a permission waits for git", "rollout/failure.go", "if trouble != nil && trouble.Kind == string(fault.Blocked) {", "if false {"},
 	{11, "a text comes before the stop code", "rollout/stopped.go", "case stopContainerExited:\n\t\treturn exited(t)", "case stopContainerExited:\n\t\treturn startFailed(t, strings.ToLower(t.StoppedReason))"},
 	{11, "an alarm that was red before condemns the ask", "rollout/roll.go", "ro.Baseline = in.Seen.Alarms\n", "\n"},
+	{11, "an alarm that was red before may turn red again", "rollout/bake.go", "if slices.ContainsFunc(seen, func(a observed.Alarm) bool { return a.Name == out[i].Name", "if false && slices.ContainsFunc(seen, func(a observed.Alarm) bool { return a.Name == out[i].Name"},
 	{11, "a red alarm keeps what turned it red serving", "rollout/begin.go", "if unjudged(in, rec) {", "if false {"},
 	{11, "a version is good under an alarm that was red before it", "health/alarms/alarms.go", "case s.Inherits:", "case false:"},
 	{12, "a refused request has no deadline", "rollout/roll.go", "tried && !ro.AskedAt.IsZero() && !in.Now.Before(over)", "tried && false"},

@@ -71,11 +71,12 @@ func reason(err error) string {
 }
 
 // Join makes the snapshot of files that were parsed one by one, and finds what only shows beside the others: two files that name
-// the same service condemn both, and a dependency on a service that no file is about, or a circle of them, condemns the service
+// the same service condemn both, as do two valid ones that name the same stack (see housemates), and a dependency on a service that no file is about, or a circle of them, condemns the service
 // that asks for it. The files are not changed.
 func Join(env *Environment, environmentErrors []Error, files []*File) *Snapshot {
 	snap := &Snapshot{Environment: env, Services: map[string]*Service{}, Invalid: map[string][]Error{}, Errors: slices.Clone(environmentErrors)}
 	found := twins(files)
+	housemates(files, found)
 	known := map[string]bool{}
 	for _, f := range files {
 		if presentable(f.Stem()) {
@@ -126,6 +127,28 @@ func twins(files []*File) map[*File][]Error {
 		}
 	}
 	return found
+}
+
+// housemates adds the errors of valid files of different services that name the same stack: a stack holds one service, and two files
+// may not both decide about it. All of them are condemned, since none says whose the service is: so each keeps its last valid word, what
+// runs stays as it is, and nothing of one's is done in the other's. By name alone a copy called a.yaml would take the service over.
+func housemates(files []*File, found map[*File][]Error) {
+	byStack := map[string][]*File{}
+	for _, f := range files {
+		if f.Service != nil {
+			byStack[f.Service.Spec.Stack] = append(byStack[f.Service.Spec.Stack], f)
+		}
+	}
+	for stack, same := range byStack {
+		slices.SortFunc(same, func(a, b *File) int { return cmp.Compare(a.Path, b.Path) })
+		for i, f := range same {
+			other := same[(i+1)%len(same)]
+			if other.name == f.name { // itself, or the same service twice, which is said
+				continue
+			}
+			found[f] = append(found[f], f.errorAt(f.stackAt, fmt.Sprintf("spec.stack %s is also in %s; one stack holds one service, so name the stack of this one", visible(stack), visible(other.Path))))
+		}
+	}
 }
 
 func (f *File) errorAt(at place, message string) Error {

@@ -15,7 +15,7 @@ type identified interface{ ContentID() string }
 
 // Loader loads one environment's folder again and again, and parses only what changed since the time before. What a file says
 // depends on its content, its name, the kinds and the environment's defaults; the kinds are fixed, and where the defaults change,
-// every file is parsed anew. What only shows beside other files (two of one name, dependencies) is found over all of them each
+// every file is parsed anew. What only shows beside other files (two of one name or one stack, dependencies) is found over all of them each
 // time, from what was kept. A Loader is not safe for concurrent use.
 type Loader struct {
 	kinds    Kinds

@@ -17,6 +17,7 @@ type File struct {
 
 	name      string // metadata.name, even of an invalid file
 	nameAt    place
+	stackAt   place
 	dependsOn []dependency
 }
 
@@ -37,7 +38,7 @@ func stem(file string) string {
 
 // Parse reads one service's file. It returns the service with every default filled in (the environment's first, which may be nil,
 // then the built-in ones), or nil and every error of the file in order of position. The file's name without .yaml must be
-// metadata.name. What only shows beside other files (two of the same name, dependencies) is left to Join.
+// metadata.name. What only shows beside other files (two of the same name or of one stack, dependencies) is left to Join.
 func Parse(file string, data []byte, env *Environment, kinds Kinds) (*Service, []Error) {
 	f := ParseFile(file, data, env, kinds)
 	return f.Service, f.Errors
@@ -62,6 +63,7 @@ func ParseFile(file string, data []byte, env *Environment, kinds Kinds) *File {
 func (f *File) remember(s *source, svc *Service) {
 	f.name = svc.Metadata.Name
 	f.nameAt = s.place("metadata", "name")
+	f.stackAt = s.place("spec", "stack")
 	for i, d := range svc.Spec.DependsOn {
 		f.dependsOn = append(f.dependsOn, dependency{d, s.place("spec", "dependsOn", fmt.Sprint(i))})
 	}

@@ -247,11 +247,12 @@ func (a *Asked) Where(holds func(desired.ServiceSpec) bool) []string {
 	return out
 }
 
-// asks is what git asks of the service now, or asked before a pause, nil for nothing. It must not be changed.
+// asks is what git asks of the service now, or asked before a pause, or before its file became invalid; nil for nothing. It must not be
+// changed.
 func (a *Asked) asks(service string) *rollout.Intent {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if a.withheld[service] {
+	if a.withheld[service] || a.invalid[service] != "" {
 		return a.taken[service].intent
 	}
 	return a.intents[service]

@@ -47,7 +47,8 @@ func of(rec rollout.Record) member {
 	m.missing = m.good && rec.Gone()
 	// Who has trouble, or waits for something else as well, keeps nobody behind it out.
 	m.waiting = !m.rolling && rec.Trouble == nil && (rec.State == rollout.StateWaitingConcurrent || deploys && rec.State == rollout.StateRegistering)
-	if rec.State == rollout.StateSettled && ro == nil && rec.Intent != nil {
+	// Where a changed template is only reported, what git asks runs and is good.
+	if (rec.State == rollout.StateSettled || rec.State == rollout.StateWaitingTemplate) && ro == nil && rec.Intent != nil {
 		m.settled = rec.Intent
 	}
 	return m

@@ -64,6 +64,34 @@ func TestBaselineTakenBeforeMigration(t *testing.T) {
 	}
 }
 
+// What excused a red alarm is over once it was green, while rolling or in the bake; too little data says nothing of that.
+func TestAnAlarmThatWasGreenIsExcusedNoMore(t *testing.T) {
+	for _, bakes := range []bool{false, true} {
+		w := toRoll(t)
+		if bakes {
+			w.after(20 * time.Second).complete()
+			w.pass(passing())
+			w.state(StateBaking)
+		}
+		shared := []observed.Alarm{{Name: "5xx", State: observed.AlarmRed}, {Name: "4xx", State: observed.AlarmRed}}
+		w.rec.Rollout.Baseline = shared
+		for _, state := range []observed.AlarmState{observed.AlarmInsufficient, observed.AlarmOK, observed.AlarmRed} {
+			w.seen.Alarms = []observed.Alarm{{Name: "5xx", State: state}, {Name: "4xx", State: observed.AlarmRed}}
+			w.after(5 * time.Second).pass(passing())
+			subject, _ := w.rec.Subject(w.now, observed.Look{})
+			if excused := subject.Baseline[0].State == observed.AlarmRed; excused != (state == observed.AlarmInsufficient) {
+				t.Errorf("bakes %v, 5xx seen %s: excused %v", bakes, state, excused)
+			}
+			if subject.Baseline[1].State != observed.AlarmRed {
+				t.Errorf("bakes %v: 4xx was never green", bakes)
+			}
+		}
+		if shared[0].State != observed.AlarmRed {
+			t.Error("the record that was passed in was changed")
+		}
+	}
+}
+
 func TestFrozenMendedCheck(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)

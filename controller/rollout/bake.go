@@ -25,7 +25,7 @@ func bake(in Input, rec Record) Decision {
 	gap := in.Now.Sub(ro.WatchedAt) > in.Want.Pace.gap()
 	ro.WatchedAt = in.Now
 	_, lapsed := unanswered(ro.Readings)
-	ro.Readings = own(in.Readings, ro.Deployment.ID)
+	ro.Readings, ro.Baseline = own(in.Readings, ro.Deployment.ID), greened(ro.Baseline, in.Seen.Alarms)
 	if d, ok := replaced(in, rec); ok {
 		return d
 	}
@@ -92,7 +92,7 @@ func good(in Input, rec Record) Decision {
 	rec.GoodAsks = remember(rec.GoodAsks, ro.Target.Ask, goodAsksMax)
 	rec = rec.forgive(ro.Target.Ask).provenSince(ro.Target.Ask)
 	rec.Failed = slices.DeleteFunc(rec.Failed, func(f Failure) bool { return f.Fingerprint == ro.Fingerprint })
-	rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask })
+	rec = rec.ahead(in, ro.Target.Ask)
 	rec.Blocked, rec.Stalled, rec.Drift, rec.Superseded, rec.Overtaken = nil, nil, nil, 0, 0
 	rec.WayBack = &WayBack{At: in.Now}
 	rec.Rollout = nil
@@ -117,7 +117,7 @@ func complete(in Input, rec Record) Decision {
 		b.Until = in.Now.Add(blockedFor(b.Attempts)) // the pause begins when all is as it was before
 	}
 	if ro.Kind == KindRestore && wanted(in, rec) == ro.Target.Ask {
-		rec.Behind = slices.DeleteFunc(rec.Behind, func(ask string) bool { return ask == ro.Target.Ask }) // git said so
+		rec = rec.ahead(in, ro.Target.Ask) // git said so
 	}
 	rec.Drift = nil
 	rec.Rollout = nil
@@ -132,6 +132,18 @@ func own(readings []observed.Reading, deployment string) []observed.Reading {
 	for _, r := range readings {
 		if r.Deployment == deployment {
 			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// greened is the baseline with the alarms as OK that were seen so since: what excused a red one is over, and red once more it has
+// turned red. One with too little data says nothing of that. The baseline passed in is not changed.
+func greened(baseline, seen []observed.Alarm) []observed.Alarm {
+	out := slices.Clone(baseline)
+	for i := range out {
+		if slices.ContainsFunc(seen, func(a observed.Alarm) bool { return a.Name == out[i].Name && a.State == observed.AlarmOK }) {
+			out[i].State = observed.AlarmOK
 		}
 	}
 	return out

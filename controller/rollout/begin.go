@@ -59,9 +59,7 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 	if rec.Queued.IsZero() && in.Want.Policy.MaxConcurrentRollouts > 0 {
 		rec.Queued = in.Now
 	}
-	if !contains(rec.Behind, goal.Ask) {
-		rec.BehindRetry = max(rec.BehindRetry, rec.Intent.Service.Spec.Retry) // said of this ask, and not of what was left behind
-	}
+	rec = rec.retrySaidOf(goal.Ask)
 	rec.Generation++
 	rec.Drift, rec.Stalled = nil, nil
 	rec.Rollout = &Rollout{Number: rec.Generation, Kind: KindDeploy, Wanted: wanted(in, rec), Trigger: trigger, Target: goal, Fingerprint: print, Template: in.Seen.Template.ARN, Secrets: secrets,

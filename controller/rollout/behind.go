@@ -29,13 +29,32 @@ func (r Record) leaves(ask string) []string {
 	return slices.Clone(r.GoodAsks)
 }
 
-// leave is the record after a breaking migration that left the asks behind. retry is what git said of it.
+// retrySaidOf is the record after git's retry was said of the ask. Of one that was not left behind it is no word about those that were,
+// also where it is said while that one rolls: git has to raise it once more for them.
+func (r Record) retrySaidOf(ask string) Record {
+	if !contains(r.Behind, ask) {
+		r.BehindRetry = max(r.BehindRetry, r.retry())
+	}
+	return r
+}
+
+// leave is the record after a breaking migration that left the asks behind. retry is what git said of it; nothing that was said before
+// is a word about what it left.
 func (r Record) leave(asks []string, retry int) Record {
 	for _, ask := range slices.Backward(asks) {
 		r.Behind = remember(r.Behind, ask, goodAsksMax)
 	}
 	r.GoodAsks = without(r.GoodAsks, func(ask string) bool { return contains(asks, ask) })
-	r.BehindRetry = retry
+	r.BehindRetry = max(r.BehindRetry, retry, r.retry())
+	return r
+}
+
+// ahead is the record after an ask serves that may have been left behind. The retry that brought it back was said of it alone.
+func (r Record) ahead(in Input, ask string) Record {
+	r.Behind = without(r.Behind, func(one string) bool { return one == ask })
+	if wanted(in, r) == ask {
+		r = r.retrySaidOf(ask)
+	}
 	return r
 }
 

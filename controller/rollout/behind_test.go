@@ -120,6 +120,86 @@ func TestLeftBehindIsNotRenderedAnew(t *testing.T) {
 	}
 }
 
+// A retry that is raised while the breaking version migrates, rolls or bakes is said of that one. It does not let git return, later, to
+// what its migration has left behind; one that is raised for that does.
+func TestRetryOfTheBreakingVersionIsNoWordAboutWhatItLeft(t *testing.T) {
+	for _, during := range []string{"migration", "roll", "bake"} {
+		w := newWalker(t)
+		w.good(digestA, 1)
+		w.want.Intent = breaking(digestB)
+		raise := func(now string) {
+			if now == during {
+				w.want.Intent = breaking(digestB)
+				w.want.Intent.Service.Spec.Retry = 1
+			}
+		}
+		answer[Register](w, Outcome{Revision: td(2)})
+		answer[RunMigration](w, Outcome{Task: "task/m"})
+		raise("migration")
+		w.seen.Migration = ended(0)
+		answer[Tag](w, Outcome{})
+		answer[Roll](w, Outcome{Deployment: "ecs-svc/20"})
+		w.seen.Migration = nil
+		raise("roll")
+		w.after(20 * time.Second).complete()
+		w.pass(passing())
+		raise("bake")
+		w.baked(passing())
+		w.rest(2)
+		w.state(StateSettled)
+		back := intentFor(digestA) // the image's commit is reverted; retry stays
+		back.Service.Spec.Retry = 1
+		w.want.Intent = back
+		done := len(w.done)
+		w.rest(3)
+		if len(w.done) != done || w.rec.Said != "WentBack" {
+			t.Errorf("raised in the %s: did %v; said %s: %s", during, w.done[done:], w.rec.Said, w.rec.Why)
+		}
+		again := intentFor(digestA)
+		again.Service.Spec.Retry = 2
+		w.want.Intent = again
+		answer[Roll](w, Outcome{Deployment: "ecs-svc/30"})
+	}
+}
+
+// The retry that brings a version back that was left behind is said of that one, and not of the others that were.
+func TestRetryOfOneThatWasLeftBehindIsNoWordAboutTheOthers(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Intent = intentFor(digestC)
+	w.rolls(2)
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	w.baked(passing())
+	w.rest(2)
+	w.seen.Migration = nil
+	w.want.Intent = breaking(digestB)
+	w.rolls(3)
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	w.baked(passing())
+	w.rest(2)
+	if len(w.rec.Behind) != 2 {
+		t.Fatalf("behind are %v", w.rec.Behind)
+	}
+	c := intentFor(digestC)
+	c.Service.Spec.Retry = 1
+	w.want.Intent = c
+	answer[Roll](w, Outcome{Deployment: "ecs-svc/30"})
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	w.baked(passing())
+	w.rest(2)
+	w.state(StateSettled)
+	a := intentFor(digestA)
+	a.Service.Spec.Retry = 1
+	w.want.Intent = a
+	w.rest(3)
+	if w.rec.Said != "WentBack" {
+		t.Errorf("said %s: %s", w.rec.Said, w.rec.Why)
+	}
+}
+
 func TestBehindMark(t *testing.T) {
 	r := Record{}
 	for n := range 9 {

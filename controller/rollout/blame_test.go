@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +151,34 @@ func TestCodesComeBeforeTexts(t *testing.T) {
 		tt.task.StoppedReason = text
 		if got := Stopped(tt.task); got.Class != tt.class {
 			t.Errorf("%s: %s %s, want %s", name, got.Class, got.Reason, tt.class)
+		}
+	}
+}
+
+// The container that died is named, and not the one beside it that ended well because the task stopped, or that was stopped with it.
+func TestWhichContainerEndedTheTask(t *testing.T) {
+	container := func(name string, code int, reason string) observed.Container {
+		return observed.Container{Name: name, Exited: true, ExitCode: code, Reason: reason}
+	}
+	const memory = "OutOfMemoryError: Container killed due to memory usage"
+	for want, c := range map[string][2]observed.Container{
+		"OutOfMemory: container app was killed because it ran out of memory": {container("app", 137, memory), container("otel", 0, "")},
+		"OutOfMemory: container db was killed because it ran out of memory":  {container("db", 137, memory), container("otel", 1, "")},
+		"Crashed: container app exited with code 139":                        {container("app", 139, ""), container("otel", 0, "")}, // SIGSEGV, which no stop of a task sends
+		"Crashed: container app exited with code 134":                        {container("app", 134, ""), container("otel", 0, "")}, // SIGABRT: Node, the JVM, C++
+		"Crashed: container app exited with code 255":                        {container("app", 255, ""), container("otel", 0, "")},
+		"Crashed: container app exited with code 1":                          {container("app", 1, ""), container("otel", 143, "")},
+		"Crashed: container app exited with code 0":                          {container("app", 0, ""), container("otel", 137, "")},
+		"Crashed: container app exited with code 137":                        {container("app", 137, ""), container("otel", 143, "")},
+	} {
+		for _, containers := range [][]observed.Container{{c[0], c[1]}, {c[1], c[0]}} {
+			if strings.HasSuffix(want, "137") && containers[0].Name == "otel" {
+				continue // which of two that were killed was the first one nobody can tell
+			}
+			stop := Stopped(observed.Task{StopCode: stopContainerExited, LastStatus: "STOPPED", StoppedReason: "Essential container in task exited", Containers: containers})
+			if got := stop.Reason + ": " + stop.Message; got != want {
+				t.Errorf("told as %q, want %q", got, want)
+			}
 		}
 	}
 }

@@ -182,8 +182,11 @@ func adopt(in Input, rec Record) Record {
 	rec.Pins = pin(rec, in.Seen.Images)
 	if rec.Rollout != nil && rec.Rollout.Kind == KindDeploy && rec.Intent != nil {
 		// Deadlines and checks are not part of the ask: a change of theirs counts from now on.
-		if t, unknown := resolve(*rec.Intent, repository(in), rec.Pins); len(unknown) == 0 && t.Ask == rec.Rollout.Target.Ask {
-			rec.Rollout.heed(t)
+		if t, unknown := resolve(*rec.Intent, repository(in), rec.Pins); len(unknown) == 0 {
+			if t.Ask == rec.Rollout.Target.Ask {
+				rec.Rollout.heed(t)
+			}
+			rec = rec.retrySaidOf(t.Ask)
 		}
 	}
 	return rec.rollsAsAsked()

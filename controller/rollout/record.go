@@ -34,7 +34,7 @@ type Record struct {
 	GoodAsks []string    `json:"goodAsks,omitempty"` // asks that were good here, newest first
 	Failed   []Failure   `json:"failed,omitempty"`   // fingerprints of good asks that failed on a new template, newest first
 	Behind   []string    `json:"behind,omitempty"`   // asks that a breaking migration has left behind, newest first
-	// BehindRetry is what git's retry was then: a higher one rolls them all the same.
+	// BehindRetry is the highest retry that git has said of anything else since: a higher one rolls them all the same.
 	BehindRetry int `json:"behindRetry,omitempty"`
 
 	Lost       *Lost `json:"lost,omitempty"` // a migration whose outcome nobody knows
@@ -213,7 +213,7 @@ type Rollout struct {
 	Deployment *Deployment `json:"deployment,omitempty"`
 	CountWas   int         `json:"countWas"` // desired count before the first write
 
-	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout
+	Baseline  []observed.Alarm   `json:"baseline,omitempty"` // alarms as they were before the rollout; one that was seen OK since is OK
 	Inherits  bool               `json:"inherits,omitempty"` // a version of ours without a good verdict served then: a red one may be its doing
 	WatchedAt time.Time          `json:"watchedAt,omitzero"` // last look at the deployment
 	BakeFrom  time.Time          `json:"bakeFrom,omitzero"`

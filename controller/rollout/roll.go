@@ -163,7 +163,7 @@ func watch(in Input, rec Record) Decision {
 	}
 	before := ro.WatchedAt
 	ro.WatchedAt = in.Now
-	ro.Readings = own(in.Readings, ro.Deployment.ID)
+	ro.Readings, ro.Baseline = own(in.Readings, ro.Deployment.ID), greened(ro.Baseline, in.Seen.Alarms)
 	if d, ok := replaced(in, rec); ok {
 		return d
 	}

@@ -120,23 +120,41 @@ func startFailed(t observed.Task, lower string) Stop {
 	return Stop{observed.ClassProduct, "CannotStart", clip(t.StoppedReason)}
 }
 
-// exited names the container whose end was not the task's doing: an exit code above 128 is what a task's own stop gives
-// to the containers beside the one that ended it.
+// exited names the container whose end was not the task's doing.
 func exited(t observed.Task) Stop {
 	var culprit *observed.Container
 	for i, c := range t.Containers {
-		if !c.Exited {
-			continue
-		}
-		if culprit == nil || (culprit.ExitCode > 128 && c.ExitCode <= 128) {
+		if c.Exited && (culprit == nil || guilt(c) > guilt(*culprit)) {
 			culprit = &t.Containers[i]
 		}
 	}
-	if culprit == nil {
+	switch {
+	case culprit == nil:
 		return Stop{observed.ClassProduct, "Exited", clip(t.StoppedReason)}
-	}
-	if strings.Contains(culprit.Reason, "OutOfMemory") {
+	case outOfMemory(*culprit):
 		return Stop{observed.ClassProduct, "OutOfMemory", fmt.Sprintf("container %s was killed because it ran out of memory", culprit.Name)}
 	}
 	return Stop{observed.ClassProduct, "Crashed", fmt.Sprintf("container %s exited with code %d", culprit.Name, culprit.ExitCode)}
 }
+
+// The exit codes that the stop of a task gives to the containers beside the one that ended it: 128 and the number of SIGTERM, or of
+// SIGKILL where that one is not heeded.
+const (
+	exitTerminated = 128 + 15
+	exitKilled     = 128 + 9
+)
+
+// guilt is how surely the container ended by itself. One that takes its SIGTERM well ends with 0, as one does whose work is done.
+func guilt(c observed.Container) int {
+	switch {
+	case outOfMemory(c):
+		return 3
+	case c.ExitCode == exitTerminated || c.ExitCode == exitKilled:
+		return 0
+	case c.ExitCode == 0:
+		return 1
+	}
+	return 2
+}
+
+func outOfMemory(c observed.Container) bool { return strings.Contains(c.Reason, "OutOfMemory") }

@@ -1,5 +1,5 @@
-// Package alarms judges what CloudWatch alarms say. An alarm of revertOn that turns red during the rollout condemns it;
-// one of holdOn holds the verdict back. Either, red before anything was begun, holds the start back, but for one of revertOn that is red
+// Package alarms judges what CloudWatch alarms say. An alarm of revertOn that turns red during the rollout condemns it, also one that
+// was red before it and has been green since; one of holdOn holds the verdict back. Either, red before anything was begun, holds the start back, but for one of revertOn that is red
 // under a version without a good verdict (rollout.Subject.Inherits).
 package alarms
 
