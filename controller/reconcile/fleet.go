@@ -42,11 +42,11 @@ func NewFleet(records ...rollout.Record) *Fleet {
 
 func of(rec rollout.Record) member {
 	ro := rec.Rollout
-	deploys := ro != nil && ro.Kind == rollout.KindDeploy && !ro.TakesOver // what is taken over needs no place
-	m := member{rolling: deploys && (ro.Migration != nil || ro.Deployment != nil), queued: rec.Queued, good: rec.Good != nil && rec.State != rollout.StateReleased}
+	m := member{rolling: rec.HoldsPlace(), queued: rec.Queued, good: rec.Good != nil && rec.State != rollout.StateReleased}
 	m.missing = m.good && rec.Gone()
+	registers := ro != nil && ro.Kind == rollout.KindDeploy && !ro.TakesOver && rec.State == rollout.StateRegistering
 	// Who has trouble, or waits for something else as well, keeps nobody behind it out.
-	m.waiting = !m.rolling && rec.Trouble == nil && (rec.State == rollout.StateWaitingConcurrent || deploys && rec.State == rollout.StateRegistering)
+	m.waiting = !m.rolling && rec.Trouble == nil && (rec.State == rollout.StateWaitingConcurrent || registers)
 	// Where a changed template is only reported, what git asks runs and is good.
 	if (rec.State == rollout.StateSettled || rec.State == rollout.StateWaitingTemplate) && ro == nil && rec.Intent != nil {
 		m.settled = rec.Intent

@@ -133,6 +133,18 @@ func crowded(in Input, rec Record, goal Target) (Decision, bool) {
 	return wait(in, rec, sayCrowded(goal.Name(), limit), in.idleAt()), true
 }
 
+// HoldsPlace reports whether the service has taken one of the places of those that may roll at once: its migration or its deployment was
+// asked for. A deploy that a person keeps from touching the service, once its migration is over, has given its place up, and asks for one
+// again; what is taken over needs none.
+func (r Record) HoldsPlace() bool {
+	ro := r.Rollout
+	if ro == nil || ro.Kind != KindDeploy || ro.TakesOver {
+		return false
+	}
+	givenUp := ro.Stage == StageRoll && slices.Contains([]State{StateSuspended, StateHeld, StateWaitingConcurrent}, r.State)
+	return ro.Deployment != nil || ro.Migration != nil && !givenUp
+}
+
 // queues reports whether the record waits for nothing of its own, so that it keeps its place in the order.
 func (r Record) queues() bool {
 	return slices.Contains([]State{StateWaitingConcurrent, StateMassChange, StateManyMissing}, r.State)

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/fault"
 )
 
@@ -48,4 +49,42 @@ func TestARefusedRegistrationIsNotLookedFor(t *testing.T) {
 			t.Errorf("after two that ended %s: %+v, want look %t", kind, d.Action, looks)
 		}
 	}
+}
+
+// A deploy that a person keeps from touching the service gives its place up once its migration is over, and asks for one again. One that
+// migrates, or waits for anything else, keeps it.
+func TestASuspendedDeployGivesItsPlaceUp(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Policy.MaxConcurrentRollouts = 1
+	w.want.Intent, w.seen.Migration = intentFor(digestB), nil
+	holds := func(when string, want bool) {
+		t.Helper()
+		if w.rec.HoldsPlace() != want {
+			t.Errorf("%s: holds a place %v", when, !want)
+		}
+	}
+	answer[Register](w, Outcome{Revision: td(2)})
+	holds("registered", false)
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.want.Intent = intentFor(digestB)
+	w.want.Intent.Service.Spec.Suspend = &desired.Override{Owner: "kitchen", Reason: "stocktaking", Until: w.now.Add(time.Hour)}
+	w.after(5 * time.Second).pass()
+	holds("migrating", true)
+	w.seen.Migration = ended(0)
+	w.rest(1)
+	w.state(StateSuspended)
+	holds("suspended", false)
+	w.want.Intent, w.want.Others = intentFor(digestB), 1
+	w.rest(1)
+	w.state(StateWaitingConcurrent)
+	holds("waits for a place", false)
+	w.want.Others = 0
+	for range 3 {
+		if d := w.pass(); d.Action != nil {
+			w.rec = Apply(w.now, w.rec, d.Action, Outcome{Deployment: "ecs-svc/20"})
+		}
+	}
+	w.state(StateRolling)
+	holds("rolls", true)
 }

@@ -58,7 +58,7 @@ func readied(in Input, rec Record) (Decision, bool) {
 	if d, ok := restrained(in, rec); ok {
 		return d, true
 	}
-	if ro.Migration == nil {
+	if !rec.HoldsPlace() {
 		if d, ok := crowded(in, rec, ro.Target); ok {
 			return d, true
 		}
