@@ -92,6 +92,22 @@ func TestDesiredNamesWhatIsThere(t *testing.T) {
 	}
 }
 
+// A task that lives longer than two turns of the rotation has a password that is no good any more. dev and qa get a version more often.
+func TestRotationStartsTasksAnew(t *testing.T) {
+	for _, env := range []string{"staging", "production"} {
+		s := settingsOf(t, env)
+		var file struct {
+			Spec struct {
+				OnSecretChange string `yaml:"onSecretChange"`
+			}
+		}
+		readYAML(t, filepath.Join("../desired", s.Folder, service+".yaml"), &file)
+		if file.Spec.OnSecretChange != "restart" {
+			t.Errorf("%s: the password turns every %d days, and onSecretChange is %q", env, s.Database.RotationDays, file.Spec.OnSecretChange)
+		}
+	}
+}
+
 // The secrets that no stack makes are told to whoever makes them by hand, on both pages, and all are in the bill.
 func TestSecretsByHandAreTold(t *testing.T) {
 	s, main := settingsOf(t, "dev"), templates(t, "dev").main

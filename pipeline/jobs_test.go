@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -45,4 +47,38 @@ func TestNothingDeploys(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestImagesAreCommittedWithoutAttesting: private repositories have no attestations on most of GitHub's plans, and an image is signed all the
+// same. What fails there would keep it from git.
+func TestImagesAreCommittedWithoutAttesting(t *testing.T) {
+	attested := 0
+	each(t, func(t *testing.T, _ workflow, _ string, j job) {
+		for _, s := range j.Steps {
+			if strings.HasPrefix(s.Uses.Value, "actions/attest-build-provenance@") {
+				attested++
+				if s.If != "${{ !github.event.repository.private || vars.ATTEST == 'true' }}" {
+					t.Errorf("it attests if %q", s.If)
+				}
+			}
+		}
+	})
+	if attested != 2 {
+		t.Errorf("%d images are attested, want 2", attested)
+	}
+}
+
+// TestProductionIsReviewed: jobs that change production look first whether somebody had to approve them. Where the plan has no reviewers GitHub
+// lets them through without a word.
+func TestProductionIsReviewed(t *testing.T) {
+	for name, when := range map[string]string{"infra-deploy/production": "vars.PRODUCTION_REVIEWERS != 'none'", "promote/copy": "matrix.environment == 'prod' && vars.PRODUCTION_REVIEWERS != 'none'"} {
+		of, in, _ := strings.Cut(name, "/")
+		j := workflows(t)[of].Jobs[in]
+		at := func(holds func(s step) bool) int { return slices.IndexFunc(j.Steps, holds) }
+		look := at(func(s step) bool { return s.Run == "pipeline/reviewers production" })
+		role := at(func(s step) bool { return s.With["role-to-assume"] != "" })
+		if look < 0 || look > role || j.Steps[look].If != when || j.Steps[look].Env["GITHUB_TOKEN"] != "${{ github.token }}" || j.Permissions["actions"] != "read" {
+			t.Errorf("%s takes its role before it knows that it was approved", name)
+		}
+	}
 }

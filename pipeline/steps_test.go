@@ -24,6 +24,7 @@ var steps = []struct{ command, test, why string }{
 	{"pipeline/infra-environment", "TestInfraEnvironment", ""},
 	{"pipeline/copy-controller", "TestCopyController", ""},
 	{"pipeline/infra-deploy", "TestInfraDeploy", ""},
+	{"pipeline/reviewers", "TestReviewers", ""},
 	{"go run ./controller/cmd/controller set-image", "TestFromCommitToTheSecondEnvironment", ""},
 	{"go run ./controller/cmd/controller set-controller", "TestSetController", ""},
 	{"go run ./controller/cmd/controller validate", "TestValidate", ""},

@@ -292,6 +292,7 @@ func (p planter) alarms(ctx context.Context, s *Seed) error {
 		if v.Periods > 0 {
 			in.EvaluationPeriods = &v.Periods
 		}
+		in.DatapointsToAlarm = unlessZero(v.Datapoints)
 		if _, err := p.account.Alarms.PutMetricAlarm(ctx, in); err != nil {
 			return err
 		}

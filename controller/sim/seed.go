@@ -156,14 +156,16 @@ type SeedListener struct {
 
 // SeedAlarm is a metric alarm in a state.
 type SeedAlarm struct {
-	Name      string  `json:"name"`
-	State     string  `json:"state,omitempty"`     // OK, ALARM, INSUFFICIENT_DATA; empty: OK
-	Metric    string  `json:"metric,omitempty"`    // empty: the alarm's name
-	Namespace string  `json:"namespace,omitempty"` // empty: Seed, which nothing measures
-	Period    int32   `json:"period,omitempty"`    // seconds
-	Periods   int32   `json:"periods,omitempty"`
-	Threshold float64 `json:"threshold,omitempty"`
-	Statistic string  `json:"statistic,omitempty"` // empty: Sum
+	Name      string `json:"name"`
+	State     string `json:"state,omitempty"`     // OK, ALARM, INSUFFICIENT_DATA; empty: OK
+	Metric    string `json:"metric,omitempty"`    // empty: the alarm's name
+	Namespace string `json:"namespace,omitempty"` // empty: Seed, which nothing measures
+	Period    int32  `json:"period,omitempty"`    // seconds
+	Periods   int32  `json:"periods,omitempty"`
+	// Datapoints is how many of the periods turn it; 0: all.
+	Datapoints int32   `json:"datapoints,omitempty"`
+	Threshold  float64 `json:"threshold,omitempty"`
+	Statistic  string  `json:"statistic,omitempty"` // empty: Sum
 	// Comparison is a ComparisonOperator; empty: GreaterThanThreshold.
 	Comparison string `json:"comparison,omitempty"`
 	Missing    string `json:"missing,omitempty"` // treatMissingData; empty: missing

@@ -205,7 +205,7 @@ func (r *reader) alarm(_ string, p properties) error {
 	threshold, _ := p["Threshold"].(float64)
 	a := SeedAlarm{
 		Name: text(p, "AlarmName"), Namespace: text(p, "Namespace"), Metric: text(p, "MetricName"), Statistic: text(p, "Statistic"), Comparison: text(p, "ComparisonOperator"),
-		Period: whole(p, "Period"), Periods: whole(p, "EvaluationPeriods"), Threshold: threshold, Missing: text(p, "TreatMissingData"), Dimensions: map[string]string{},
+		Period: whole(p, "Period"), Periods: whole(p, "EvaluationPeriods"), Threshold: threshold, Datapoints: whole(p, "DatapointsToAlarm"), Missing: text(p, "TreatMissingData"), Dimensions: map[string]string{},
 	}
 	dimensions := p["Dimensions"]
 	for _, m := range list(p["Metrics"]) {

@@ -34,7 +34,7 @@ const shopTemplate = `{
 			"NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": [{"Ref": "Subnet"}], "SecurityGroups": [{"Fn::GetAtt": ["Group", "GroupId"]}]}}}},
 		"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": "shop-low", "Namespace": "N", "MetricName": "M", "Statistic": "Minimum", "ComparisonOperator": "LessThanThreshold",
 			"Threshold": 5, "Period": 60, "EvaluationPeriods": 3, "TreatMissingData": "breaching", "Dimensions": [{"Name": "D", "Value": "v"}]}},
-		"Errors": {"Type": "AWS::CloudWatch::Alarm", "Condition": "Old", "Properties": {"AlarmName": "shop-errors", "ComparisonOperator": "GreaterThanThreshold", "Threshold": 5, "EvaluationPeriods": 1, "Metrics": [
+		"Errors": {"Type": "AWS::CloudWatch::Alarm", "Condition": "Old", "Properties": {"AlarmName": "shop-errors", "ComparisonOperator": "GreaterThanThreshold", "Threshold": 5, "EvaluationPeriods": 3, "DatapointsToAlarm": 1, "Metrics": [
 			{"Id": "all", "Expression": "a + b"},
 			{"Id": "a", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "A", "Dimensions": [{"Name": "D", "Value": "v"}]}, "Stat": "Sum", "Period": 60}, "ReturnData": false},
 			{"Id": "b", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "B"}, "Stat": "Sum", "Period": 60}, "ReturnData": false}]}},
@@ -87,7 +87,7 @@ func TestTemplatesBecomeAnAccount(t *testing.T) {
 		t.Errorf("there are %d alarms before anything was good", n)
 	}
 	old := read("shop:7").Seed
-	if len(old.Alarms) != 2 || old.Alarms[1].Metric != "A" || old.Alarms[1].Namespace != "N" || old.Alarms[1].Statistic != "Sum" || old.Alarms[1].Period != 60 || old.Alarms[1].Dimensions["D"] != "v" {
+	if len(old.Alarms) != 2 || old.Alarms[1].Metric != "A" || old.Alarms[1].Namespace != "N" || old.Alarms[1].Statistic != "Sum" || old.Alarms[1].Period != 60 || old.Alarms[1].Datapoints != 1 || old.Alarms[1].Dimensions["D"] != "v" {
 		t.Errorf("the alarms are %+v", old.Alarms)
 	}
 
