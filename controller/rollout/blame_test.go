@@ -60,20 +60,24 @@ func TestDrainingIsNoFailure(t *testing.T) {
 
 // Whoever deploys whenever the controller does is not answered for ever.
 func TestAFightIsToldAsOne(t *testing.T) {
-	w := atB(t)
-	for n := range 20 {
-		if ro := w.rec.Rollout; ro != nil && ro.Deployment != nil && ro.Deployment.ID != "" {
-			w.deploy(fmt.Sprintf("ecs-svc/foreign-%d", n), td(1), observed.RolloutInProgress)
-		}
-		w.after(10 * time.Second).pass(under())
-		d := w.after(40 * time.Second).pass(under())
-		if a, ok := d.Action.(Roll); ok {
-			w.rec = Apply(w.now, w.rec, a, Outcome{Deployment: fmt.Sprintf("ecs-svc/own-%d", n)})
-			w.deploy(fmt.Sprintf("ecs-svc/own-%d", n), td(2), observed.RolloutInProgress)
-		}
-	}
-	if w.rec.State != StateStalled || w.rec.Stalled.Reason != ReasonContested || count[Roll](w.done) > 5 {
-		t.Errorf("%s, %d requests: %s", w.rec.State, count[Roll](w.done), w.rec.Why)
+	for name, theirs := range map[string]string{"the last good version": td(1), "another": tdInfra} {
+		t.Run(name, func(t *testing.T) {
+			w := atB(t)
+			for n := range 120 {
+				if ro := w.rec.Rollout; ro != nil && ro.Deployment != nil && ro.Deployment.ID != "" {
+					w.deploy(fmt.Sprintf("ecs-svc/foreign-%d", n), theirs, observed.RolloutInProgress)
+				}
+				w.after(10 * time.Second).pass(under())
+				d := w.after(40 * time.Second).pass(under())
+				if a, ok := d.Action.(Roll); ok {
+					w.rec = Apply(w.now, w.rec, a, Outcome{Deployment: fmt.Sprintf("ecs-svc/own-%d", n)})
+					w.deploy(fmt.Sprintf("ecs-svc/own-%d", n), a.Revision, observed.RolloutInProgress)
+				}
+			}
+			if w.rec.State != StateStalled || w.rec.Stalled.Reason != ReasonContested || count[Roll](w.done) > 5 {
+				t.Errorf("%s, %d requests: %s", w.rec.State, count[Roll](w.done), w.rec.Why)
+			}
+		})
 	}
 }
 

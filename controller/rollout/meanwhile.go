@@ -36,7 +36,7 @@ func errant(in Input, rec Record) bool {
 	switch {
 	case rec.Good == nil, rec.Rollout != nil, in.Seen.Status != observed.StatusActive, in.Seen.Desired == 0, primary.ID == "", serves(in, rec):
 		return false
-	case rec.Stalled != nil && final(*rec.Stalled), rec.Lost != nil && contains(rec.Lost.Behind, rec.Good.Target.Ask):
+	case rec.Stalled != nil && (final(*rec.Stalled) || rec.Stalled.Reason == ReasonContested), rec.Lost != nil && contains(rec.Lost.Behind, rec.Good.Target.Ask):
 		return false // a person decides what serves then
 	case !ours(primary, rec):
 		_, fails := failing(in) // what a person deployed may be the answer to it
