@@ -43,7 +43,7 @@ func promotable(t *testing.T, more map[string]string) (clone, bare string) {
 	}
 	git(top, "init", "--quiet", "--bare", "--initial-branch=main", bare)
 	git(top, "clone", "--quiet", bare, clone)
-	if err := os.CopyFS(filepath.Join(clone, "desired"), os.DirFS("testdata/promotable")); err != nil {
+	if err := os.CopyFS(filepath.Join(clone, "desired"), os.DirFS("../../release/testdata/promotable")); err != nil {
 		t.Fatal(err)
 	}
 	for env, tag := range map[string]string{"staging": "a4c01f7", "prod": "a4c01f7", "qa": "1a2b3c4"} {
