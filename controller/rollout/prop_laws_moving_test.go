@@ -106,7 +106,7 @@ var lawsOfMoving = []law{
 	{1, "what a breaking migration left behind, as the record or newer tags have it, is begun only where git asks for it and has raised retry since", func(s stepped) (bool, string) {
 		ro, r := s.begun(), s.d.Record
 		behind := slices.Clone(r.Behind)
-		if counted(s.in) > s.before.Count {
+		if counted(s.in) > s.before.Count && (s.before.Generation > 0 || s.before.Rollout == nil) { // no other record has anything in flight
 			behind = append(behind, strings.Fields(s.in.Seen.Tags[TagBehind])...)
 		}
 		if ro == nil || ro.Kind == KindUndo || !contains(behind, ro.Target.Ask) {
