@@ -34,7 +34,11 @@ func begin(in Input, rec Record, goal Target, print string, trigger Trigger, sec
 		return d
 	}
 	if errant(in, rec) && locked(in, rec, goal) { // else it is begun, and waits for its lock while the last good version serves
-		return wait(in, rec, sayLockTaken(goal.Name(), goal.Migration.Lock, in.Want.LockHolder), in.watchAt())
+		say := sayLockTaken(goal.Name(), goal.Migration.Lock, in.Want.LockHolder)
+		if in.Want.LockHolder == "" || in.Want.LockHolder == rec.Service {
+			say = sayLockLost(goal.Name(), rec.Lost.Lock)
+		}
+		return wait(in, rec, say, in.watchAt())
 	}
 	if !in.Look.Fresh {
 		look := beforeLook(rec)

@@ -97,7 +97,8 @@ var lawsOfMigrating = []law{
 			return true, "it was lost"
 		}
 		if a.Rollout == nil || a.Rollout.Migration == nil || a.Rollout.Migration.Requests == 0 || a.Rollout.Number != s.d.Record.Rollout.Number || a.Rollout.Migration.Token == run.Token {
-			return s.before.Lost != nil, ""
+			again := a.Rollout != nil && a.Rollout.Migration != nil && a.Rollout.Migration.Attempt > 1 // decided on before, and asked for after a pause
+			return s.before.Lost != nil || again, ""
 		}
 		if !idempotent {
 			return true, "another task than the one that was asked for"
