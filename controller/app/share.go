@@ -107,10 +107,8 @@ func (a *App) share(ctx, hard context.Context) error {
 		close(ready)
 	})
 	err := a.cfg.Shared.Lease.Run(ctx, ready, func(lost context.Context, t lease.Tenure) (bool, error) {
-		soft, end := until(ctx, lost)
+		soft, atOnce, end := untilLost(ctx, hard, lost)
 		defer end()
-		atOnce, stop := until(hard, lost)
-		defer stop()
 		account.Forget()
 		return a.office(soft, atOnce, account, fenced{a.cfg.Shared.Table.Fenced(t.Fence), a.cfg.Shared.Lease.Lose})
 	})
@@ -119,13 +117,18 @@ func (a *App) share(ctx, hard context.Context) error {
 	return errors.Join(err, unreached)
 }
 
-// until is a context that ends with either of two.
-func until(ctx, other context.Context) (context.Context, func()) {
-	both, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
-	return both, func() {
+// untilLost is ctx and hard, which both end with lost too: ctx first, so that no pass begins where those under way were ended.
+func untilLost(ctx, hard, lost context.Context) (soft, atOnce context.Context, end func()) {
+	soft, endSoft := context.WithCancelCause(ctx)
+	atOnce, endAtOnce := context.WithCancelCause(hard)
+	both := func(why error) {
+		endSoft(why)
+		endAtOnce(why)
+	}
+	stop := context.AfterFunc(lost, func() { both(context.Cause(lost)) })
+	return soft, atOnce, func() {
 		stop()
-		cancel(nil)
+		both(nil)
 	}
 }
 
