@@ -105,6 +105,23 @@ var lawsOfMigrating = []law{
 		}
 		return true, ""
 	}},
+	{3, "another task of a migration is decided on only where the last never ran the program, or a repeat does no harm", func(s stepped) (bool, string) {
+		a, n := s.adopted().Rollout, s.d.Record.Rollout
+		if a == nil || n == nil || a.Number != n.Number || a.Migration == nil || n.Migration == nil || n.Migration.Attempt == a.Migration.Attempt {
+			return false, ""
+		}
+		task := s.in.Seen.Migration
+		never := task != nil && task.LastStatus == "STOPPED" && (task.StopCode == stopFailedToStart || task.StartedAt.IsZero())
+		switch {
+		case n.Migration.Attempt != a.Migration.Attempt+1 || n.Migration.Token == a.Migration.Token:
+			return true, "it is counted otherwise"
+		case n.Migration.Lock != a.Migration.Lock || n.Migration.Key != a.Migration.Key:
+			return true, "it is another migration, or another lock"
+		case !n.Target.Migration.Idempotent && !never:
+			return true, "the last may have run"
+		}
+		return true, ""
+	}},
 	{3, "a lost outcome keeps its lock until it is known", func(s stepped) (bool, string) {
 		l := s.before.Lost
 		if l == nil {
