@@ -34,7 +34,7 @@ func Check(next rollout.Record) error {
 	if next.Service == "" {
 		return fault.New(fault.Terminal, CodeDamaged, errors.New("it names no service"))
 	}
-	return CheckSchema(next.Schema)
+	return CheckSchema(int(next.Schema))
 }
 
 // CheckSchema refuses the schema of a record that a newer controller wrote.
@@ -68,7 +68,7 @@ func Decode(data []byte, service string) (rollout.Record, error) {
 		}
 		return rollout.Record{}, fault.New(fault.Terminal, CodeDamaged, fmt.Errorf("it is not a record: %w", err))
 	}
-	if err := CheckSchema(rec.Schema); err != nil {
+	if err := CheckSchema(int(rec.Schema)); err != nil {
 		return rollout.Record{}, err
 	}
 	if rec.Service != service {

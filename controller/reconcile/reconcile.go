@@ -110,6 +110,7 @@ func (r *Reconciler) pass(ctx context.Context, service string, start, now time.T
 	if !ok {
 		return Pass{Record: rec, NextAt: now.Add(r.Pace.Idle)}, nil
 	}
+	want = want.Heeding(rec)
 	want.Pace = r.Pace
 	want.Pace.Behind = behind
 	if r.Sweep != nil {

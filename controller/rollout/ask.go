@@ -105,12 +105,12 @@ func fingerprint(ask string, template observed.Template, secrets map[string]stri
 
 // token is RunTask's client token: at most 64 characters of ASCII 33–126
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html). It is made of what git and the account
-// say, and of no number that only the ledger has: a controller that lost its ledger while the task runs asks for the same task.
+// say, the stack too, as another one has another cluster and another database, and of no number that only the ledger has: a controller
+// that lost its ledger while the task runs asks for the same task.
 // over is how many tasks of the same migration have ended before it, which the account says again (see Try).
 func token(rec Record, over int) string {
 	ro := rec.Rollout
-	// The last part is always 1: so the first token is the one that earlier controllers made, which may be running.
-	sum := sha256.Sum256([]byte(strings.Join([]string{rec.Service, ro.Target.Key, ro.Fingerprint, strconv.Itoa(ro.Retry), strconv.Itoa(over), "1"}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{rec.Service, rec.Intent.Service.Spec.Stack, ro.Target.Key, ro.Fingerprint, strconv.Itoa(ro.Retry), strconv.Itoa(over)}, "\x00")))
 	return "migrate-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])[:40])
 }
 

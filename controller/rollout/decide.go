@@ -26,6 +26,8 @@ type Want struct {
 	Pause *Pause // why nothing new is begun in the environment, nil where it may be
 	// Withheld says that git has a newer word about the service, which waits for the end of the pause: Intent is the one before.
 	Withheld bool
+	// Moves is the stack that git names while Intent, the word before, is heeded: what is in flight in that one's stack ends first.
+	Moves string
 }
 
 // Pace is how often the controller looks.
@@ -81,14 +83,15 @@ const staleFor = 30 * time.Second
 // toward it. Superseding, reverting and drift are this one path. The record passed in is not changed.
 func Decide(in Input, rec Record) Decision {
 	changed := in.Want.Intent != nil && (rec.Intent == nil || rec.Intent.Commit != in.Want.Intent.Commit)
-	rec = adopt(in, rec.clone())
+	in.Want = in.Want.Heeding(rec)
+	rec, history := moved(in, rec.clone())
+	rec = adopt(in, rec)
 	if t := rec.Trouble; t != nil && in.pauses(t.NextAt, backoffMax) && !changed {
 		if rec.Said == "" || rec.Why == "" {
 			rec = rec.tell(in.Now, sayCouldNot("go on", t.Message))
 		}
-		return Decision{Record: rec, WakeAt: t.NextAt}
+		return Decision{Record: rec, WakeAt: t.NextAt, History: history}
 	}
-	var history []Entry
 	for range stepsMax {
 		d := gate(in, rec, step(in, rec.clone()))
 		history = append(history, d.History...)
@@ -115,11 +118,17 @@ func step(in Input, rec Record) Decision {
 	if older(in, rec) {
 		return catchUp(in, rec)
 	}
-	if rec.Rollout == nil {
+	switch {
+	case rec.Rollout == nil && in.Want.Moves != "":
+		return wait(in, rec, sayMoves(in.Want.Moves), in.Now) // the old stack is left, and the new one was not looked at
+	case rec.Rollout == nil:
 		return settle(in, rec)
 	}
 	if why := rec.unsound(); why != "" {
 		return abandon(in, rec, why)
+	}
+	if d, ok := leaves(in, rec); ok {
+		return d
 	}
 	if d, ok := gone(in, rec); ok {
 		return d

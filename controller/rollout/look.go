@@ -44,6 +44,9 @@ func Needs(want Want, rec Record) observed.Look {
 		return observed.Look{}
 	}
 	look.Stack = intent.Service.Spec.Stack
+	if rec.leavesFor(intent) {
+		rec = Record{Service: rec.Service} // what it says is about another stack
+	}
 	rec.Intent = intent
 	look.Containers = references(rec)
 	look.Secrets = secretsWatched(rec)

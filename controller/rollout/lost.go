@@ -49,6 +49,14 @@ func (r Record) said() desired.Assumption {
 	return ""
 }
 
+// assumption is what git says of lost migrations, said since or not.
+func (r Record) assumption() desired.Assumption {
+	if r.Intent == nil || r.Intent.Service.Spec.Migration == nil {
+		return ""
+	}
+	return r.Intent.Service.Spec.Migration.Assume
+}
+
 // unknown are the keys of lost migrations before the newest one.
 func (r Record) unknown() []string {
 	if r.Unsettled == nil {
@@ -73,12 +81,7 @@ func lose(rec Record, l Lost) Record {
 	if old != nil {
 		rec = rec.refuse(old.Key)
 	}
-	if rec.Intent != nil {
-		l.Retry = rec.Intent.Service.Spec.Retry
-		if m := rec.Intent.Service.Spec.Migration; m != nil {
-			l.Assume = m.Assume
-		}
-	}
+	l.Retry, l.Assume = rec.retry(), rec.assumption()
 	if ro := rec.Rollout; ro != nil && ro.Target.Key == l.Key && breaks(ro.Target) {
 		l.Behind = rec.leaves(ro.Target.Ask)
 	}

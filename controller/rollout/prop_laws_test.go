@@ -39,7 +39,11 @@ type tally map[string]int
 
 func (n tally) check(t rapid.TB, s stepped) {
 	t.Helper()
-	for _, l := range laws() {
+	all := laws()
+	if s.moved() {
+		all = lawsOfPlaces // the others are about what goes on in one
+	}
+	for _, l := range all {
 		applies, broken := l.kept(s)
 		if applies {
 			n[l.sentence]++
@@ -54,7 +58,7 @@ func (n tally) check(t rapid.TB, s stepped) {
 // each fails the test where a law was never spoken of.
 func (n tally) each(t *testing.T, except ...string) {
 	t.Helper()
-	for _, l := range laws() {
+	for _, l := range slices.Concat(laws(), lawsOfPlaces) {
 		t.Logf("%5d times %s", n[l.sentence], l.sentence)
 		if n[l.sentence] == 0 && !slices.Contains(except, l.sentence) {
 			t.Errorf("nothing that was drawn comes under %q: the law holds nothing", l.sentence)
@@ -79,6 +83,7 @@ func brief(v any) string { return long.ReplaceAllString(shown(v), "$2") }
 // it was given as it was.
 func decided(t rapid.TB, in Input, rec Record) stepped {
 	t.Helper()
+	in.Want = in.Want.Heeding(rec)
 	const looksMax = 4 // as reconcile has it
 	for range looksMax {
 		input, record := shown([]any{in.Now, in.Want, in.Look, in.Seen, in.Readings}), shown(rec)
@@ -192,6 +197,61 @@ func (s stepped) isHeld() bool {
 
 func waits(said string) bool {
 	return slices.Contains([]string{SaidWindow, SaidDependency, SaidCrowded, SaidSuspended, SaidUnhealthyBefore, SaidNoWayBack}, said)
+}
+
+// moved reports whether git names another stack than the record is about, and nothing is left in flight there that could go on.
+func (s stepped) moved() bool {
+	before, now := s.before.Intent, s.in.Want.Intent
+	return before != nil && now != nil && before.Service.Spec.Stack != now.Service.Spec.Stack
+}
+
+// lawsOfPlaces hold where a service comes into another stack.
+var lawsOfPlaces = []law{
+	{3, "in another stack it is decided as for a service that was never seen, but for lost migrations", func(s stepped) (bool, string) {
+		b := s.before
+		if b.Rollout != nil {
+			return true, "" // who holds its lock afterwards depends on how far it had come
+		}
+		if b.Lost != nil {
+			b.Lost = copied(b.Lost)
+			b.Lost.Retry, b.Lost.Assume = s.in.Want.Intent.Service.Spec.Retry, ""
+			if m := s.in.Want.Intent.Service.Spec.Migration; m != nil {
+				b.Lost.Assume = m.Assume
+			}
+		}
+		never := Record{Service: b.Service, Version: b.Version, Generation: b.Generation, Came: int32(b.Generation), Lost: b.Lost, Unsettled: b.Unsettled, Queued: b.Queued, State: b.State, Since: b.Since}
+		if other := Decide(s.in, never); !reflect.DeepEqual(other, s.d) {
+			return true, "it decides " + shown(other)
+		}
+		return true, ""
+	}},
+	{3, "what was known of one stack is not known of another", func(s stepped) (bool, string) {
+		b, n := s.before, s.d.Record
+		tagged := func(tag, v string) bool { return v == s.in.Seen.Tags[tag] }
+		switch {
+		case n.Good != nil && !tagged(TagGood, n.Good.Revision):
+			return true, "good is " + n.Good.Revision
+		case slices.ContainsFunc(n.Migrated, func(k string) bool {
+			return !tagged(TagMigrated, k) && (b.Lost == nil || b.Lost.Key != k) && !contains(b.unknown(), k)
+		}):
+			return true, "it has " + shown(n.Migrated)
+		case slices.ContainsFunc(n.Rejected, func(r Rejection) bool { return r.At.Before(s.in.Now) }):
+			return true, "it has old verdicts"
+		case n.Rollout != nil && n.Rollout.Number <= b.Generation:
+			return true, "its rollout has an old number"
+		}
+		return true, ""
+	}},
+	{3, "a migration that may be running keeps its lock in another stack", func(s stepped) (bool, string) {
+		ro := s.before.Rollout
+		if ro == nil || ro.Stage != StageMigrate || ro.Migration == nil || ro.Migration.Task == "" || s.before.Lost != nil {
+			return false, ""
+		}
+		if l := s.d.Record.Lost; l == nil && s.d.Record.HoldsLock() == "" && !contains(s.d.Record.Migrated, ro.Migration.Key) {
+			return true, "it is forgotten"
+		}
+		return true, ""
+	}},
 }
 
 // lawsOfTelling hold for every decision, whatever is decided.

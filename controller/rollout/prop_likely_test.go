@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/fault"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -34,8 +35,23 @@ func (p *pool) likely(t *rapid.T) (Input, Record) {
 	}
 	p.oneThing(t, &in, &rec)
 	p.leftBehind(t, &in, &rec)
+	p.another(t, &in, &rec)
 	in.Look = Needs(in.Want, rec).Merge(observed.Look{Fresh: true, Before: rec.Rollout == nil, Template: true, Tasks: true, Startable: []string{td(1), td(2)}, Revisions: []string{td(1), td(2)}})
 	return in, rec
+}
+
+// another has git name another stack, perhaps because the one before is gone.
+func (p *pool) another(t *rapid.T, in *Input, rec *Record) {
+	if migrates := rec.Rollout != nil && rec.Rollout.Stage == StageMigrate; !migrates && !seldom(t, "another stack") || migrates && !maybe(t, "another stack") {
+		return
+	}
+	word := *in.Want.Intent
+	word.Service.Spec.Stack = "orders-another"
+	in.Want.Intent = &word
+	if maybe(t, "the stack is gone") {
+		rec.Trouble = &Trouble{Since: epoch.Add(-time.Minute), Kind: string(fault.Blocked), Code: "stack_missing", Message: "no such stack", Attempts: 1, NextAt: epoch}
+	}
+	in.Want = in.Want.Heeding(*rec)
 }
 
 // leftBehind has a breaking migration leave the last good version behind, so that the record, the tags, or both say so.

@@ -11,7 +11,7 @@ import (
 // anyRecord is a record that may be impossible: nobody promises that a ledger was written by this program.
 func (p *pool) record(t *rapid.T) Record {
 	rec := Record{
-		Schema: one(t, "schema", 0, Schema), Service: "orders", Generation: anyCount(t, "generation"), Count: anyCount(t, "count"),
+		Schema: one[int32](t, "schema", 0, Schema), Service: "orders", Generation: anyCount(t, "generation"), Count: anyCount(t, "count"),
 		Superseded: int32(anyCount(t, "superseded")), Overtaken: int32(anyCount(t, "overtaken")), BehindRetry: anyCount(t, "behind retry"),
 		Deployed: anyDeployment(t, "deployed"), Migrated: some(t, "migrated", 2, func(l string) string { return p.key(t, l) }),
 		GoodAsks: some(t, "good asks", 3, func(l string) string { return p.ask(t, l) }), Behind: some(t, "behind", 1, func(l string) string { return p.ask(t, l) }),
@@ -80,7 +80,7 @@ func (p *pool) remembered(t *rapid.T, rec *Record) {
 		}
 	}
 	if seldom(t, "in trouble") {
-		rec.Trouble = &Trouble{Since: anyTime(t, "trouble since"), Attempts: anyCount(t, "attempts"), NextAt: anyTime(t, "next at"), Message: "throttled", Kind: one(t, "trouble kind", "", "blocked", "throttled", "terminal"), Code: "Code"}
+		rec.Trouble = &Trouble{Since: anyTime(t, "trouble since"), Attempts: anyCount(t, "attempts"), NextAt: anyTime(t, "next at"), Message: "throttled", Kind: one(t, "trouble kind", "", "blocked", "throttled", "terminal"), Code: one(t, "trouble code", "Code", "stack_missing")}
 	}
 	if seldom(t, "way back") {
 		rec.WayBack = &WayBack{At: anyTime(t, "way back at"), Reason: one(t, "way back reason", "", "its image is gone"), Unseen: one(t, "way back unseen", "", "denied")}

@@ -66,7 +66,7 @@ func anyOverride(t *rapid.T, label string) *desired.Override {
 func anyIntent(t *rapid.T, label, digest string) *Intent {
 	in := intentFor(digest)
 	spec := &in.Service.Spec
-	spec.Stack = one(t, label+" stack", "orders-dev", "orders-dev", "")
+	spec.Stack = one(t, label+" stack", "orders-dev", "orders-dev", "orders-dev", "orders-dev", "orders-dev", "orders-dev", "orders-next")
 	app := spec.Containers["app"]
 	switch rapid.IntRange(0, 4).Draw(t, label+" image") {
 	case 4:

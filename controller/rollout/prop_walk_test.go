@@ -23,6 +23,11 @@ var deeds = []struct {
 	{6, "git asks for another version", func(w *world) {
 		w.says(w.p.intent(w.t, "newer word"))
 	}},
+	{1, "git names another stack", func(w *world) {
+		w.serial++
+		w.stack = fmt.Sprintf("orders-%d", w.serial)
+		w.says(w.want.Intent)
+	}},
 	{2, "git raises retry", func(w *world) { w.reword(func(s *desired.ServiceSpec) { s.Retry++ }) }},
 	{2, "git says what became of the migration", func(w *world) {
 		if w.rec.Lost == nil {

@@ -34,6 +34,9 @@ type world struct {
 	alike    bool // what ran from the beginning is what git asked first
 	amnesia  bool // the ledger was lost or an older one put back
 	serial   int
+
+	stack string // that git names
+	at    string // the one whose service is seen
 }
 
 // run is one migration task.
@@ -42,10 +45,11 @@ type run struct {
 	container string // whose exit code counts
 	task      observed.Task
 	gone      bool
+	elsewhere bool // in a stack that was left: what it did there says nothing here
 }
 
 func newWorld(t *rapid.T, n tally) *world {
-	w := &world{t: t, n: n, p: anyPool(t), now: epoch, rec: Record{Service: "orders"}, runs: map[string]*run{}, byTask: map[string]*run{}, asks: map[string]string{}, good: map[string]bool{}}
+	w := &world{t: t, n: n, p: anyPool(t), now: epoch, rec: Record{Service: "orders"}, stack: "orders-dev", at: "orders-dev", runs: map[string]*run{}, byTask: map[string]*run{}, asks: map[string]string{}, good: map[string]bool{}}
 	w.want = Want{Environment: "dev", Pace: Pace{Watch: 4 * time.Second, Idle: time.Minute}, Policy: anyEnvironment(t), Intent: w.p.intent(t, "first word")}
 	w.says(w.want.Intent)
 	w.seen = observed.Service{
@@ -146,7 +150,16 @@ func (w *world) pass(trouble bool) stepped {
 	if lock := w.rec.HoldsLock(); lock != "" {
 		want.LockHolder = "orders" // the ledger's table of locks is in step with the record
 	}
+	if said := want.Intent; said != nil {
+		word := *said
+		word.Service.Spec.Stack = w.stack
+		want.Intent = &word
+	}
+	want = want.Heeding(w.rec)
 	look := Needs(want, w.rec)
+	if look.Stack != "" && look.Stack != w.at {
+		w.arrives(look.Stack)
+	}
 	in := Input{Now: w.now, Want: want, Strategy: plainStrategy{}}
 	for range 4 {
 		in.Look, in.Seen, in.Readings = look, w.look(look), w.readings(look, trouble)
@@ -162,6 +175,20 @@ func (w *world) pass(trouble bool) stepped {
 	}
 	w.t.Fatalf("asks to see more than four times: %s", brief(w.rec))
 	return stepped{}
+}
+
+// arrives looks at another stack, in which the infrastructure has made a service that nobody has rolled anything out to.
+func (w *world) arrives(stack string) {
+	w.at, w.alike, w.was, w.earlier = stack, false, nil, nil
+	clear(w.good)
+	for _, r := range w.runs {
+		r.elsewhere = true
+	}
+	w.seen.Status, w.seen.Stack.Name, w.seen.Stack.InProgress = observed.StatusActive, stack, false
+	w.seen.Tags, w.seen.TaskDefinition = map[string]string{}, tdInfra
+	w.serial++
+	w.deploys(fmt.Sprintf("ecs-svc/8%d", w.serial), tdInfra)
+	w.completes()
 }
 
 // after saves what was decided and does the action, which may have no effect, no answer, or neither.
@@ -246,6 +273,9 @@ func (w *world) starts(a RunMigration) string {
 	}
 	for _, token := range tokensOf(w.runs) {
 		r := w.runs[token]
+		if r.elsewhere && r.task.Stopped() {
+			continue
+		}
 		if r.key == a.Key && w.rec.Rollout.Target.Migration.Idempotent {
 			if !r.task.Stopped() {
 				r.ends(w.now, 1) // git says that it does no harm beside itself
@@ -283,7 +313,7 @@ func (w *world) rolled(a Roll) {
 		return
 	}
 	for _, r := range w.runs {
-		if r.key == ro.Target.Key && r.succeeded() {
+		if r.key == ro.Target.Key && r.succeeded() && !r.elsewhere {
 			return
 		}
 	}

@@ -21,7 +21,8 @@ const (
 
 // Record is what the controller remembers about one service between passes.
 type Record struct {
-	Schema     int     `json:"schema"`
+	Schema     int32   `json:"schema"`
+	Came       int32   `json:"came,omitempty"` // Generation when the service came into the stack that Intent names
 	Service    string  `json:"service"`
 	Version    uint64  `json:"version"`          // of the ledger's compare-and-swap
 	Generation int     `json:"generation"`       // how many rollouts were ever begun; numbers and tokens derive from it

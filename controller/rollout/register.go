@@ -103,16 +103,19 @@ func superseded(in Input, rec Record) (Decision, bool) {
 	return d, true
 }
 
-// unwanted ends a deploy whose file is gone before it has touched the service or begun its migration: what git has nothing to say of is told,
+// unwanted ends a deploy whose file is gone, or names another stack, before it has touched the service or begun its migration: what git has nothing to say of is told,
 // and not touched. What was begun goes on to its verdict.
 func unwanted(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
 	m := ro.Migration
-	asked := m != nil && (m.Task != "" || !m.UnsureSince.IsZero() || m.Requests > 0 && !m.Refused)
-	if ro.Kind != KindDeploy || !in.Want.Removed || ro.Deployment != nil || asked {
+	if ro.Kind != KindDeploy || !in.Want.Removed && in.Want.Moves == "" || ro.Deployment != nil || m != nil && m.asked() {
 		return Decision{}, false
 	}
-	entry := rec.entry(in.Now, ResultSuperseded, "its file was removed before it had touched the service")
+	why := "its file was removed"
+	if in.Want.Moves != "" {
+		why = "git named the stack " + in.Want.Moves
+	}
+	entry := rec.entry(in.Now, ResultSuperseded, why+" before it had touched the service")
 	rec.Rollout = nil
 	return moveOn(rec, entry), true
 }

@@ -340,6 +340,10 @@ func sayWritesDown(what string, in State) told {
 	return told{saidWritesDown, in, fmt.Sprintf("Writes down %s where it survives the loss of the ledger.", what), nextByItself}
 }
 
+func sayMoves(stack string) told {
+	return told{"Moves", StateUnknown, "Git names the stack " + stack + " now: nothing is in flight in the one before any more, and what it has is left as it is.", nextByItself}
+}
+
 func sayOlderLedger() told {
 	return told{"OlderLedger", StateUnknown, "The ledger is an older copy than the service's tags: what they say of good, rejected, migrated and left-behind versions counts.", nextByItself}
 }

@@ -91,7 +91,7 @@ func written(a Action) string {
 // the tags name was seen: a last good revision that is overlooked cannot be put back. Until a first rollout is begun the tags
 // are read again in each pass, as one read may be stale.
 func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
-	if rec.Generation > 0 {
+	if rec.Generation > int(rec.Came) {
 		return rec, nil
 	}
 	rec = rec.behindBefore(in, observed.Revision{})
@@ -147,7 +147,7 @@ func (r Record) believe(in Input, good observed.Revision, target Target) Record 
 // older reports whether the record is an older copy of the one that wrote the service's tags: somebody has put a backup of the
 // ledger back. A record that remembers nothing is rebuilt.
 func older(in Input, rec Record) bool {
-	return rec.Generation > 0 && in.Seen.Status == observed.StatusActive && counted(in) > rec.Count
+	return rec.Generation > int(rec.Came) && in.Seen.Status == observed.StatusActive && counted(in) > rec.Count
 }
 
 // catchUp takes what the tags say into a record that is older than they are: they win, and what the record does not know to

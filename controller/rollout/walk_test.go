@@ -22,6 +22,8 @@ type walker struct {
 	past []Entry
 
 	unpushed bool // the registry has nothing that it was not asked for before
+
+	elsewhere map[string]observed.Service // what other stacks have
 }
 
 type plainStrategy struct{}
@@ -72,7 +74,12 @@ func newWalker(t *testing.T) *walker {
 // pass is one pass without outcome; readings are about the deployment that is followed.
 func (w *walker) pass(readings ...observed.Reading) Decision {
 	w.t.Helper()
-	look := Needs(w.want, w.rec)
+	w.t.Helper()
+	look := Needs(w.want.Heeding(w.rec), w.rec)
+	if there, ok := w.elsewhere[look.Stack]; ok {
+		w.elsewhere[w.seen.Stack.Name], w.seen = w.seen, there
+		delete(w.elsewhere, look.Stack)
+	}
 	for range 4 {
 		w.seen.At = w.now
 		w.seen.Images = map[string]observed.Image{}
@@ -543,7 +550,8 @@ func TestEvidenceIsTakenBeforeTheRevert(t *testing.T) {
 	}
 	w.seen.Logs = &observed.Logs{Tail: []observed.LogLine{{Message: "password=hunter2"}, {Message: "boom"}}}
 	w.seen.Events = []observed.Event{{Message: "(service orders) has started 1 tasks"}}
-	look := Needs(w.want, w.rec)
+	w.t.Helper()
+	look := Needs(w.want.Heeding(w.rec), w.rec)
 	if !look.Tasks || !look.Targets || look.Logs == nil || look.Logs.Tail == 0 || look.Deployment != "ecs-svc/20" {
 		t.Fatalf("the evidence is not looked for: %+v", look)
 	}
