@@ -191,7 +191,11 @@ func putBack(in Input, rec Record, failed Rollout, e Evidence) Record {
 func revertFailed(in Input, rec Record, e Evidence) Decision {
 	ro := rec.Rollout
 	entry := rec.entry(in.Now, ResultRevertFailed, e.Message)
-	s := stall(in, rec, *ro, ReasonRevertFailed, fmt.Sprintf("putting %s back did not come true: %s", ro.Target.Name(), e.Message))
+	what := "putting " + ro.Target.Name() + " back"
+	if ro.Kind == KindUndo { // no version was ever good
+		what = fmt.Sprintf("putting the count back to %d", ro.CountWas)
+	}
+	s := stall(in, rec, *ro, ReasonRevertFailed, what+" did not come true: "+e.Message)
 	s.Wanted = cmp.Or(ro.Wanted, s.Wanted) // what git asked for since has not had its chance yet
 	if old := rec.Stalled; old != nil && old.Reason != ReasonRevertFailed {
 		s.Cause = old

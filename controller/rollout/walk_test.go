@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -525,6 +526,23 @@ func TestFirstRolloutFailing(t *testing.T) {
 	w.seen.Desired = 0
 	w.rest(5)
 	w.state(StateStalled)
+}
+
+// Where no version was ever good, it is the count that could not be put back, and no version.
+func TestACountThatDoesNotGoBack(t *testing.T) {
+	w := newWalker(t)
+	w.seen.Desired, w.seen.Deployments[0].Desired = 0, 0
+	w.fallsOver(digestA, 1)
+	w.seen.Desired = 2
+	for range 60 {
+		if d := w.after(time.Minute).pass(); d.Action != nil {
+			w.rec = Failed(w.now, w.rec, d.Action, fault.New(fault.Unavailable, "ServerException", errors.New("500"))).Record
+		}
+	}
+	w.state(StateStalled)
+	if !strings.Contains(w.rec.Why, "putting the count back to 0 did not come true") {
+		t.Errorf("says: %s", w.rec.Why)
+	}
 }
 
 // rest lets some minutes go by; tags that are due are written.
