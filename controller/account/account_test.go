@@ -266,7 +266,7 @@ func TestRollRequest(t *testing.T) {
 	})
 }
 
-// Who makes a service's deployments is told where that is not ECS.
+// Who makes a service's deployments, or how, is told where that is not ECS by rolling.
 func TestDeployedBy(t *testing.T) {
 	bubble(t, sim.Config{Seed: 77}, func(w *world) {
 		if s := w.observe(observed.Look{}); s.DeployedBy != "" {
@@ -278,6 +278,15 @@ func TestDeployedBy(t *testing.T) {
 		}))
 		w.with(account.OutputService, "outside")
 		if s := w.observe(observed.Look{Fresh: true}); s.DeployedBy != "EXTERNAL" {
+			w.Errorf("%+v", s)
+		}
+		must(w.sim.ECS.CreateService(w.ctx(), &awsecs.CreateServiceInput{
+			Cluster: aws.String(cluster), ServiceName: aws.String("coloured"), DesiredCount: aws.Int32(0), TaskDefinition: aws.String("orders-template"), LaunchType: types.LaunchTypeFargate,
+			NetworkConfiguration:    &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-1"}}},
+			DeploymentConfiguration: &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, BakeTimeInMinutes: aws.Int32(1)},
+		}))
+		w.with(account.OutputService, "coloured")
+		if s := w.observe(observed.Look{Fresh: true}); s.DeployedBy != "BLUE_GREEN" {
 			w.Errorf("%+v", s)
 		}
 	})

@@ -107,15 +107,27 @@ func (l look) into(s *observed.Service) {
 	s.Deployments, s.Tags, s.TargetGroups, s.Events = slices.Clone(l.Deployments), l.Tags, l.TargetGroups, l.Events
 }
 
+// deployedBy is who makes the service's deployments where that is not ECS, or how ECS makes them where it does not roll; else it is empty.
+// A strategy that is not told is ROLLING (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html).
+func deployedBy(s types.Service) string {
+	switch by, how := s.DeploymentController, s.DeploymentConfiguration; {
+	case by != nil && by.Type != types.DeploymentControllerTypeEcs:
+		return string(by.Type)
+	case s.SchedulingStrategy == types.SchedulingStrategyDaemon:
+		return string(s.SchedulingStrategy)
+	case how != nil && how.Strategy != types.DeploymentStrategyRolling:
+		return string(how.Strategy)
+	}
+	return ""
+}
+
 // fillService takes copies of its own of all that is kept for long: the SDK's texts of one answer share their memory, so that one of them
 // keeps all of them, of ten services and their hundred events each.
 func fillService(into *observed.Service, from types.Service) {
 	into.Status = observed.Status(word(aws.ToString(from.Status)))
 	into.ARN = own(from.ServiceArn)
 	into.Name = own(from.ServiceName)
-	if by := from.DeploymentController; by != nil && by.Type != types.DeploymentControllerTypeEcs {
-		into.DeployedBy = word(string(by.Type))
-	}
+	into.DeployedBy = word(deployedBy(from))
 	into.TaskDefinition = own(from.TaskDefinition)
 	into.Desired, into.Running, into.Pending = int(from.DesiredCount), int(from.RunningCount), int(from.PendingCount)
 	into.Tags = tagMap(from.Tags)

@@ -13,7 +13,7 @@ type Service struct {
 	ARN    string
 	Name   string
 
-	DeployedBy     string // who makes its deployments where ECS does not: CODE_DEPLOY, EXTERNAL
+	DeployedBy     string // who makes its deployments where ECS does not: CODE_DEPLOY, EXTERNAL; or how, where ECS does not roll: BLUE_GREEN, LINEAR, CANARY, DAEMON
 	TaskDefinition string // the revision that the service names
 	Desired        int
 	Running        int

@@ -47,10 +47,17 @@ func failRefused(deed, message string) Evidence {
 	return Evidence{Class: observed.ClassInfrastructure, Check: checkRequest, Reason: ReasonRefused, Message: fmt.Sprintf("the account refused to %s: %s", deed, message)}
 }
 
-// failDeployedBy is the failure of a rollout that ECS would refuse, before anything of it is done.
-func failDeployedBy(controller string) Evidence {
-	return Evidence{Class: observed.ClassBlocked, Check: checkRequest, Reason: fault.ReasonRequestRefused,
-		Message: fmt.Sprintf("the service's deployment controller is %s, which it keeps for life, and only what ECS itself deploys can be rolled; create a service with deployment controller ECS beside it", controller)}
+// failDeployedBy is the failure of a rollout that ECS would refuse, or make in a way that nobody here can judge, before anything of it
+// is done: of two colours two versions run at full count, and the load balancer's targets are those of one of two groups.
+func failDeployedBy(by string) Evidence {
+	message := fmt.Sprintf("the service's deployment controller is %s, which it keeps for life, and only what ECS itself deploys can be rolled; create a service with deployment controller ECS beside it", by)
+	switch by {
+	case "BLUE_GREEN", "LINEAR", "CANARY":
+		message = fmt.Sprintf("the service's deployment strategy is %s, and only ROLLING deployments can be followed and put back; set it to ROLLING", by)
+	case "DAEMON":
+		message = "the service is a DAEMON, which has no count to be rolled at; create a REPLICA service beside it"
+	}
+	return Evidence{Class: observed.ClassBlocked, Check: checkRequest, Reason: fault.ReasonRequestRefused, Message: message}
 }
 
 // failUnasked is the failure of a rollout whose request never came through; trouble is the newest refusal, if there is one.

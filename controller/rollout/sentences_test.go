@@ -72,7 +72,7 @@ func failures() []Evidence {
 		failMigrationNotStarted(Stop{Class: observed.ClassBlocked, Reason: "SecretUnavailable", Message: "ResourceInitializationError: unable to pull secrets"}),
 		failMigrationUnasked(15*time.Minute, Trouble{Kind: "unavailable", Message: "RESOURCE:FARGATE Capacity is unavailable at this time"}),
 		failRefused("roll", "InvalidParameterException: TaskDefinition is inactive"), failUnasked(15*time.Minute, nil), failUnasked(15*time.Minute, &Trouble{Kind: "blocked", Code: "ServiceNotActiveException", Message: "ServiceNotActiveException"}), failUnasked(15*time.Minute, &Trouble{Kind: "throttled", Code: "ThrottlingException", Message: "ThrottlingException: Rate exceeded"}),
-		failDeployedBy("CODE_DEPLOY"), failContested(3), failRolledBack("rolled back by a person"), failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}),
+		failDeployedBy("CODE_DEPLOY"), failDeployedBy("BLUE_GREEN"), failDeployedBy("DAEMON"), failContested(3), failRolledBack("rolled back by a person"), failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}),
 		failLate(15*time.Minute, observed.Reading{Class: observed.ClassInfrastructure, Reason: "TasksNotPlaced", Detail: "1 of 2 tasks run, and ECS starts no others"}), failNoData(observed.Reading{Check: "logs", Detail: `no log line matches the required pattern "listening" yet`}),
 		failNoData(observed.Reading{Check: "logs", Class: observed.ClassBlocked, Reason: "LogGroupMissing", Detail: "the logs could not be read: ResourceNotFoundException"}),
 	}
