@@ -63,6 +63,7 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 	}
 	state = state.clone()
 	var failed []error
+	state.logs.Behind = 0
 	for _, group := range slices.Sorted(maps.Keys(streams)) {
 		at := state.places[group]
 		at.from = newest(since, at.from)
@@ -70,7 +71,9 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 		if err != nil {
 			failed = append(failed, err)
 		}
-		state.places[group] = next
+		if state.places[group] = next; next.behind {
+			state.logs.Behind = logOverlap
+		}
 		state.add(group, events, patterns)
 	}
 	a.logs.put(s.ARN, state)

@@ -28,6 +28,8 @@ func (q logQuery) key() string { return q.prefix + strings.Join(q.names, "\n") }
 type logPlace struct {
 	from  time.Time          // lines of this time on
 	empty map[string]logPage // by query, the page behind those that were empty
+
+	behind bool // what is older than logOverlap was read to its end, and what is newer was not
 }
 
 // logPage is the page that a look would have asked for next. In a large group AWS answers pages without any line, and a look that saw nothing
@@ -87,10 +89,13 @@ func (a *Account) readGroup(ctx context.Context, group string, streams []string,
 			left = at.from // nothing is known of those that were not asked
 		}
 	}
-	if failed == nil && !left.IsZero() {
-		failed = fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", group, logPagesMax)
-	}
 	next := logPlace{from: readOn(at.from, began, left, lastOf(events))}
+	if failed == nil && !left.IsZero() {
+		// What is newer is read by every look until no line may come any more. It is not waited for that all of it is read at once.
+		if next.behind = left.After(began.Add(-logOverlap)); !next.behind {
+			failed = fmt.Errorf("read log group %s: more than %d pages are new; the rest is read next time", group, logPagesMax)
+		}
+	}
 	if next.from.Equal(at.from) { // a page is one of those from there on
 		next.empty = pages
 	}

@@ -117,6 +117,70 @@ func TestLinesBehindManyAreReached(t *testing.T) {
 	}
 }
 
+// TestABusyLogIsReadAMinuteLater has the new version itself write several times as much in a minute as one look reads. What is a minute old
+// is read by each look all the same, which says so, and a line that comes late is found as soon as it may be.
+func TestABusyLogIsReadAMinuteLater(t *testing.T) {
+	bubble(t, sim.Config{Seed: 24, Book: script.Book{}}, func(w *world) {
+		c := w.crowd()
+		wrote := map[string]bool{}
+		put := func(stream, line string) {
+			w.sim.Logs.Put(group, stream, time.Now(), line)
+			wrote[line] = true
+		}
+		turn := func(n int) observed.Service {
+			for i := range 6 { // 36 pages a minute, of ten that a look reads
+				put(c.own[i%2], fmt.Sprintf("chatter %d of turn %d", i, n))
+				time.Sleep(833 * time.Millisecond)
+			}
+			return c.read()
+		}
+		var unread, ahead int
+		got := map[string]int{}
+		note := func(s observed.Service) {
+			for _, line := range s.Logs.Tail {
+				got[line.Message] = 1
+			}
+		}
+		for n := range 60 {
+			s := turn(n)
+			note(s)
+			if _, lacks := s.Lacks(observed.FactLogs); lacks && n > 20 {
+				unread++
+			}
+			if n > 20 && s.Logs.Behind != time.Minute {
+				ahead++
+			}
+		}
+		if unread > 0 || ahead > 0 {
+			w.Errorf("%d of 40 looks did not read what is a minute old, %d do not say that they are behind", unread, ahead)
+		}
+		w.sim.Logs.SetDelay(58 * time.Second)
+		put(c.own[0], "panic: new")
+		w.sim.Logs.SetDelay(0)
+		for at, n := time.Now(), 60; ; n++ {
+			s := turn(n)
+			note(s)
+			if m := s.Logs.Matches["panic"]; len(m) > 0 {
+				break
+			} else if since := time.Since(at); since > 75*time.Second {
+				w.Fatalf("a line that came 58 seconds late was not found in %s", since)
+			}
+		}
+		for range 12 {
+			time.Sleep(5 * time.Second)
+			note(c.read())
+		}
+		if s := c.read(); s.Logs.Behind != 0 {
+			w.Errorf("behind by %s where nothing is written any more", s.Logs.Behind)
+		}
+		for line := range wrote {
+			if got[line] == 0 {
+				w.Errorf("%q was not read", line)
+			}
+		}
+	})
+}
+
 // TestEmptyPagesDelayNoLineForLong has the old version write so much that all pages of a look are empty: a page searches only so many lines,
 // whoever wrote them.
 func TestEmptyPagesDelayNoLineForLong(t *testing.T) {

@@ -15,6 +15,8 @@ type Reading struct {
 	// Value is what was counted and Threshold what it had to be, in words; both are empty where nothing was.
 	Value     string `json:"value,omitempty"`
 	Threshold string `json:"threshold,omitempty"`
+	// Behind is how old what it was read from is: it says nothing of what has happened since.
+	Behind time.Duration `json:"-"`
 	// Lines are application log lines that show it. They go into evidence only, redacted, and nowhere else.
 	Lines []string `json:"-"`
 }

@@ -266,6 +266,9 @@ type Logs struct {
 	Matches map[string][]LogLine // by pattern
 	Tail    []LogLine            // the last lines, newest last, only where asked for
 	Seen    bool                 // at least one line of the deployment's own tasks has arrived
+	// Behind is how far from the end of the log what was read to its end stops, zero where it does not: more is written in that time
+	// than one look reads.
+	Behind time.Duration
 }
 
 // LogLine is one line of one task.

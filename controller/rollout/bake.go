@@ -43,8 +43,8 @@ func bake(in Input, rec Record) Decision {
 	if gap || lapsed { // a check that lapsed passes again from this look on, not from the one before
 		rec = rec.bakeFrom(in.Now)
 	}
-	if in.Now.Before(ro.BakeUntil) {
-		return wait(in, rec, sayBakes(ro.Target.Name(), ro.BakeUntil), sooner(in.watchAt(), ro.BakeUntil))
+	if until := ro.BakeUntil.Add(behind(in.Readings)); in.Now.Before(until) {
+		return wait(in, rec, sayBakes(ro.Target.Name(), until), sooner(in.watchAt(), until))
 	}
 	return good(in, rec)
 }
@@ -82,6 +82,14 @@ func unanswered(readings []observed.Reading) (observed.Reading, bool) {
 		}
 	}
 	return observed.Reading{}, false
+}
+
+// behind is how old what the checks were read from is: up to the end of the bake it was not seen before so much later.
+func behind(readings []observed.Reading) (most time.Duration) {
+	for _, r := range readings {
+		most = max(most, r.Behind)
+	}
+	return most
 }
 
 // good is the verdict.

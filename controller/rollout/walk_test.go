@@ -528,6 +528,31 @@ func TestFirstRolloutFailing(t *testing.T) {
 	w.state(StateStalled)
 }
 
+// A check that was read from what is a minute old says nothing of the last minute: the bake has its end a minute later.
+func TestABakeEndsOnceItsEndWasRead(t *testing.T) {
+	for name, fails := range map[string]bool{"good": false, "bad in the last minute": true} {
+		w := newWalker(t)
+		w.good(digestA, 1)
+		w.want.Intent = intentFor(digestB)
+		w.rolls(2)
+		w.after(20 * time.Second).complete()
+		late := observed.Reading{Check: "logs", Verdict: observed.Pass, Behind: time.Minute}
+		w.pass(passing(), late)
+		until := w.rec.Rollout.BakeUntil
+		for w.now.Before(until.Add(55 * time.Second)) {
+			w.after(5*time.Second).pass(passing(), late)
+			w.state(StateBaking)
+		}
+		if fails {
+			late = observed.Reading{Check: "logs", Verdict: observed.Fail, Class: observed.ClassProduct, Detail: "a forbidden line"}
+		}
+		w.after(5*time.Second).pass(passing(), late)
+		if isGood := w.rec.Good.Revision == td(2); isGood == fails || isGood == (w.rec.State == StateFailing) {
+			t.Errorf("%s: good %t, %s", name, isGood, w.rec.Why)
+		}
+	}
+}
+
 // Where no version was ever good, it is the count that could not be put back, and no version.
 func TestACountThatDoesNotGoBack(t *testing.T) {
 	w := newWalker(t)

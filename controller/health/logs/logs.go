@@ -102,6 +102,7 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		unread(&r, seen)
 		return r, true
 	}
+	r.Behind = seen.Logs.Behind
 	written := 0
 	for _, pattern := range c.params.Require {
 		if len(seen.Logs.Matches[pattern]) > 0 {
@@ -117,6 +118,9 @@ func (c Check) Read(s rollout.Subject, seen observed.Service) (observed.Reading,
 		}
 	}
 	r.Verdict, r.Detail = observed.Pass, "no forbidden line was written and every required one was"
+	if r.Behind > 0 { // of what was written up to then
+		r.Detail = fmt.Sprintf("%s up to %.0f s ago: more is written in that time than is read at once", r.Detail, r.Behind.Seconds())
+	}
 	return r, true
 }
 
