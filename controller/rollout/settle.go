@@ -33,6 +33,9 @@ func settled(in Input, rec Record) Decision {
 	if wanting != nil {
 		return *wanting
 	}
+	if rec, wanting = frozenBefore(in, rec, target); wanting != nil {
+		return *wanting
+	}
 	d := toward(in, rec, target)
 	a := due(in, rec)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/canteen/deploy/controller/desired"
 	"github.com/canteen/deploy/controller/observed"
 )
 
@@ -111,6 +112,25 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 		return rec, nil
 	}
 	return rec.believe(in, good, target), nil
+}
+
+// frozenBefore leaves what failed where it serves, for a person to look at it, as git asks with onFailure: the memory that it was left
+// is lost, and what the tags and the revision say is enough to know.
+func frozenBefore(in Input, rec Record, target Target) (Record, *Decision) {
+	verdict, serves := rec.RejectionOf(target.Ask), in.Seen.Primary().TaskDefinition
+	if rec.Generation > int(rec.Came) || rec.Stalled != nil || rec.Good == nil || contains(rec.Behind, rec.Good.Target.Ask) || serves == "" || serves == rec.Good.Revision ||
+		verdict == nil || !verdict.Inferred || rec.Intent.Service.Spec.OnFailure != desired.OnFailureFreeze {
+		return rec, nil
+	}
+	r, seen := in.Seen.Revisions[serves]
+	if !seen && !contains(in.Look.Revisions, serves) {
+		return rec, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{serves}}}
+	}
+	if r.Ask == target.Ask {
+		rec.Stalled = &Stall{Wanted: target.Ask, Ask: target.Ask, Fingerprint: r.Fingerprint, Retry: rec.retry(), Reason: ReasonFrozen, At: in.Now, Rollout: rec.Generation,
+			Message: target.Name() + " was rejected before, and nothing was put back because onFailure is freeze"}
+	}
+	return rec, nil
 }
 
 // taggedGood is the revision that the service's tag calls good, zero where there is none.
