@@ -22,7 +22,7 @@ func TestSaidNamesAreTheCatalogues(t *testing.T) {
 		SaidUnhealthyBefore: sayUnhealthyBefore("v", "d"), SaidNoWayBack: sayNoWayBack("v", "r"), SaidWayBackUnknown: sayWayBackUnknown("m"),
 		SaidScaledToZero: sayScaledToZero("v"), SaidBlocked: sayBlocked("m"), SaidImageMissing: sayImageMissing("r", "i"), SaidRegistrySilent: sayRegistrySilent("m"),
 		SaidDriftSeen: sayDriftSeen("r", "g", time.Minute), SaidDriftLeft: sayDriftLeft("r", "g", "d"), SaidDriftReported: sayDriftReported("r", "g"),
-		SaidSecretUnreadable: saySecretUnreadable("v", "m"), SaidMayNot: sayMayNot("d", "m"), SaidCouldNot: sayCouldNot("d", "m"), SaidWentBack: sayWentBack("v"),
+		SaidSecretUnreadable: saySecretUnreadable("v", "m"), SaidMayNot: sayMayNot("d", "m"), SaidCouldNot: sayCouldNot("d", "m"), SaidWentBack: sayWentBack("v", 1),
 	} {
 		if said.id != want {
 			t.Errorf("the catalogue says %q, here it is %q", said.id, want)

@@ -151,9 +151,10 @@ func sayWayBackUnknown(message string) told {
 		"Nothing, if it passes: it is checked again. Else give the controller's role what it was denied."}
 }
 
-func sayWentBack(version string) told {
+// sayWentBack says which retry it takes: git has gone back, and its retry with it.
+func sayWentBack(version string, retry int) told {
 	return told{SaidWentBack, StateStalled, fmt.Sprintf("Git has returned to %s, which a breaking migration has left behind: it would meet a schema that it does not know.", version),
-		nextSchema + " To roll it all the same, raise spec.retry."}
+		nextSchema + fmt.Sprintf(" To roll it all the same, raise spec.retry to %d.", retry)}
 }
 
 func sayGoodLeftBehind(version string) told {

@@ -39,7 +39,7 @@ func sayings() map[string][]told {
 			sayNeverValid("orders.yaml:7:11: unknown field imgae; did you mean image?"), sayRegistrySilent(why), sayImageMissing("orders", "3f9c2d1"), saySecretUnreadable("3f9c2d1", "ResourceNotFoundException: Secrets Manager can't find the specified secret"), sayTemplateMissing("orders-dev"),
 			sayTemplateUnreadable(why), sayDraining(), sayMissing("orders", observed.StatusInactive, "orders-dev"), sayGoneInRollout("orders", observed.StatusDraining),
 			sayGoodUnreadable("it is not known"), sayBlocked("ResourceInitializationError: unable to pull secrets"), sayScaledToZero("3f9c2d1"),
-			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a"), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
+			sayNoWayBack("8b04e7a", "the image sha256:0ab1… is no longer in the registry"), sayWayBackUnknown(why), sayWentBack("8b04e7a", 2), sayGoodLeftBehind("8b04e7a"), sayNoneGood("3f9c2d1", death),
 		},
 		"What needs a person": {
 			stalled(ReasonDeadline, failLate(15*time.Minute, observed.Reading{Detail: "1 of 2 tasks run"}).Message), stalled(ReasonMigrationLost, failMigrationLost("its task is no longer visible and nobody saw its exit code").Message),

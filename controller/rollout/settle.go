@@ -66,7 +66,7 @@ func toward(in Input, rec Record, target Target) Decision {
 		return wait(in, rec, sayStalled(*s), in.idleAt())
 	}
 	if leftBehind(rec, target.Ask) {
-		return wait(in, rec, sayWentBack(target.Name()), in.idleAt())
+		return wait(in, rec, sayWentBack(target.Name(), rec.BehindRetry+1), in.idleAt())
 	}
 	goal := target
 	if verdict != nil {
