@@ -103,8 +103,8 @@ func superseded(in Input, rec Record) (Decision, bool) {
 	return d, true
 }
 
-// unwanted ends a deploy whose file is gone, or names another stack, before it has touched the service or begun its migration: what git has nothing to say of is told,
-// and not touched. What was begun goes on to its verdict.
+// unwanted ends a deploy whose file is gone, or names another stack, before it has touched the service or begun its migration: what git
+// has nothing to say of is told, and not touched. What was begun goes on to its verdict.
 func unwanted(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
 	m := ro.Migration
