@@ -21,6 +21,7 @@ import (
 
 const (
 	logOverlap    = time.Minute // a line may be ingested this much later than a later one of another task
+	clockSlack    = time.Minute // by which the clock that wrote a line may be ahead of ours
 	logPagesMax   = 10          // of 10,000 lines or 1 MB each, per look and group
 	logStreamsMax = 100         // FilterLogEvents' limit of stream names
 	logMatchesMax = 20          // lines kept for each pattern, the first ones
@@ -72,7 +73,7 @@ func (a *Account) observeLogs(ctx context.Context, s *observed.Service, look obs
 			failed = append(failed, err)
 		}
 		if state.places[group] = next; next.behind {
-			state.logs.Behind = logOverlap
+			state.logs.Behind = logOverlap + clockSlack
 		}
 		state.add(group, events, patterns)
 	}

@@ -48,7 +48,7 @@ var steps = map[string]string{
 
 	// Blocked: what cannot be begun. The sentences say what to do.
 	"RegistrySilent": "", "ImageMissing": "", "TemplateMissing": "", "TemplateUnreadable": "", "Draining": "", "GoneInRollout": "",
-	"GoodUnreadable": "", "NoWayBack": "", "WayBackUnknown": "", "SecretUnreadable": "",
+	"GoodUnreadable": "", "ServingUnreadable": "", "NoWayBack": "", "WayBackUnknown": "", "SecretUnreadable": "",
 
 	// Stalled, and what a check waits for.
 	rollout.ReasonDeadline:            "Look at what ECS says of the service.",
@@ -101,7 +101,7 @@ var steps = map[string]string{
 // saids are the reasons of the sentences that block a service without a failed call or task.
 var saids = map[string]string{
 	"RegistrySilent": "RegistrySilent", "ImageMissing": "ImageMissing", "TemplateMissing": "TemplateMissing", "TemplateUnreadable": "TemplateUnreadable",
-	"Draining": "Draining", "Missing": fault.ReasonServiceMissing, "GoneInRollout": "GoneInRollout", "GoodUnreadable": "GoodUnreadable",
+	"Draining": "Draining", "Missing": fault.ReasonServiceMissing, "GoneInRollout": "GoneInRollout", "GoodUnreadable": "GoodUnreadable", "ServingUnreadable": "ServingUnreadable",
 	"ScaledToZero": "ScaledToZero", "NoWayBack": "NoWayBack", "WayBackUnknown": "WayBackUnknown", "SecretUnreadable": "SecretUnreadable",
 }
 

@@ -120,7 +120,7 @@ func step(in Input, rec Record) Decision {
 	}
 	switch {
 	case rec.Rollout == nil && in.Want.Moves != "":
-		return wait(in, rec, sayMoves(in.Want.Moves), in.Now) // the old stack is left, and the new one was not looked at
+		return left(in, rec)
 	case rec.Rollout == nil:
 		return settle(in, rec)
 	}

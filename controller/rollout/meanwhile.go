@@ -38,12 +38,21 @@ func errant(in Input, rec Record) bool {
 		return false
 	case rec.Stalled != nil && (final(*rec.Stalled) || rec.Stalled.Reason == ReasonContested), rec.Lost != nil && contains(rec.Lost.Behind, rec.Good.Target.Ask):
 		return false // a person decides what serves then
+	case rec.Generation <= int(rec.Came) && unread(in, primary.TaskDefinition):
+		return false // it may be what freeze has left (see frozenBefore)
 	case !ours(primary, rec):
 		_, fails := failing(in) // what a person deployed may be the answer to it
 		return !fails && in.Want.Policy.Drift.Action != desired.DriftReport
 	}
 	r, seen := in.Seen.Revisions[primary.TaskDefinition]
 	return seen && rec.RejectionOf(r.Ask) == nil // one that was condemned is put back by its revert, or kept by freeze
+}
+
+// unread reports whether the revision could not be read.
+func unread(in Input, revision string) bool {
+	_, seen := in.Seen.Revisions[revision]
+	_, lacks := in.Seen.Lacks(observed.FactRevisions)
+	return !seen && lacks
 }
 
 // locked reports whether the target's migration could not begin now, because its lock is another service's or nobody knows what became of

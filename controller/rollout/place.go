@@ -11,9 +11,14 @@ import (
 
 // Heeding is the word that counts in this pass: git's, unless it names another stack while something is in flight in one that is there.
 func (w Want) Heeding(rec Record) Want {
-	t := rec.Trouble
-	gone := t != nil && fault.Reason(fault.Kind(t.Kind), t.Code) == fault.ReasonStackMissing
-	if rec.Rollout != nil && !gone && rec.leavesFor(w.Intent) {
+	gone := false
+	if t := rec.Trouble; t != nil {
+		why := fault.Reason(fault.Kind(t.Kind), t.Code)
+		gone = why == fault.ReasonStackMissing || why == fault.ReasonClusterMissing
+	}
+	// What was judged is written down in the account before it is left: for a service that comes back nothing else knows of it.
+	judged := rec.Generation > int(rec.Came) && contains([]string{saidGood, saidServesAgain, saidWritesDown}, rec.Said)
+	if (rec.Rollout != nil || judged) && !gone && rec.leavesFor(w.Intent) {
 		w.Intent, w.Moves = rec.Intent, w.Intent.Service.Spec.Stack
 	}
 	return w
@@ -45,6 +50,20 @@ func moved(in Input, rec Record) (Record, []Entry) {
 	}, history
 }
 
+// left is the end in a stack that git does not name any more, with nothing in flight: what must not be lost is written down there, then
+// the old stack is left. The new one was not looked at in this pass.
+func left(in Input, rec Record) Decision {
+	if in.Seen.Status == observed.StatusActive && rec.Generation > int(rec.Came) {
+		if rec.Good != nil && !in.Look.Parameter {
+			return Decision{Record: rec, Look: &observed.Look{Parameter: true, Revisions: []string{rec.Good.Revision}}}
+		}
+		if a := due(in, rec); a != nil {
+			return act(in, rec, sayWritesDown(written(a), StateWritingDown), a)
+		}
+	}
+	return wait(in, rec, sayMoves(in.Want.Moves), in.Now)
+}
+
 // leave gives up what is in flight in a stack that is gone, or whose service is.
 func leave(in Input, rec Record, next string) (Record, []Entry) {
 	entry := rec.entry(in.Now, ResultSuperseded, "git names the stack "+next+", and what the one before had is gone")
@@ -61,6 +80,9 @@ func leaves(in Input, rec Record) (Decision, bool) {
 	run := rec.Rollout.Migration
 	if in.Want.Moves == "" || in.Seen.Status == observed.StatusActive || rec.Rollout.Stage == StageMigrate && run != nil && run.Task != "" {
 		return Decision{}, false
+	}
+	if !in.Look.Fresh { // one short answer ends nothing
+		return Decision{Record: rec, Look: &observed.Look{Fresh: true}}, true
 	}
 	rec, history := leave(in, rec, in.Want.Moves)
 	d := wait(in, rec, sayMoves(in.Want.Moves), in.Now)

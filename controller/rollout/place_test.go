@@ -24,6 +24,14 @@ func (w *walker) moves(digest string) {
 	w.want.Intent.Service.Spec.Stack = "orders-next"
 }
 
+// tags has the tags written.
+func (w *walker) tags(a Tag) {
+	w.rec = Apply(w.now, w.rec, a, Outcome{})
+	for k, v := range a.Set {
+		w.seen.Tags[k] = v
+	}
+}
+
 func (w *walker) in(stack string) {
 	w.t.Helper()
 	if w.seen.Stack.Name != stack {
@@ -100,14 +108,21 @@ func TestWhatIsInFlightEndsInItsStack(t *testing.T) {
 					w.deploy("ecs-svc/30", r.Revision, observed.RolloutInProgress)
 					w.complete()
 					c.reading = passing()
-				} else if a := w.done[len(w.done)-1]; a != nil {
-					w.rec = Apply(w.now, w.rec, a, Outcome{})
+				} else if tag, ok := w.done[len(w.done)-1].(Tag); ok {
+					w.tags(tag)
 				}
 			}
 			if last := w.past[len(w.past)-1]; !strings.Contains(string(last.Result)+string(w.past[len(w.past)-2].Result), string(c.result)) {
 				t.Errorf("ended as %s", last.Result)
 			}
-			w.after(time.Second).rolls(4)
+			for range 5 { // the verdict is written down
+				if tag, ok := w.after(time.Second).pass().Action.(Tag); ok {
+					w.tags(tag)
+				}
+				if w.seen.Stack.Name == "orders-next" {
+					break
+				}
+			}
 			w.in("orders-next")
 		})
 	}
@@ -177,4 +192,108 @@ func TestALostMigrationKeepsItsLockInAnotherStack(t *testing.T) {
 	if count[RunMigration](w.done[since:]) != 1 {
 		t.Errorf("git has said that it failed and is to be tried, and it does not run: %s", w.rec.Why)
 	}
+}
+
+// A deploy that has migrated, and waits for what nobody mends in the old stack any more, is left.
+func TestWhatHasMigratedAndMayNotRollIsLeft(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Intent = intentFor(digestB)
+	answer[Register](w, Outcome{Revision: td(2)})
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.seen.Migration = ended(0)
+	red := observed.Reading{Check: "alarms", Verdict: observed.Fail, Reason: "Unhealthy", Detail: "is red"}
+	answer[Tag](w, Outcome{})
+	w.after(time.Minute).pass(red)
+	w.state(StateWaitingHealth)
+	w.moves(digestC)
+	for range 500 {
+		if w.after(10 * time.Minute).pass(red); w.seen.Stack.Name == "orders-next" {
+			return
+		} else if a := w.done[len(w.done)-1]; a != nil && w.rec.Rollout == nil {
+			w.rec = Apply(w.now, w.rec, a, Outcome{})
+		}
+	}
+	t.Fatalf("after days in %s: stage %s, deployment %v, %s", w.seen.Stack.Name, w.rec.Rollout.Stage, w.rec.Rollout.Deployment, w.rec.Why)
+}
+
+// What became good in the old stack is written down there before it is left: its parameter is what the stack would deploy.
+func TestAVerdictIsWrittenDownBeforeItsStackIsLeft(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	was := td(1)
+	w.seen.Parameter = &was
+	w.want.Intent = intentFor(digestB)
+	w.rolls(2)
+	w.moves(digestC)
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	for i := 0; w.seen.Stack.Name == "orders-dev" && i < 100; i++ {
+		d := w.after(5 * time.Second).pass(passing())
+		if a := d.Action; a != nil {
+			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(3)})
+			if tag, ok := a.(Tag); ok && w.seen.Stack.Name == "orders-dev" {
+				for k, v := range tag.Set {
+					w.seen.Tags[k] = v
+				}
+			}
+			if k, ok := a.(Keep); ok && w.seen.Stack.Name == "orders-dev" {
+				w.seen.Parameter = &k.Revision
+			}
+		}
+	}
+	old := w.elsewhere["orders-dev"]
+	if old.Tags[TagGood] != td(2) || *old.Parameter != td(2) {
+		t.Errorf("tag good %q, parameter %q; serves %q", old.Tags[TagGood], *old.Parameter, old.TaskDefinition)
+	}
+}
+
+// What was rejected while git had named another stack already is known to be where git comes back.
+func TestWhatWasRejectedInAStackIsNotTriedThereAgain(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Intent = intentFor(digestB)
+	answer[Register](w, Outcome{Revision: td(2)})
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.moves(digestC)
+	w.seen.Migration = ended(1)
+	for i := 0; w.seen.Stack.Name == "orders-dev" && i < 100; i++ {
+		if a := w.after(5 * time.Second).pass().Action; a != nil {
+			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(3)})
+			if tag, ok := a.(Tag); ok && w.seen.Stack.Name == "orders-dev" {
+				for k, v := range tag.Set {
+					w.seen.Tags[k] = v
+				}
+			}
+		}
+	}
+	w.in("orders-next")
+	w.want.Intent = intentFor(digestB)
+	since := len(w.done)
+	for i := 0; i < 20; i++ {
+		if a := w.after(time.Minute).pass().Action; a != nil {
+			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(4), Task: "task/again"})
+		}
+	}
+	w.in("orders-dev")
+	if n := count[RunMigration](w.done[since:]); n > 0 {
+		t.Errorf("the rejected version's migration ran again: %s", w.rec.Why)
+	}
+}
+
+// The cluster is another stack's, and gone, while the service's own stack is still there.
+func TestWhatIsInAClusterThatIsGoneIsLeft(t *testing.T) {
+	w := newWalker(t)
+	w.good(digestA, 1)
+	w.want.Intent = intentFor(digestB)
+	w.rolls(2)
+	w.moves(digestC)
+	for range 50 {
+		w.rec = Failed(w.now, w.rec, nil, fault.New(fault.Blocked, "ClusterNotFoundException", errors.New("no such cluster"))).Record
+		w.after(time.Hour)
+		if want := w.want.Heeding(w.rec); want.Moves == "" {
+			return
+		}
+	}
+	t.Fatalf("for days: %s", w.rec.Why)
 }

@@ -108,7 +108,11 @@ func superseded(in Input, rec Record) (Decision, bool) {
 func unwanted(in Input, rec Record) (Decision, bool) {
 	ro := rec.Rollout
 	m := ro.Migration
-	if ro.Kind != KindDeploy || !in.Want.Removed && in.Want.Moves == "" || ro.Deployment != nil || m != nil && m.asked() {
+	if ro.Kind != KindDeploy || !in.Want.Removed && in.Want.Moves == "" || ro.Deployment != nil {
+		return Decision{}, false
+	}
+	over := in.Want.Moves != "" && m != nil && contains(rec.Migrated, m.Key) // nothing of it runs, and it may wait for ever for what it needs there
+	if m != nil && m.asked() && !over {
 		return Decision{}, false
 	}
 	why := "its file was removed"

@@ -56,7 +56,7 @@ func sayRunsUnproven(version, message string) told {
 }
 
 func sayGood(version string) told {
-	return told{"Good", StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", version), "Nothing to do."}
+	return told{saidGood, StateSettled, fmt.Sprintf("Runs %s: every check passed for the whole bake.", version), "Nothing to do."}
 }
 
 func sayReverted(good, rejected, message string) told {
@@ -130,6 +130,11 @@ func sayGoneInRollout(service string, status observed.Status) told {
 func sayGoodUnreadable(message string) told {
 	return told{"GoodUnreadable", StateBlocked, "The revision that the service's tags call good could not be read: " + sentence(message),
 		"Nothing, if it passes: it is read again. If the revision is gone for good, remove the tag " + TagGood + " from the service: then no version counts as good."}
+}
+
+func sayServingUnreadable(message string) told {
+	return told{"ServingUnreadable", StateBlocked, "Whether what serves is what was rejected, and is left as onFailure is freeze, could not be read: " + sentence(message),
+		"Nothing, if it passes: it is read again. A new commit of another version is rolled all the same."}
 }
 
 func sayBlocked(message string) told {
@@ -322,7 +327,7 @@ func sayRestoresDrift(version string) told {
 }
 
 func sayServesAgain(version string) told {
-	return told{"ServesAgain", StateUnknown, fmt.Sprintf("%s serves again.", version), nextByItself}
+	return told{saidServesAgain, StateUnknown, fmt.Sprintf("%s serves again.", version), nextByItself}
 }
 
 func sayCountBack(count int) told {
@@ -333,8 +338,12 @@ func saySuperseded(version, newer string) told {
 	return told{"Superseded", StateUnknown, fmt.Sprintf("Leaves %s without a verdict: git asks for %s now.", version, newer), nextByItself}
 }
 
-// saidWritesDown is a write that holds back what follows it.
-const saidWritesDown = "WritesDown"
+// The ends whose verdict is still to be written down in the account, and the writing: a write that holds back what follows it.
+const (
+	saidGood        = "Good"
+	saidServesAgain = "ServesAgain"
+	saidWritesDown  = "WritesDown"
+)
 
 // sayWritesDown: in is StateWritingDown before anything is begun, and none where a rollout has its own.
 func sayWritesDown(what string, in State) told {

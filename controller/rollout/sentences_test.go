@@ -56,7 +56,7 @@ func sayings() map[string][]told {
 			sayRegisters("3f9c2d1"), sayMigrates("3f9c2d1"), sayMigrationRuns("3f9c2d1"), sayMigrationUnseen("ServerException"), sayMigrationTooLong("3f9c2d1", 10*time.Minute),
 			sayMigrationAgain("Timeout waiting for network interface provisioning to complete"), sayMigrationPauses("3f9c2d1", opens), sayRolls("3f9c2d1"), sayTakesOver("3f9c2d1"), sayBakes("3f9c2d1", opens),
 			sayBakeWaits("3f9c2d1", "logs", `no log line matches the required pattern "listening" yet`), sayFails("c51d9e6", death), sayReverts("8b04e7a", death), sayRestores("8b04e7a"), sayRestoresDrift("8b04e7a"),
-			sayServesAgain("8b04e7a"), sayCountBack(0), saySuperseded("3f9c2d1", "a9d7713"), sayWritesDown("what was good, rejected, migrated and left behind", StateWritingDown), sayOlderLedger(), sayMoves("orders-next"), sayUnsound("3f9c2d1", "its migration has not succeeded"),
+			sayServesAgain("8b04e7a"), sayCountBack(0), saySuperseded("3f9c2d1", "a9d7713"), sayWritesDown("what was good, rejected, migrated and left behind", StateWritingDown), sayOlderLedger(), sayMoves("orders-next"), sayServingUnreadable(why), sayUnsound("3f9c2d1", "its migration has not succeeded"),
 		},
 		"What somebody else deployed": {
 			sayDriftReported("orders:41", "8b04e7a"), sayDriftSeen("orders:41", "8b04e7a", 10*time.Minute), sayDriftLeft("orders:41", "8b04e7a", "alarm orders-dev-5xx is red already"),

@@ -77,6 +77,10 @@ func asksOf(rec Record, seen observed.Service) []string {
 	for _, r := range seen.Revisions {
 		asks = append(asks, r.Ask)
 	}
+	if rec.Intent != nil { // what it asks may have been registered, and come to no verdict
+		t, _ := resolve(*rec.Intent, seen.Stack.Outputs["RepoUri"], rec.Pins)
+		asks = append(asks, t.Ask)
+	}
 	if rec.Good != nil {
 		asks = append(asks, rec.Good.Target.Ask)
 	}

@@ -126,7 +126,14 @@ func frozenBefore(in Input, rec Record, target Target) (Record, *Decision) {
 	if !seen && !contains(in.Look.Revisions, serves) {
 		return rec, &Decision{Record: rec, Look: &observed.Look{Revisions: []string{serves}}}
 	}
+	if m, _ := in.Seen.Lacks(observed.FactRevisions); unread(in, serves) {
+		d := wait(in, rec, sayServingUnreadable(m.Message), in.watchAt())
+		return rec, &d
+	}
 	if r.Ask == target.Ask {
+		if r.Fingerprint != "" {
+			rec = rec.know(r.Fingerprint, r.ARN) // it is no foreign deployment, which would hold up what git asks next
+		}
 		rec.Stalled = &Stall{Wanted: target.Ask, Ask: target.Ask, Fingerprint: r.Fingerprint, Retry: rec.retry(), Reason: ReasonFrozen, At: in.Now, Rollout: rec.Generation,
 			Message: target.Name() + " was rejected before, and nothing was put back because onFailure is freeze"}
 	}
