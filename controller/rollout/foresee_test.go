@@ -3,7 +3,6 @@ package rollout
 import (
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,15 +113,6 @@ func TestDecideOnWhatIsShared(t *testing.T) {
 		p := anyPool(t)
 		rec := p.record(t)
 		in := p.input(t, rec)
-		if in.Want.Intent != nil && in.Seen.Template != nil {
-			// What was registered for an ask that nothing else speaks of is not known on what is shared: it would be registered once more.
-			asked, _ := resolve(*in.Want.Intent, repository(in), rec.Pins)
-			if !contains(asksOf(rec, in.Seen), asked.Ask) {
-				rec.Known = slices.DeleteFunc(rec.Known, func(k Known) bool {
-					return slices.ContainsFunc(append(versionsOf(rec, in.Seen), in.Seen.Secrets), func(s map[string]string) bool { return k.Fingerprint == fingerprint(asked.Ask, *in.Seen.Template, s) })
-				})
-			}
-		}
 		alike(t, in, rec)
 	})
 }
