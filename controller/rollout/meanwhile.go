@@ -38,7 +38,7 @@ func errant(in Input, rec Record) bool {
 		return false
 	case rec.Stalled != nil && (final(*rec.Stalled) || rec.Stalled.Reason == ReasonContested), rec.Lost != nil && contains(rec.Lost.Behind, rec.Good.Target.Ask):
 		return false // a person decides what serves then
-	case rec.Generation <= int(rec.Came) && unread(in, primary.TaskDefinition):
+	case !rec.hasBegun() && unread(in, primary.TaskDefinition):
 		return false // it may be what freeze has left (see frozenBefore)
 	case !ours(primary, rec):
 		_, fails := failing(in) // what a person deployed may be the answer to it

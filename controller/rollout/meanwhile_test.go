@@ -16,28 +16,35 @@ func (w *walker) rests(minutes int, readings ...observed.Reading) {
 	w.t.Helper()
 	for range minutes {
 		w.after(time.Minute)
-		d := w.pass(readings...)
-		switch a := d.Action.(type) {
-		case nil:
-		case Tag:
-			w.rec = Apply(w.now, w.rec, a, Outcome{})
-			for k, v := range a.Set {
-				w.seen.Tags[k] = v
-			}
-		case Roll:
-			id := fmt.Sprintf("ecs-svc/%d", 1000+len(w.done))
-			w.rec = Apply(w.now, w.rec, a, Outcome{Deployment: id})
-			w.deploy(id, a.Revision, observed.RolloutInProgress)
-		case Register:
-			arn := td(100 + len(w.done))
-			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: arn})
-			w.seen.Revisions[arn] = observed.Revision{ARN: arn, Active: true, Ask: a.Ask, Fingerprint: a.Fingerprint, Commit: a.Commit}
-			w.seen.Startable[arn] = observed.Startable{OK: true}
-		case RunMigration:
-			w.rec = Apply(w.now, w.rec, a, Outcome{Task: "task/m"})
-		default:
-			w.rec = Apply(w.now, w.rec, a, Outcome{})
+		w.does(w.pass(readings...).Action)
+	}
+}
+
+// does has the action come true.
+func (w *walker) does(action Action) {
+	switch a := action.(type) {
+	case nil:
+	case Tag:
+		w.rec = Apply(w.now, w.rec, a, Outcome{})
+		for k, v := range a.Set {
+			w.seen.Tags[k] = v
 		}
+	case Keep:
+		w.rec = Apply(w.now, w.rec, a, Outcome{})
+		w.seen.Parameter = &a.Revision
+	case Roll:
+		id := fmt.Sprintf("ecs-svc/%d", 1000+len(w.done))
+		w.rec = Apply(w.now, w.rec, a, Outcome{Deployment: id})
+		w.deploy(id, a.Revision, observed.RolloutInProgress)
+	case Register:
+		arn := td(100 + len(w.done))
+		w.rec = Apply(w.now, w.rec, a, Outcome{Revision: arn})
+		w.seen.Revisions[arn] = observed.Revision{ARN: arn, Active: true, Ask: a.Ask, Fingerprint: a.Fingerprint, Commit: a.Commit}
+		w.seen.Startable[arn] = observed.Startable{OK: true}
+	case RunMigration:
+		w.rec = Apply(w.now, w.rec, a, Outcome{Task: "task/m"})
+	default:
+		w.rec = Apply(w.now, w.rec, a, Outcome{})
 	}
 }
 

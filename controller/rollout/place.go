@@ -17,12 +17,15 @@ func (w Want) Heeding(rec Record) Want {
 		gone = why == fault.ReasonStackMissing || why == fault.ReasonClusterMissing
 	}
 	// What was judged is written down in the account before it is left: for a service that comes back nothing else knows of it.
-	judged := rec.Generation > int(rec.Came) && contains([]string{saidGood, saidServesAgain, saidWritesDown}, rec.Said)
+	judged := rec.hasBegun() && contains([]string{saidGood, saidServesAgain, saidWritesDown}, rec.Said)
 	if (rec.Rollout != nil || judged) && !gone && rec.leavesFor(w.Intent) {
 		w.Intent, w.Moves = rec.Intent, w.Intent.Service.Spec.Stack
 	}
 	return w
 }
+
+// hasBegun reports whether a rollout was ever begun in this stack: until then the record knows what the service's tags say, and no more.
+func (r Record) hasBegun() bool { return r.Generation > int(r.Came) }
 
 // leavesFor reports whether git names another stack than the record is about.
 func (r Record) leavesFor(next *Intent) bool {
@@ -53,7 +56,7 @@ func moved(in Input, rec Record) (Record, []Entry) {
 // left is the end in a stack that git does not name any more, with nothing in flight: what must not be lost is written down there, then
 // the old stack is left. The new one was not looked at in this pass.
 func left(in Input, rec Record) Decision {
-	if in.Seen.Status == observed.StatusActive && rec.Generation > int(rec.Came) {
+	if in.Seen.Status == observed.StatusActive && rec.hasBegun() {
 		if rec.Good != nil && !in.Look.Parameter {
 			return Decision{Record: rec, Look: &observed.Look{Parameter: true, Revisions: []string{rec.Good.Revision}}}
 		}

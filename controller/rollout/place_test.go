@@ -24,12 +24,28 @@ func (w *walker) moves(digest string) {
 	w.want.Intent.Service.Spec.Stack = "orders-next"
 }
 
-// tags has the tags written.
-func (w *walker) tags(a Tag) {
-	w.rec = Apply(w.now, w.rec, a, Outcome{})
-	for k, v := range a.Set {
-		w.seen.Tags[k] = v
+// untilIn lets passes go by until the other stack is looked at. What they do comes true.
+func (w *walker) untilIn(stack string, readings ...observed.Reading) {
+	w.t.Helper()
+	for range 100 {
+		a := w.after(5 * time.Second).pass(readings...).Action
+		if w.seen.Stack.Name == stack {
+			return
+		}
+		if w.does(a); a != nil && a.Name() == (Roll{}).Name() {
+			w.complete()
+			readings = []observed.Reading{passing()}
+		}
 	}
+	w.t.Fatalf("never looks at %s: %s", stack, w.rec.Why)
+}
+
+// migrates takes what git asks up to the end of its migration, as revision n.
+func (w *walker) migrates(n, code int) {
+	w.t.Helper()
+	answer[Register](w, Outcome{Revision: td(n)})
+	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.seen.Migration = ended(code)
 }
 
 func (w *walker) in(stack string) {
@@ -86,44 +102,18 @@ func TestTheTagsOfAnotherStackCount(t *testing.T) {
 
 // What has touched the old stack's service goes to its verdict there, under the word that git said before.
 func TestWhatIsInFlightEndsInItsStack(t *testing.T) {
-	for name, c := range map[string]struct {
-		reading observed.Reading
-		result  Result
-	}{"good": {passing(), ResultSucceeded}, "bad": {crashed(), ResultReverted}} {
-		t.Run(name, func(t *testing.T) {
+	for result, reading := range map[Result]observed.Reading{ResultSucceeded: passing(), ResultReverted: crashed()} {
+		t.Run(string(result), func(t *testing.T) {
 			w := newWalker(t)
 			w.good(digestA, 1)
 			w.want.Intent = intentFor(digestB)
 			w.rolls(2)
 			w.moves(digestC)
 			w.after(20 * time.Second).complete()
-			w.pass(c.reading)
-			for i := 0; w.rec.Rollout != nil; i++ {
-				if i == 100 {
-					t.Fatalf("never ends: %s", w.rec.Why)
-				}
-				w.in("orders-dev")
-				if r, ok := w.after(5 * time.Second).pass(c.reading).Action.(Roll); ok {
-					w.rec = Apply(w.now, w.rec, r, Outcome{Deployment: "ecs-svc/30"})
-					w.deploy("ecs-svc/30", r.Revision, observed.RolloutInProgress)
-					w.complete()
-					c.reading = passing()
-				} else if tag, ok := w.done[len(w.done)-1].(Tag); ok {
-					w.tags(tag)
-				}
+			w.untilIn("orders-next", reading)
+			if last := w.past[len(w.past)-1]; last.Result != result {
+				t.Errorf("ended as %s: %s", last.Result, last.Message)
 			}
-			if last := w.past[len(w.past)-1]; !strings.Contains(string(last.Result)+string(w.past[len(w.past)-2].Result), string(c.result)) {
-				t.Errorf("ended as %s", last.Result)
-			}
-			for range 5 { // the verdict is written down
-				if tag, ok := w.after(time.Second).pass().Action.(Tag); ok {
-					w.tags(tag)
-				}
-				if w.seen.Stack.Name == "orders-next" {
-					break
-				}
-			}
-			w.in("orders-next")
 		})
 	}
 }
@@ -199,22 +189,13 @@ func TestWhatHasMigratedAndMayNotRollIsLeft(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestB)
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
-	w.seen.Migration = ended(0)
+	w.migrates(2, 0)
 	red := observed.Reading{Check: "alarms", Verdict: observed.Fail, Reason: "Unhealthy", Detail: "is red"}
 	answer[Tag](w, Outcome{})
 	w.after(time.Minute).pass(red)
 	w.state(StateWaitingHealth)
 	w.moves(digestC)
-	for range 500 {
-		if w.after(10 * time.Minute).pass(red); w.seen.Stack.Name == "orders-next" {
-			return
-		} else if a := w.done[len(w.done)-1]; a != nil && w.rec.Rollout == nil {
-			w.rec = Apply(w.now, w.rec, a, Outcome{})
-		}
-	}
-	t.Fatalf("after days in %s: stage %s, deployment %v, %s", w.seen.Stack.Name, w.rec.Rollout.Stage, w.rec.Rollout.Deployment, w.rec.Why)
+	w.untilIn("orders-next", red)
 }
 
 // What became good in the old stack is written down there before it is left: its parameter is what the stack would deploy.
@@ -227,24 +208,9 @@ func TestAVerdictIsWrittenDownBeforeItsStackIsLeft(t *testing.T) {
 	w.rolls(2)
 	w.moves(digestC)
 	w.after(20 * time.Second).complete()
-	w.pass(passing())
-	for i := 0; w.seen.Stack.Name == "orders-dev" && i < 100; i++ {
-		d := w.after(5 * time.Second).pass(passing())
-		if a := d.Action; a != nil {
-			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(3)})
-			if tag, ok := a.(Tag); ok && w.seen.Stack.Name == "orders-dev" {
-				for k, v := range tag.Set {
-					w.seen.Tags[k] = v
-				}
-			}
-			if k, ok := a.(Keep); ok && w.seen.Stack.Name == "orders-dev" {
-				w.seen.Parameter = &k.Revision
-			}
-		}
-	}
-	old := w.elsewhere["orders-dev"]
-	if old.Tags[TagGood] != td(2) || *old.Parameter != td(2) {
-		t.Errorf("tag good %q, parameter %q; serves %q", old.Tags[TagGood], *old.Parameter, old.TaskDefinition)
+	w.untilIn("orders-next", passing())
+	if old := w.elsewhere["orders-dev"]; old.Tags[TagGood] != td(2) || *old.Parameter != td(2) {
+		t.Errorf("tag %q, parameter %q; serves %q", old.Tags[TagGood], *old.Parameter, old.TaskDefinition)
 	}
 }
 
@@ -253,30 +219,15 @@ func TestWhatWasRejectedInAStackIsNotTriedThereAgain(t *testing.T) {
 	w := newWalker(t)
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestB)
-	answer[Register](w, Outcome{Revision: td(2)})
-	answer[RunMigration](w, Outcome{Task: "task/m"})
+	w.migrates(2, 1)
 	w.moves(digestC)
-	w.seen.Migration = ended(1)
-	for i := 0; w.seen.Stack.Name == "orders-dev" && i < 100; i++ {
-		if a := w.after(5 * time.Second).pass().Action; a != nil {
-			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(3)})
-			if tag, ok := a.(Tag); ok && w.seen.Stack.Name == "orders-dev" {
-				for k, v := range tag.Set {
-					w.seen.Tags[k] = v
-				}
-			}
-		}
-	}
-	w.in("orders-next")
+	w.untilIn("orders-next")
 	w.want.Intent = intentFor(digestB)
+	w.untilIn("orders-dev")
 	since := len(w.done)
-	for i := 0; i < 20; i++ {
-		if a := w.after(time.Minute).pass().Action; a != nil {
-			w.rec = Apply(w.now, w.rec, a, Outcome{Revision: td(4), Task: "task/again"})
-		}
-	}
+	w.rests(20)
 	w.in("orders-dev")
-	if n := count[RunMigration](w.done[since:]); n > 0 {
+	if count[RunMigration](w.done[since:]) > 0 {
 		t.Errorf("the rejected version's migration ran again: %s", w.rec.Why)
 	}
 }
@@ -288,12 +239,9 @@ func TestWhatIsInAClusterThatIsGoneIsLeft(t *testing.T) {
 	w.want.Intent = intentFor(digestB)
 	w.rolls(2)
 	w.moves(digestC)
-	for range 50 {
-		w.rec = Failed(w.now, w.rec, nil, fault.New(fault.Blocked, "ClusterNotFoundException", errors.New("no such cluster"))).Record
-		w.after(time.Hour)
-		if want := w.want.Heeding(w.rec); want.Moves == "" {
-			return
-		}
+	w.rec = Failed(w.now, w.rec, nil, fault.New(fault.Blocked, "ClusterNotFoundException", errors.New("no such cluster"))).Record
+	w.after(time.Hour)
+	if want := w.want.Heeding(w.rec); want.Moves != "" {
+		t.Errorf("the word before is heeded: %s", w.rec.Why)
 	}
-	t.Fatalf("for days: %s", w.rec.Why)
 }

@@ -92,7 +92,7 @@ func written(a Action) string {
 // the tags name was seen: a last good revision that is overlooked cannot be put back. Until a first rollout is begun the tags
 // are read again in each pass, as one read may be stale.
 func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
-	if rec.Generation > int(rec.Came) {
+	if rec.hasBegun() {
 		return rec, nil
 	}
 	rec = rec.behindBefore(in, observed.Revision{})
@@ -118,7 +118,7 @@ func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 // is lost, and what the tags and the revision say is enough to know.
 func frozenBefore(in Input, rec Record, target Target) (Record, *Decision) {
 	verdict, serves := rec.RejectionOf(target.Ask), in.Seen.Primary().TaskDefinition
-	if rec.Generation > int(rec.Came) || rec.Stalled != nil || rec.Good == nil || contains(rec.Behind, rec.Good.Target.Ask) || serves == "" || serves == rec.Good.Revision ||
+	if rec.hasBegun() || rec.Stalled != nil || rec.Good == nil || contains(rec.Behind, rec.Good.Target.Ask) || serves == "" || serves == rec.Good.Revision ||
 		verdict == nil || !verdict.Inferred || rec.Intent.Service.Spec.OnFailure != desired.OnFailureFreeze {
 		return rec, nil
 	}
@@ -174,7 +174,7 @@ func (r Record) believe(in Input, good observed.Revision, target Target) Record 
 // older reports whether the record is an older copy of the one that wrote the service's tags: somebody has put a backup of the
 // ledger back. A record that remembers nothing is rebuilt.
 func older(in Input, rec Record) bool {
-	return rec.Generation > int(rec.Came) && in.Seen.Status == observed.StatusActive && counted(in) > rec.Count
+	return rec.hasBegun() && in.Seen.Status == observed.StatusActive && counted(in) > rec.Count
 }
 
 // catchUp takes what the tags say into a record that is older than they are: they win, and what the record does not know to
