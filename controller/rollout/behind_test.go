@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +243,38 @@ func TestBehindBefore(t *testing.T) {
 		got := c.rec.behindBefore(Input{Seen: observed.Service{Tags: c.tags}}, observed.Revision{Ask: askNo(4)})
 		if !slices.Equal(got.Behind, c.behind) || !slices.Equal(got.GoodAsks, c.good) || got.BehindRetry != c.retry {
 			t.Errorf("%s: behind %v, good %v, retry %d", name, got.Behind, got.GoodAsks, got.BehindRetry)
+		}
+	}
+}
+
+// The first read after the loss of the ledger shows the service as it was before its newest version was good. What that read says is not
+// held on to.
+func TestAStaleReadAfterALostLedgerIsNotBelievedForLong(t *testing.T) {
+	for name, silent := range map[string]bool{"the template is read": false, "the template cannot be read for minutes": true} {
+		w := newWalker(t)
+		w.good(digestA, 1)
+		before := maps.Clone(w.seen.Tags)
+		w.want.Intent = breaking(digestB)
+		w.rolls(2)
+		w.after(20 * time.Second).complete()
+		w.pass(passing())
+		w.baked(passing())
+		w.rest(2)
+		w.rec = Record{Service: "orders"}
+		now, template, n := w.seen.Tags, w.seen.Template, len(w.done)
+		w.seen.Tags = before
+		w.rest(1)
+		w.seen.Tags = now
+		if silent {
+			w.seen.Template, w.seen.Missing = nil, []observed.Missing{{Fact: observed.FactTemplate, Kind: "throttled", Message: "ThrottlingException"}}
+		}
+		for range 40 {
+			w.rest(1)
+		}
+		w.seen.Template, w.seen.Missing = template, nil
+		w.rest(3)
+		if w.state(StateSettled); len(w.done) != n || w.rec.Good.Revision != td(2) {
+			t.Errorf("%s: did %v, good is %s", name, w.done[n:], w.rec.Good.Revision)
 		}
 	}
 }

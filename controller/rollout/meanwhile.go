@@ -40,6 +40,8 @@ func errant(in Input, rec Record) bool {
 		return false // a person decides what serves then
 	case !rec.hasBegun() && unread(in, primary.TaskDefinition):
 		return false // it may be what freeze has left (see frozenBefore)
+	case newerTags(in, rec):
+		return false // another may be good since (see rebuild)
 	case !ours(primary, rec):
 		_, fails := failing(in) // what a person deployed may be the answer to it
 		return !fails && in.Want.Policy.Drift.Action != desired.DriftReport

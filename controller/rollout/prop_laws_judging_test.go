@@ -93,7 +93,8 @@ var lawsOfMigrating = []law{
 		a := s.adopted()
 		idempotent := s.d.Record.Rollout.Target.Migration.Idempotent
 		repeat := a.Rollout != nil && a.Rollout.Migration != nil && a.Rollout.Migration.Token == run.Token
-		if l := s.before.Lost; l != nil && l.Key == run.Key && !idempotent && !repeat {
+		failed := a.said() == desired.AssumeFailed // one that was done would not be asked for
+		if l := s.before.Lost; l != nil && l.Key == run.Key && !idempotent && !repeat && !failed {
 			return true, "it was lost"
 		}
 		if a.Rollout == nil || a.Rollout.Migration == nil || a.Rollout.Migration.Requests == 0 || a.Rollout.Number != s.d.Record.Rollout.Number || a.Rollout.Migration.Token == run.Token {

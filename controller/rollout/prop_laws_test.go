@@ -290,7 +290,8 @@ var lawsOfTelling = []law{
 		if slices.ContainsFunc(other.History, func(e Entry) bool { return e.Result == ResultSuperseded }) {
 			return false, "" // what is in flight is left to its verdict, since a beginning is held back
 		}
-		if rec := s.adopted(); rec.Good != nil && !serves(s.in, rec) {
+		astray := func(r Record) bool { return r.Good != nil && !serves(s.in, r) }
+		if astray(s.adopted()) || astray(s.d.Record) { // where tags told of it, it is only in what was decided
 			return false, "" // the last good version is put back, since a beginning is held back
 		}
 		if !reflect.DeepEqual(other, s.d) {

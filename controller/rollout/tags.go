@@ -90,29 +90,35 @@ func written(a Action) string {
 // rebuild takes what the account remembers into a record that remembers nothing: a controller whose ledger was lost
 // starts from the service's tags. What is untagged is unknown, and never a revert target. Nothing is decided before what
 // the tags name was seen: a last good revision that is overlooked cannot be put back. Until a first rollout is begun the tags
-// are read again in each pass, as one read may be stale.
+// are read again in each pass, as one read may be stale, and newer ones win.
 func rebuild(in Input, rec Record, target Target) (Record, *Decision) {
 	if rec.hasBegun() {
 		return rec, nil
 	}
-	rec = rec.behindBefore(in, observed.Revision{})
+	var good observed.Revision
+	another := newerTags(in, rec) && in.Seen.Tags[TagGood] != ""
+	if rec.Good == nil || another && in.Seen.Tags[TagGood] != rec.Good.Revision {
+		var wanting *Decision
+		if good, wanting = taggedGood(in, rec); wanting != nil {
+			return rec, wanting
+		}
+	}
+	rec = rec.behindBefore(in, good)
 	rec.Count = max(rec.Count, counted(in))
 	if key := in.Seen.Tags[TagMigrated]; key != "" && !slices.Contains(rec.Migrated, key) {
 		rec.Migrated = remember(rec.Migrated, key, migratedMax)
 	}
+	if good.Ask != "" && good.Fingerprint != "" && good.Active {
+		rec = rec.believe(in, good, target)
+	}
 	if rec.Good != nil {
-		return rec.rejectedBefore(in, rec.Good.Target.Ask), nil
+		good.Ask = rec.Good.Target.Ask
 	}
-	good, wanting := taggedGood(in, rec)
-	if wanting != nil {
-		return rec, wanting
-	}
-	rec = rec.rejectedBefore(in, good.Ask)
-	if good.Ask == "" || good.Fingerprint == "" || !good.Active {
-		return rec, nil
-	}
-	return rec.believe(in, good, target), nil
+	return rec.rejectedBefore(in, good.Ask), nil
 }
+
+// newerTags reports whether the tags are newer than what a record that has begun nothing took from them.
+func newerTags(in Input, rec Record) bool { return !rec.hasBegun() && counted(in) > rec.Count }
 
 // frozenBefore leaves what failed where it serves, for a person to look at it, as git asks with onFailure: the memory that it was left
 // is lost, and what the tags and the revision say is enough to know.
