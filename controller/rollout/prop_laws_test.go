@@ -176,6 +176,9 @@ func (s stepped) onlyRed() bool {
 // beside that one.
 func (s stepped) servesUnjudged() bool {
 	a, primary := s.adopted(), s.in.Seen.Primary()
+	if a.Good == nil {
+		a.Good, a.Known = s.d.Record.Good, s.d.Record.Known // what the tags told
+	}
 	made := func(d observed.Deployment) bool {
 		return slices.ContainsFunc(a.Known, func(k Known) bool { return k.Revision == d.TaskDefinition })
 	}
