@@ -2,7 +2,7 @@
 GO ?= go
 PKG ?= ./...
 
-.PHONY: test test-race test-stories-race test-stories test-kills soak fuzz demo check bench breaks build images synth test-infra
+.PHONY: test test-race test-short-race test-stories-race test-stories test-kills soak fuzz demo check bench breaks build images synth test-infra
 
 # What is slow without being concurrent, or measures memory, is run whole without the race detector; BOTH of it are run in short
 # with it as well.
@@ -10,17 +10,20 @@ BOTH := controller/desired controller/gitrepo controller/reconcile controller/ro
 LONG := $(BOTH) controller/scale images
 
 # Everything that must hold, as .ci/run runs it. A pipeline gives each part a machine of its own.
-test: check test-race test-stories-race test-stories test-kills test-infra
+test: check test-race test-short-race test-stories-race test-stories test-kills test-infra
 
 # Several packages wait for the clock, so that more of them run at once than there are processors. What go test would vet once more, check
 # has vetted.
 test-race:
 	$(GO) test -vet=off -race -p 4 -timeout 20m $$($(GO) list $(PKG) | grep -v $(patsubst %,-e %$$,$(LONG)))
 
-# Stories drawn by lot, and with the race detector everything else that it is worth to run for as long. STORY_SEEDS says how many: on a
-# machine of their own a pull request tells 300 and 2,000.
+# What of BOTH is worth to be run with the race detector as well.
+test-short-race:
+	$(GO) test -vet=off -race -short -timeout 20m $(patsubst %,./%,$(BOTH)) -skip 'TestWander$$'
+
+# Stories drawn by lot. STORY_SEEDS says how many: on a machine of their own a pull request tells 300 with the race detector and 2,000 without.
 test-stories-race:
-	STORY_SEEDS=$${STORY_SEEDS:-100} $(GO) test -vet=off -race -short -timeout 40m $(patsubst %,./%,$(BOTH))
+	STORY_SEEDS=$${STORY_SEEDS:-100} $(GO) test -vet=off -race -short -timeout 40m ./controller/story -run 'TestWander$$'
 test-stories:
 	STORY_SEEDS=$${STORY_SEEDS:-1000} $(GO) test -vet=off -timeout 40m ./controller/story -run 'TestWander$$'
 
