@@ -165,7 +165,7 @@ func TestDecideOnWhatIsSharedOfSecrets(t *testing.T) {
 
 func alike(t rapid.TB, in Input, rec Record) {
 	before, _ := json.Marshal([]any{rec, in.Seen})
-	shownRec, shownSeen := Shared(rec, in.Seen)
+	shownRec, shownSeen := shared(rec, in.Seen, rec, adopt(in, rec.clone())) // what git asks now may be known by its fingerprint alone
 	if after, _ := json.Marshal([]any{rec, in.Seen}); string(after) != string(before) {
 		t.Fatalf("what is shared was changed where it is kept")
 	}

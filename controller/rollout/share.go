@@ -14,8 +14,12 @@ import (
 // that are not the controller's, and without log lines. Decide comes to the same on them as on the originals.
 //
 // The template's content is replaced by its hash. What was hashed together with it, the fingerprints of the asks that the
-// record or the revisions' tags know, is translated, so that what was equal stays equal.
-func Shared(rec Record, seen observed.Service) (Record, observed.Service) {
+// record or the revisions' tags know, is translated, so that what was equal stays equal. One that came to no verdict, and that the record
+// does not name any more, is not among them: where git returns to it, it seems to be not registered yet.
+func Shared(rec Record, seen observed.Service) (Record, observed.Service) { return shared(rec, seen, rec) }
+
+// shared translates what is known by any of the records.
+func shared(rec Record, seen observed.Service, by ...Record) (Record, observed.Service) {
 	rec = rec.clone()
 	if ro := rec.Rollout; ro != nil && ro.Failure != nil {
 		failure := *ro.Failure
@@ -35,9 +39,11 @@ func Shared(rec Record, seen observed.Service) (Record, observed.Service) {
 	hashed := *seen.Template
 	hashed.Content = "sha256:" + hex.EncodeToString(sum[:])
 	prints := map[string]string{}
-	for _, ask := range asksOf(rec, seen) {
-		for _, secrets := range versionsOf(rec, seen) {
-			prints[fingerprint(ask, *seen.Template, secrets)] = fingerprint(ask, hashed, secrets)
+	for _, known := range by {
+		for _, ask := range asksOf(known, seen) {
+			for _, secrets := range versionsOf(known, seen) {
+				prints[fingerprint(ask, *seen.Template, secrets)] = fingerprint(ask, hashed, secrets)
+			}
 		}
 	}
 	seen.Template = &hashed
