@@ -56,7 +56,7 @@ var lawsOfMoving = []law{
 		if next := s.d.Record.Rollout; next != nil && (next.Kind == KindUndo || next.Kind == KindRevert) {
 			return true, "puts something back"
 		}
-		if next := s.d.Record.Rollout; next != nil && (next.Number != ro.Number || next.Kind != ro.Kind) {
+		if s.begun() != nil {
 			return false, "" // another one, begun after it
 		}
 		switch s.d.Action.(type) {
