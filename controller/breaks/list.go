@@ -14,6 +14,8 @@ var breakages = []breakage{
 	{1, "freeze is ignored", "rollout/conclude.go", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze", "failed.Target.Spec.OnFailure == desired.OnFailureFreeze && false"},
 	{1, "what a breaking migration left behind is put back", "rollout/conclude.go", "behind := rec.Good != nil && contains(rec.Behind, rec.Good.Target.Ask)", "behind := false"},
 	{1, "a raised retry does not roll what was left behind", "rollout/settle.go", "rec.Intent.Service.Spec.Retry <= rec.BehindRetry", "true"},
+	{1, "what a stale read said after the loss of the ledger is held on to", "rollout/tags.go", "rec.Good == nil || another &&", "rec.Good == nil || false && another &&"},
+	{1, "what newer tags say is not known yet, and something is put back", "rollout/meanwhile.go", "case newerTags(in, rec):", "case false:"},
 	{1, "what a breaking migration left behind is lost with the ledger", "rollout/tags.go", "rec = rec.behindBefore(in, good)\n\trec.Count", "rec.Count"},
 	{1, "a lost breaking migration that was done leaves nothing behind", "rollout/lost.go", "if behind := rec.Lost.Behind; len(behind) > 0 {", "if behind := rec.Lost.Behind; false {"},
 	{1, "what was good since a migration was lost is left behind", "rollout/bake.go", ".provenSince(ro.Target.Ask)", ""},

@@ -16,7 +16,9 @@ import (
 // The template's content is replaced by its hash. What was hashed together with it, the fingerprints of the asks that the
 // record or the revisions' tags know, is translated, so that what was equal stays equal. One that came to no verdict, and that the record
 // does not name any more, is not among them: where git returns to it, it seems to be not registered yet.
-func Shared(rec Record, seen observed.Service) (Record, observed.Service) { return shared(rec, seen, rec) }
+func Shared(rec Record, seen observed.Service) (Record, observed.Service) {
+	return shared(rec, seen, rec)
+}
 
 // shared translates what is known by any of the records.
 func shared(rec Record, seen observed.Service, by ...Record) (Record, observed.Service) {
