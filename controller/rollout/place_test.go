@@ -67,6 +67,15 @@ func TestAnotherStackIsAnotherPlace(t *testing.T) {
 	if w.rec.Good != nil || w.rec.Rollout.Number != 3 || !w.rec.Rollout.First {
 		t.Errorf("takes over: good %v, rollout %d, first %t", w.rec.Good, w.rec.Rollout.Number, w.rec.Rollout.First)
 	}
+	tokens := map[string]bool{}
+	for _, a := range w.done {
+		if m, is := a.(RunMigration); is {
+			tokens[m.Token] = true
+		}
+	}
+	if len(tokens) != 3 { // ECS answers a token that it knows with the task of before
+		t.Errorf("three migrations are asked for under %d tokens", len(tokens))
+	}
 	since := len(w.done)
 	w.after(5 * time.Second).pass(under())
 	w.after(5 * time.Second).pass(crashed())

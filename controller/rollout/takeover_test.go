@@ -22,3 +22,19 @@ func TestOnlyWhatGitAsksIsTakenOver(t *testing.T) {
 		}
 	}
 }
+
+// What was taken over was rolled out by somebody else, who knows what it is to go back to: where it fails nothing is put back, and its count
+// stays, even where a record says that there were no tasks before.
+func TestWhatWasTakenOverIsNotScaledBack(t *testing.T) {
+	w := newWalker(t)
+	w.want.Intent.Service.Spec.Migration = nil
+	w.seen.TaskDefinition, w.seen.Deployments[0].TaskDefinition, w.seen.Alike = td(9), td(9), new(bool)
+	*w.seen.Alike = true
+	w.seen.Revisions[td(9)] = observed.Revision{ARN: td(9), Active: true}
+	w.pass()
+	w.rec.Rollout.CountWas = 0
+	w.rests(5, observed.Reading{Check: CheckSteady, Deployment: w.rec.Rollout.Deployment.ID, Verdict: observed.Fail, Class: observed.ClassProduct, Reason: "Crashed", Detail: "it crashed"})
+	if w.rec.RejectionOf(w.past[len(w.past)-1].Ask) == nil || count[Scale](w.done)+count[Roll](w.done) > 0 {
+		t.Errorf("did %v; why: %s", w.done, w.rec.Why)
+	}
+}
