@@ -32,6 +32,7 @@ var breakages = []breakage{
 	{3, "every request has a token of its own", "rollout/migrate.go", "Token: run.Token,", "Token: run.Token + run.RequestedAt.String(),"},
 	{3, "a try has the token of a task that is over", "rollout/migrate.go", "Token: token(rec, rec.over())", "Token: token(rec, attempt-1)"},
 	{3, "what was known of one stack counts in another", "rollout/place.go", "if !rec.leavesFor(in.Want.Intent) {", "if true {"},
+	{3, "a repeat is asked for although git has taken back that it does no harm", "rollout/migrate.go", "if run.Repeats && !ro.Target.Migration.Idempotent {", "if run.Repeats && false {"},
 	{3, "a task of another stack answers for this one's", "rollout/ask.go", "rec.Intent.Service.Spec.Stack, ro.Target.Key", "ro.Target.Key"},
 	{3, "a token holds a number of the ledger's", "rollout/ask.go", "strconv.Itoa(over)}", "strconv.Itoa(over), strconv.Itoa(ro.Number)}"},
 	{3, "a key that succeeded runs again", "rollout/foresee.go", "return SkipDone\n\tcase slices.Contains(r.GoodAsks, ro.Target.Ask):\n\t\treturn SkipGood", "return SkipNothing"},

@@ -2,9 +2,12 @@ package rollout
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/canteen/deploy/controller/desired"
+	"github.com/canteen/deploy/controller/observed"
 )
 
 // Git's word about a lost migration is one that was said after the loss: another one, or the same with a raised retry, or the same again
@@ -99,5 +102,53 @@ func TestALostBreakingMigrationLeavesBehind(t *testing.T) {
 	rec.Rollout = &Rollout{Stage: StageBake, Target: Target{Ask: askNo(1)}}
 	if now := good(Input{}, rec).Record; !slices.Equal(now.Lost.Behind, []string{askNo(2)}) || !slices.Equal(before.Behind, []string{askNo(2), askNo(1)}) {
 		t.Errorf("after another verdict it leaves %v behind, in the record before %v", now.Lost.Behind, before.Behind)
+	}
+}
+
+// The next try of a migration whose task nobody saw end was decided on while git said that a repeat does no harm. Git takes that back
+// before it is asked for. One whose task never started is tried again whatever git says.
+func TestATryIsNotAskedForOnceARepeatMayDoHarm(t *testing.T) {
+	for name, c := range map[string]struct {
+		answered, started, harmless, again bool
+	}{
+		"seen no more, and a repeat does no harm": {answered: true, started: true, harmless: true, again: true},
+		"seen no more":                     {answered: true, started: true},
+		"never answered":                   {},
+		"never answered, and does no harm": {harmless: true, again: true},
+		"never started":                    {answered: true, again: true},
+	} {
+		w := newWalker(t)
+		w.want.Intent.Service.Spec.Migration.Idempotent = true
+		answer[Register](w, Outcome{Revision: td(1)})
+		if c.answered {
+			answer[RunMigration](w, Outcome{Task: "task/m"})
+		} else {
+			w.pass()
+			w.after(tokenFor + time.Minute)
+		}
+		if c.answered && !c.started {
+			w.seen.Migration = &observed.Task{ARN: "task/m", LastStatus: "STOPPED", StopCode: stopFailedToStart, StoppedReason: "Timeout waiting for network interface provisioning to complete"}
+		} else {
+			w.seen.Migration = nil
+		}
+		w.after(visibleWithin + time.Second).pass()
+		if run := w.rec.Rollout.Migration; run == nil || run.Attempt != 2 || run.Requests != 0 {
+			t.Fatalf("%s: no further try waits: %+v; %s", name, run, w.rec.Why)
+		}
+		w.seen.Migration = nil
+		newer := *w.want.Intent
+		newer.Commit.SHA = strings.Repeat("e", 40)
+		m := *newer.Service.Spec.Migration
+		m.Idempotent = c.harmless
+		newer.Service.Spec.Migration = &m
+		w.want.Intent = &newer
+		n := count[RunMigration](w.done)
+		w.rests(3)
+		if asked := count[RunMigration](w.done) > n; asked != c.again {
+			t.Errorf("%s: asked for again %t; why: %s", name, asked, w.rec.Why)
+		}
+		if lost := w.rec.Lost != nil; !c.again && !lost {
+			t.Errorf("%s: it is not lost", name)
+		}
 	}
 }

@@ -76,6 +76,7 @@ func startMigration(in Input, rec Record) Decision {
 		return d
 	}
 	ro.Migration = newRun(rec, 1)
+	ro.Migration.Repeats = rec.Lost != nil && rec.Lost.Key == ro.Target.Key || contains(rec.unknown(), ro.Target.Key)
 	return requestMigration(in, rec)
 }
 
@@ -98,6 +99,12 @@ func requestMigration(in Input, rec Record) Decision {
 		}
 		if late(in, rec) {
 			return fail(in, rec, failMigrationUnasked(rec.spec().Rollout.Deadline.Std(), *rec.Trouble))
+		}
+		if run.Repeats && !ro.Target.Migration.Idempotent { // git has taken back that it does no harm
+			if rec.Lost == nil || rec.Lost.Key != run.Key {
+				rec = lose(rec, Lost{Key: run.Key, Lock: run.Lock, Ended: true})
+			}
+			return fail(in, rec, failMigrationLost("nobody saw how its task ended"))
 		}
 	}
 	if in.pauses(run.NotBefore, backoffMax) {
@@ -160,7 +167,7 @@ func lostMigration(in Input, rec Record, how string) Decision {
 		}
 		rec = spend(rec)
 		ro.Migration = newRun(rec, run.Attempt+1)
-		ro.Migration.NotBefore = in.Now.Add(Backoff(run.Attempt))
+		ro.Migration.NotBefore, ro.Migration.Repeats = in.Now.Add(Backoff(run.Attempt)), true
 		return moveOn(rec)
 	}
 	switch {
@@ -222,7 +229,7 @@ func migrationNotStarted(in Input, rec Record, stop Stop) Decision {
 	}
 	if stop.Class == observed.ClassInfrastructure && run.Attempt < migrationAttemptsMax {
 		next := newRun(rec, run.Attempt+1)
-		next.AskedAt = run.AskedAt
+		next.AskedAt, next.Repeats = run.AskedAt, run.Repeats
 		next.NotBefore = in.Now.Add(Backoff(run.Attempt))
 		ro.Migration = next
 		return wait(in, rec, sayMigrationAgain(stop.Message), next.NotBefore)

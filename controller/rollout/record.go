@@ -246,6 +246,7 @@ type Migration struct {
 	Deadline    time.Time `json:"deadline,omitzero"`
 	Task        string    `json:"task,omitempty"`
 	Seen        bool      `json:"seen,omitempty"`
+	Repeats     bool      `json:"repeats,omitempty"`  // a try before it may have run the program: only while git says that this does no harm
 	Stopping    bool      `json:"stopping,omitempty"` // StopTask was asked for because of the deadline
 	NotBefore   time.Time `json:"notBefore,omitzero"` // of the next attempt
 	Log         []string  `json:"log,omitempty"`      // the last lines of one that succeeded; redacted
