@@ -22,6 +22,15 @@ func breaking(digest string) *Intent {
 	return in
 }
 
+// proves takes what was rolled through its bake, and has the tags say that it is good.
+func (w *walker) proves() {
+	w.t.Helper()
+	w.after(20 * time.Second).complete()
+	w.pass(passing())
+	w.baked(passing())
+	w.rest(2)
+}
+
 func askNo(n int) string { return fmt.Sprintf("v1:%064x", n) }
 
 // What a breaking migration left behind is in the account before the new version is asked for, in the same write as the migration.
@@ -169,17 +178,11 @@ func TestRetryOfOneThatWasLeftBehindIsNoWordAboutTheOthers(t *testing.T) {
 	w.good(digestA, 1)
 	w.want.Intent = intentFor(digestC)
 	w.rolls(2)
-	w.after(20 * time.Second).complete()
-	w.pass(passing())
-	w.baked(passing())
-	w.rest(2)
+	w.proves()
 	w.seen.Migration = nil
 	w.want.Intent = breaking(digestB)
 	w.rolls(3)
-	w.after(20 * time.Second).complete()
-	w.pass(passing())
-	w.baked(passing())
-	w.rest(2)
+	w.proves()
 	if len(w.rec.Behind) != 2 {
 		t.Fatalf("behind are %v", w.rec.Behind)
 	}
@@ -187,10 +190,7 @@ func TestRetryOfOneThatWasLeftBehindIsNoWordAboutTheOthers(t *testing.T) {
 	c.Service.Spec.Retry = 1
 	w.want.Intent = c
 	answer[Roll](w, Outcome{Deployment: "ecs-svc/30"})
-	w.after(20 * time.Second).complete()
-	w.pass(passing())
-	w.baked(passing())
-	w.rest(2)
+	w.proves()
 	w.state(StateSettled)
 	a := intentFor(digestA)
 	a.Service.Spec.Retry = 1
@@ -256,10 +256,7 @@ func TestAStaleReadAfterALostLedgerIsNotBelievedForLong(t *testing.T) {
 		before := maps.Clone(w.seen.Tags)
 		w.want.Intent = breaking(digestB)
 		w.rolls(2)
-		w.after(20 * time.Second).complete()
-		w.pass(passing())
-		w.baked(passing())
-		w.rest(2)
+		w.proves()
 		w.rec = Record{Service: "orders"}
 		now, template, n, past := w.seen.Tags, w.seen.Template, len(w.done), len(w.past)
 		w.seen.Tags = before
